@@ -1,0 +1,324 @@
+/* pool.h -- one provider's keys, what each has used, and who waits for one.
+ *
+ * The way of a request: acquire reserves its cost on a key that has room in
+ * every window; stamp says the provider has counted it; settle replaces the
+ * reservation by the truth, exactly once. What a refusal proves about a key is
+ * told by kc_pool_put_away. Nobody free: the caller is told when, or puts a
+ * waiter into the queue and pumps it.
+ *
+ * Pure: no clock, no I/O, no callback; every call is told `now_ms`, which the
+ * pool holds at the greatest it has seen. Thread-safe: one mutex, never held
+ * across anything slow. Keys are named by their 1-based index, which a removed
+ * key keeps: indexes are never reused.
+ */
+#ifndef KC_ENGINE_POOL_H
+#define KC_ENGINE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/limits.h"
+#include "util/buf.h"
+#include "util/err.h"
+
+struct kc_pool;
+
+enum kc_strategy { KC_PER_MODEL, KC_GLOBAL };
+enum kc_selection { KC_ROUND_ROBIN, KC_FILL_FIRST };
+
+/* READY..PROBING may serve now or later by themselves; EXHAUSTED too when it
+ * has an `until`. The rest wait for the user. */
+enum kc_state {
+    KC_READY,
+    KC_COOLING,   /* a refusal of a minute or less, or of unknown length */
+    KC_PROBING,   /* back from a refusal: one request at a time until one works */
+    KC_EXHAUSTED, /* a longer window is spent, or (until 0) money is */
+    KC_SUSPENDED, /* auth refused once; probed after `until` */
+    KC_INVALID,   /* auth refused again by the probe */
+    KC_DISABLED,  /* by the user */
+    KC_DRAINING,  /* removed, some leases still out */
+    KC_GONE,      /* removed; only its index and its counts stay */
+    KC_STATES
+};
+
+/* kc_state_name returns "ready", "cooling", … */
+const char *kc_state_name(enum kc_state s);
+
+struct kc_pool_config {
+    enum kc_strategy strategy; /* GLOBAL: limits hold for all models of a key */
+    enum kc_selection selection;
+    uint32_t max_waiters;  /* most callers in the queue */
+    uint64_t max_lease_ms; /* a lease older than this is settled as unknown */
+    uint64_t seed;         /* of the jitter */
+};
+
+/* kc_pool_new makes a pool without keys. Copies `config`. */
+KC_CHECKED int kc_pool_new(const struct kc_pool_config *config,
+                           struct kc_pool **out);
+
+/* kc_pool_free frees all; no waiter may be queued. Takes NULL. Leases that are
+ * still out are forgotten: their owners must not use them again. */
+void kc_pool_free(struct kc_pool *p);
+
+/* -- keys ---------------------------------------------------------------- */
+
+struct kc_param {
+    const char *name;
+    const char *value;
+};
+
+struct kc_key_config { /* all text is copied */
+    const char *secret;
+    const char *label; /* NULL: none */
+    const char *group; /* NULL: none */
+    int priority;      /* lower numbers are served first */
+    const struct kc_param *params; /* extra, not secret */
+    size_t param_count;
+};
+
+/* kc_pool_add_key adds a key and tells its index. A key that is there already
+ * (also one that was removed: it comes back with its counts) gives its old
+ * index and takes the new label, group, priority and parameters. */
+KC_CHECKED int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
+                               const struct kc_key_config *key,
+                               uint32_t *index);
+
+/* kc_pool_remove_key takes a key out of use; its leases stay valid. */
+KC_CHECKED int kc_pool_remove_key(struct kc_pool *p, uint64_t now_ms,
+                                  uint32_t index);
+
+/* kc_pool_find_key finds a key by its whole text or by its last characters
+ * (at least 2). KC_ENOTFOUND, KC_EAMBIGUOUS. Removed keys are not found. */
+KC_CHECKED int kc_pool_find_key(struct kc_pool *p, const char *id, size_t len,
+                                uint32_t *index);
+
+/* kc_pool_key_count returns the highest index ever given. */
+uint32_t kc_pool_key_count(struct kc_pool *p);
+
+struct kc_key_info { /* a snapshot; the texts are copies, cut where too long */
+    uint32_t index;
+    char suffix[8];
+    char label[64];
+    char group[64];
+    char hash[33]; /* the key's name in a store */
+    int priority;
+    enum kc_state state;
+    char reason[64];
+    char model[128]; /* "" when the state is the whole key's */
+    uint64_t until_ms; /* 0: none */
+};
+
+/* kc_pool_key_info copies what may be shown of a key. With `model`, the state
+ * of the key for that model; with NULL the whole key's state, or if that is
+ * ready, the worst of its models'. */
+KC_CHECKED int kc_pool_key_info(struct kc_pool *p, uint64_t now_ms,
+                                uint32_t index, const char *model,
+                                struct kc_key_info *out);
+
+/* kc_pool_key_secret appends the key's text to `out`: for a request about to
+ * be sent, or a program that asked. The caller wipes `out`. */
+KC_CHECKED int kc_pool_key_secret(struct kc_pool *p, uint32_t index,
+                                  struct kc_buf *out);
+
+/* kc_pool_key_param appends the value of an extra parameter; KC_ENOTFOUND. */
+KC_CHECKED int kc_pool_key_param(struct kc_pool *p, uint32_t index,
+                                 const char *name, struct kc_buf *out);
+
+/* kc_pool_key_param_name copies the name of the n-th (from 0) extra parameter;
+ * KC_EEND after the last. */
+KC_CHECKED int kc_pool_key_param_name(struct kc_pool *p, uint32_t index,
+                                      size_t n, struct kc_buf *out);
+
+/* kc_pool_redact blacks the key `index` out of `text` (see secret.h). */
+KC_CHECKED int kc_pool_redact(struct kc_pool *p, uint32_t index,
+                              struct kc_buf *text);
+
+/* -- limits -------------------------------------------------------------- */
+
+/* kc_pool_set_limits sets what holds for (key, model). `key` 0 is every key,
+ * `model` NULL every model without a line of its own. The first line that
+ * exists holds: (key, model), (key, NULL), (0, model), (0, NULL); none:
+ * unlimited. Under KC_GLOBAL only lines with model NULL are read. Takes effect
+ * at once, counts are kept. */
+KC_CHECKED int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms,
+                                  uint32_t key, const char *model,
+                                  const struct kc_limits *limits);
+
+/* kc_pool_clear_limits removes every line. */
+void kc_pool_clear_limits(struct kc_pool *p);
+
+/* kc_pool_get_limits tells what holds for (key, model) now. */
+KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
+                                  const char *model, struct kc_limits *out);
+
+/* kc_pool_set_selection changes the strategy of choice. */
+void kc_pool_set_selection(struct kc_pool *p, enum kc_selection selection);
+
+/* -- leases -------------------------------------------------------------- */
+
+struct kc_request {
+    const char *model; /* copied where it is kept */
+    uint64_t tokens;   /* reserved beside the one request */
+    uint32_t key;      /* 0: any; else this key is tried first */
+    bool pin;          /* with `key`: no other key will do */
+    uint32_t not_key;  /* 0, or a key to use only when no other will do */
+};
+
+struct kc_grant {
+    uint64_t lease; /* slot and generation; 0 is never a lease */
+    uint32_t key;
+    uint64_t acquired_ms; /* engine time: names the bucket in the journal */
+    uint64_t tokens;      /* reserved */
+};
+
+struct kc_refusal {
+    uint64_t wait_ms;  /* until it could be granted; KC_NEVER: an event decides */
+    const char *limit; /* "requests_per_minute", "cooling", …; static text */
+    uint64_t max;      /* of that limit, where it is a number */
+    uint32_t key;      /* the key whose time that is; 0: none */
+};
+
+/* kc_pool_acquire charges every meter of one key, or none.
+ * KC_OK: *grant is set. KC_ELIMITED: *refusal says how long. KC_EIMPOSSIBLE:
+ * over the limit itself on every key, *refusal names it. KC_ENOKEY: no key can
+ * serve without the user's help. KC_ENOTFOUND: no such `key`. A refusal changes
+ * no count. A caller who finds others queued for the same model is refused with
+ * KC_ELIMITED, unless it names a pinned key nobody waits for. */
+KC_CHECKED int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
+                               const struct kc_request *request,
+                               struct kc_grant *grant,
+                               struct kc_refusal *refusal);
+
+/* kc_pool_stamp says that the provider has counted the request (its headers
+ * are here): from now it ages. Stale leases are ignored. */
+void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
+
+enum kc_outcome {
+    KC_DONE,     /* answered: `usage` is the truth */
+    KC_NOT_SENT, /* never left: everything is given back */
+    KC_REFUSED,  /* the provider said no: the request counts, its tokens do not */
+    KC_UNKNOWN   /* sent, end unknown: the whole reservation stays counted */
+};
+
+struct kc_usage {
+    uint64_t input;
+    uint64_t output;
+    uint64_t total; /* 0 with input or output set: their sum */
+};
+
+/* kc_pool_settle ends a lease. `usage` is read for KC_DONE only (NULL: the
+ * reservation is the truth). KC_ESTALE when it was settled or was never given;
+ * nothing changes then. */
+KC_CHECKED int kc_pool_settle(struct kc_pool *p, uint64_t now_ms,
+                              uint64_t lease, enum kc_outcome outcome,
+                              const struct kc_usage *usage);
+
+/* kc_pool_expire settles as KC_UNKNOWN the leases older than max_lease_ms and
+ * returns how many; kc_pool_pump does it too. */
+size_t kc_pool_expire(struct kc_pool *p, uint64_t now_ms);
+
+/* -- what refusals prove ------------------------------------------------- */
+
+/* kc_pool_cool puts (key, model) away after a 429; `model` NULL the whole key.
+ * `delay_ms` is what the provider stated; KC_NEVER: unknown, then 1 s doubled
+ * at each further one without a success, full jitter, at most 60 s. Over 60 s
+ * the state is EXHAUSTED. At most one day. `reason` is copied, cut at 63.
+ * *until_ms tells the end. An end never moves earlier by a later guess. */
+KC_CHECKED int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                            const char *model, uint64_t delay_ms,
+                            const char *reason, uint64_t *until_ms);
+
+/* kc_pool_suspend: auth was refused. The first time the key is SUSPENDED for
+ * `confirm_ms` and then probed; refused again while PROBING it is INVALID. */
+KC_CHECKED int kc_pool_suspend(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                               uint64_t confirm_ms, const char *reason);
+
+/* kc_pool_unpaid: EXHAUSTED without an end, until the user revives it. */
+KC_CHECKED int kc_pool_unpaid(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                              const char *reason);
+
+/* kc_pool_disable and kc_pool_enable are the user's; enable (= reset) revives
+ * from every state but DRAINING and GONE, forgets cooldowns, keeps counts. */
+KC_CHECKED int kc_pool_disable(struct kc_pool *p, uint64_t now_ms,
+                               uint32_t key);
+KC_CHECKED int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key);
+
+/* kc_pool_force_rotate makes the next choice begin at the next key. */
+void kc_pool_force_rotate(struct kc_pool *p);
+
+/* -- waiting ------------------------------------------------------------- */
+
+/* A waiter lies in its owner's memory, which must stay until the waiter is
+ * settled or dequeued. */
+struct kc_waiter {
+    struct kc_request request; /* `model` must live as long as the waiter */
+    int priority;              /* 0 to 7, 0 is served first */
+    uint64_t deadline_ms;      /* engine time; KC_NEVER: none */
+    void *owner;               /* the caller's, never touched */
+    /* set by the pool */
+    int result; /* KC_EAGAIN while queued, else as kc_pool_acquire */
+    struct kc_grant grant;
+    struct kc_refusal refusal;
+    struct kc_waiter *prev, *next;
+    uint64_t queued_ms;
+};
+
+/* kc_pool_enqueue tries, and queues where nothing is free. KC_OK: granted now.
+ * KC_EAGAIN: queued. Else it is refused: KC_ELIMITED when not even with all
+ * reservations given back a key would be free before the deadline;
+ * KC_EQUEUEFULL, KC_EIMPOSSIBLE, KC_ENOKEY, KC_ENOTFOUND. */
+KC_CHECKED int kc_pool_enqueue(struct kc_pool *p, uint64_t now_ms,
+                               struct kc_waiter *w);
+
+/* kc_pool_dequeue takes a waiter back; harmless when it is settled. A grant
+ * that it holds stays the caller's to settle. */
+void kc_pool_dequeue(struct kc_pool *p, struct kc_waiter *w);
+
+/* kc_pool_pump serves the queue by priority and in order, one model's waiters
+ * never overtaking one another, and returns a list (by `next`) of the waiters
+ * settled now: granted, timed out (KC_ELIMITED) or hopeless. Call it after
+ * whatever frees capacity and at kc_pool_next_deadline. */
+struct kc_waiter *kc_pool_pump(struct kc_pool *p, uint64_t now_ms);
+
+/* kc_pool_next_deadline returns when kc_pool_pump has something to do;
+ * KC_NEVER for an empty queue. */
+uint64_t kc_pool_next_deadline(struct kc_pool *p, uint64_t now_ms);
+
+size_t kc_pool_waiting(struct kc_pool *p);
+
+/* kc_pool_next_available tells in how many ms (key, model, tokens) could be
+ * served, 0 for now: KC_OK, KC_ENOKEY, or KC_EIMPOSSIBLE. It charges nothing. */
+KC_CHECKED int kc_pool_next_available(struct kc_pool *p, uint64_t now_ms,
+                                      const struct kc_request *request,
+                                      uint64_t *wait_ms);
+
+/* -- statistics ---------------------------------------------------------- */
+
+struct kc_snapshot {
+    uint64_t used[KC_WINDOWS][KC_UNITS]; /* in flight included */
+    uint64_t total_requests; /* sent, refused ones too; restored ones too */
+    uint64_t total_tokens;   /* settled */
+    uint64_t in_flight;
+};
+
+/* kc_pool_snapshot sums over `key` (0: all, removed ones too) and `model`
+ * (NULL: all). KC_ENOTFOUND for an index never given; an unknown model is all
+ * zero. */
+KC_CHECKED int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms,
+                                uint32_t key, const char *model,
+                                struct kc_snapshot *out);
+
+/* kc_pool_model appends the name of the n-th (from 0) model ever used;
+ * KC_EEND after the last. */
+KC_CHECKED int kc_pool_model(struct kc_pool *p, size_t n, struct kc_buf *out);
+
+/* kc_pool_restore books use that a store remembers: `at_ms` is the newest
+ * instant it can have happened. Rows come oldest first and before the first
+ * acquire. Unknown `hash` gives KC_ENOTFOUND. */
+KC_CHECKED int kc_pool_restore(struct kc_pool *p, uint64_t now_ms,
+                               const char *hash, const char *model,
+                               uint64_t at_ms, uint64_t requests,
+                               uint64_t tokens);
+
+#endif
