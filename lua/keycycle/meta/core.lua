@@ -1,0 +1,212 @@
+---@meta keycycle.core
+--- The C module under the Lua library. Not for programs: names may change.
+---
+--- Misuse (a wrong type, a closed object) raises; what the world can cause
+--- comes back as `nil, err`, where err is a plain table
+--- `{ code, message, retry_after, limit, max }`. Nothing here yields or knows
+--- of tasks: whatever takes time is a *waitable*, an object with `id()` (an
+--- integer that is never reused), `ready()` and `close()`. When a waitable may
+--- have become ready its id appears once in `next_ready()`; `ready()` is the
+--- truth. Seconds are floats; times `_at` are seconds since the epoch.
+local core = {}
+
+core.VERSION = "0.1.0"
+core.json = {} ---@type table { encode, decode, null, array }; see json.lua
+
+--- Epoch seconds by the machine's wall clock; with a clock, by that one.
+---@param clock? keycycle.core.clock
+---@return number
+function core.now(clock) end
+
+--- Seconds by a clock that never steps, for time-outs.
+function core.mono() end
+
+---@class keycycle.core.clock
+local clock = {}
+---@param start? number epoch seconds, default: now
+---@return keycycle.core.clock
+function core.manual_clock(start) end
+--- Moves on; what was waiting for it becomes ready. Raises for a negative.
+function clock:advance(seconds) end
+function clock:now() end
+
+--- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until
+--- something happens; 0: not at all), handles it, starts no further event once
+--- `budget` seconds are spent. Returns true, or nil, err (code "forked";
+--- "interrupted" when a signal came).
+---@param timeout? number
+---@param budget? number
+function core.step(timeout, budget) end
+
+--- The id of a waitable that may have become ready, once each; nil: no more.
+---@return integer?
+function core.next_ready() end
+
+--- One descriptor that is readable whenever step(0) has something to do,
+--- timers and wake() included.
+---@return integer
+function core.pollfd() end
+
+--- Seconds until step has a timer to serve, 0 when something is due, nil: none.
+function core.timeout() end
+
+--- Makes pollfd readable and the next step return at once.
+function core.wake() end
+
+--- How much is under way: calls, key waits and timers not closed yet.
+---@return integer
+function core.pending() end
+
+--- After a fork, in the child: true.
+function core.forked() end
+
+--- The function that makes the error object which C raises on misuse of a
+--- lease: fn(code, message) -> object.
+function core.set_error(fn) end
+
+---@class keycycle.core.timer: keycycle.core.waitable
+--- Ready once `seconds` have passed, by `clock` where one is given.
+function core.timer(seconds, clock) end
+
+---@class keycycle.core.journal
+local journal = {}
+--- Opens the store behind `url` and its writer thread.
+---@return keycycle.core.journal?, table? err codes no_such_store store corrupt
+function core.journal(url) end
+--- Reads back into `pool` what the store knows of its provider and keys, and
+--- writes its use from now on. Before the first acquire. true, or nil, err.
+function journal:attach(pool) end
+--- Waits until all is written: true, or nil, err.
+function journal:flush(timeout) end
+--- Flushes, ends the thread. true, or nil, err when something was not written.
+function journal:close(timeout) end
+
+---@class keycycle.core.pool
+local pool = {}
+--- opts: provider (name), strategy "per_model"|"global", selection
+--- "round_robin"|"fill_first", max_wait_queue, max_lease_seconds, clock
+---@return keycycle.core.pool
+function core.pool(opts) end
+--- entry: api_key, label, group, priority, params = { name = value }
+---@return integer? index, table? err
+function pool:add_key(entry) end
+function pool:remove_key(index) end
+--- By the whole key or its last characters: index, or nil, err (not_found,
+--- ambiguous).
+function pool:find(id) end
+--- The highest index ever given.
+function pool:key_count() end
+--- { index, suffix, label, group, priority, state, reason, model, until_at },
+--- nil for a removed one. With a model, the key's state for that model.
+function pool:key(index, model) end
+--- key 0: all; model nil: all without a line of their own. limits: a table of
+--- requests_per_minute … tokens_per_day, concurrent_requests; nil: unlimited.
+function pool:set_limits(key, model, limits) end
+function pool:clear_limits() end
+--- What holds for (key, model): a table as above.
+function pool:limits(key, model) end
+function pool:set_selection(name) end
+--- Charges one request and `tokens` on a key with room. lease, or nil, err:
+--- code limited | impossible | no_key | not_found | closed; retry_after
+--- (seconds, nil when an event decides), limit (name), max.
+---@param key? integer tried first; with pin the only one
+---@param not_key? integer used only when no other will do
+---@return keycycle.core.lease?, table? err
+function pool:acquire(model, tokens, key, pin, not_key) end
+--- Queues for a key. opts: key, pin, not_key, priority (0-7), timeout (seconds
+--- of the pool's clock). A waiter, ready at once where a key was free; or nil,
+--- err: limited (with retry_after: no key in time), queue_full, impossible,
+--- no_key, not_found, closed.
+---@return keycycle.core.waiter?, table? err
+function pool:wait(model, tokens, opts) end
+--- Seconds until (model, tokens) could be served: 0 now, math.huge when only an
+--- event can tell; or nil, err (impossible, no_key).
+function pool:next_available(model, tokens, key) end
+--- After a 429: puts the key (model nil) or the key for that model away.
+--- delay nil: unknown, escalates by itself. Returns until_at.
+function pool:cool(key, model, delay, reason) end
+--- Auth was refused: suspended for `seconds`, then probed; again: invalid.
+function pool:suspend(key, seconds, reason) end
+function pool:unpaid(key, reason) end
+function pool:disable(key) end
+function pool:enable(key) end
+function pool:force_rotate() end
+--- { rpm, rph, rpd, tpm, tph, tpd, total_requests, total_tokens, in_flight } of
+--- key (0: all) and model (nil: all); nil for an index never given.
+function pool:snapshot(key, model) end
+--- Names of the models ever used.
+function pool:models() end
+--- How many wait in the queue.
+function pool:waiting() end
+--- Blacks the key `index` (nil: every key of the pool) out of text.
+function pool:redact(text, index) end
+function pool:now() end
+function pool:clock_is_manual() end
+--- Ends it: waiters are refused ("closed"), so is every later acquire.
+--- Leases that are out may still be settled. Idempotent.
+function pool:close() end
+
+---@class keycycle.core.waiter: keycycle.core.waitable
+local waiter = {}
+--- Once ready: the lease, or nil, err. Once only.
+function waiter:take() end
+--- Leaves the queue; a lease not taken is given back.
+function waiter:close() end
+
+--- Fields: api_key, index, suffix, params (a fresh table of the key's extra
+--- parameters), provider, model, settled (boolean), tokens (reserved). It is
+--- closable and collectable: then settled as unknown. `core.lease_methods` is
+--- its method table; the library adds `headers` and `fail`.
+---@class keycycle.core.lease
+local lease = {}
+core.lease_methods = lease
+--- The truth: total tokens, or { input_tokens, output_tokens, total_tokens },
+--- or nothing (the reservation was right). Raises when settled already.
+function lease:commit(usage) end
+--- Never sent: all is given back; { sent = true }: stays counted. Raises when
+--- settled already.
+function lease:cancel(opts) end
+--- The provider said no: the request counts, its tokens do not. Raises as above.
+function lease:refuse() end
+--- Puts the lease's key away for `seconds` (for its model).
+function lease:cooldown(seconds) end
+
+--- ONE attempt over the transport. spec: method, url, headers = list of
+--- { name, value }, auth = { header=, value= } | { query=, value= } (`{api_key}`
+--- is filled in here and only here), body (string), stream (boolean), lease
+--- (optional; its key fills the templates `{param}` in url and header values),
+--- allow_insecure, and seconds: connect_timeout, request_timeout (whole answer;
+--- of a stream: until the first event), idle_timeout, deadline_timeout (the
+--- whole, streams too); max_body, max_event (bytes).
+--- nil, err before anything is sent: bad_url, insecure (http:// to a host that
+--- is not loopback, with auth, without allow_insecure), invalid.
+---@return keycycle.core.call?, table? err
+function core.call(spec) end
+
+---@class keycycle.core.call: keycycle.core.waitable
+--- ready(): the answer or its failure is complete; of an event stream: an event
+--- can be taken, or it ended.
+local call = {}
+function call:done() end
+--- The status, or nil while there is none.
+function call:status() end
+--- Lower-case names to values (several fields joined by ", ").
+function call:headers() end
+function call:header(name) end
+--- What is not events, as it came; of a status of 400 or more, and of any
+--- failure, with the key blacked out.
+function call:body() end
+--- nil, or { code, message } once it failed: resolve connect tls cut garbage
+--- too_large timeout (message says which), no_memory.
+function call:error() end
+function call:is_events() end
+--- type, data; or nil, "again" | "end". The key is blacked out of data only by
+--- pool:redact.
+function call:event() end
+--- Whether the request has left, at least in part.
+function call:sent() end
+--- Stops it without blocking. Its lease is not settled: the caller does that
+--- (a lease that is forgotten is settled as unknown by its own collection).
+function call:close() end
+
+return core
