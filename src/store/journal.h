@@ -36,6 +36,12 @@ KC_CHECKED int kc_journal_add(struct kc_journal *j, const char *provider,
                               const char *key, const char *model,
                               uint64_t wall_ms, const struct kc_delta *d);
 
+/* kc_journal_read reads rows back through the journal's store, with the writer
+ * thread held off meanwhile: what kc_store_read does. At start, before use is
+ * added. *why gets words on failure; the caller frees it with free(). */
+KC_CHECKED int kc_journal_read(struct kc_journal *j, const char *provider,
+                               kc_row_fn *fn, void *ctx, char **why);
+
 /* kc_journal_flush waits until all that was added is written, at most
  * `timeout_ms`. KC_ETIMEOUT or KC_ESTORE say it is not. */
 KC_CHECKED int kc_journal_flush(struct kc_journal *j, uint64_t timeout_ms);

@@ -37,6 +37,7 @@
     X(NOSTORE, "no_such_store", "this build has no such store") \
     X(STORE, "store", "the store failed") \
     X(CORRUPT, "corrupt", "the store's file is damaged") \
+    X(INTR, "interrupted", "a signal came") \
     X(SYSTEM, "system", "a system call failed")
 
 enum kc_err {

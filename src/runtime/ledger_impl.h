@@ -1,0 +1,38 @@
+/* ledger_impl.h -- what ledger.c and lease.c share; nobody else includes it. */
+#ifndef KC_RUNTIME_LEDGER_IMPL_H
+#define KC_RUNTIME_LEDGER_IMPL_H
+
+#include "runtime/ledger.h"
+#include "util/map.h"
+
+struct kc_ledger {
+    size_t refs;
+    struct kc_runtime *rt;
+    struct kc_pool *pool;
+    struct kc_clock *clock;
+    struct kc_writer *writer; /* NULL: nothing is kept */
+    char *provider;
+    struct kc_map models; /* name -> our copy of it */
+    struct kc_timer timer;
+    struct kc_follower follower;
+    bool closed;
+    struct kc_wait *waits; /* not yet ended */
+};
+
+/* kc_ledger_intern gives the model's name as long as the ledger lives: leases
+ * and waiters point at it, so that a lease is one object. */
+KC_CHECKED int kc_ledger_intern(struct kc_ledger *l, const char *model,
+                                const char **out);
+
+/* kc_ledger_arm sets the timer to the instant at which the queue moves. */
+void kc_ledger_arm(struct kc_ledger *l, uint64_t now_ms);
+
+/* kc_ledger_book_grant journals a reservation, kc_ledger_book_settle what it
+ * turned out to be. */
+void kc_ledger_book_grant(struct kc_ledger *l, const struct kc_grant *g,
+                          const char *model);
+void kc_ledger_book_settle(struct kc_ledger *l, const struct kc_lease *lease,
+                           enum kc_outcome outcome,
+                           const struct kc_usage *usage);
+
+#endif

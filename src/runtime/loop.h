@@ -1,0 +1,61 @@
+/* loop.h -- sockets, timers and wake-ups behind one pollable descriptor.
+ *
+ * Linux: an epoll that holds the watched sockets, a timerfd set to the earliest
+ * timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone and call
+ * kc_loop_step(l, 0, …) when it is readable. One thread, but for kc_loop_wake.
+ * Timers run on CLOCK_MONOTONIC, in milliseconds.
+ */
+#ifndef KC_RUNTIME_LOOP_H
+#define KC_RUNTIME_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/err.h"
+
+struct kc_loop;
+
+/* Called by kc_loop_step for a watched socket; `events` as KC_POLL_*. */
+typedef void kc_loop_fd_fn(void *ctx, int fd, int events);
+
+/* A timer lies in its owner's memory; zeroed, it is not armed. */
+struct kc_timer {
+    uint64_t at_ms;
+    size_t place; /* in the heap, from 1; 0: not armed */
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+KC_CHECKED int kc_loop_new(struct kc_loop **out);
+
+/* kc_loop_free closes the descriptors; timers are forgotten. Takes NULL. */
+void kc_loop_free(struct kc_loop *l);
+
+/* kc_loop_on_fd sets the one handler of all watched sockets. */
+void kc_loop_on_fd(struct kc_loop *l, kc_loop_fd_fn *fn, void *ctx);
+
+/* kc_loop_watch watches `fd` for KC_POLL_* events, 0 forgets it. */
+KC_CHECKED int kc_loop_watch(struct kc_loop *l, int fd, int events);
+
+/* kc_loop_arm sets `t` to fire at `at_ms` (kc_mono_ms time), again where it was
+ * armed. Its `fn` may arm and disarm any timer. */
+KC_CHECKED int kc_loop_arm(struct kc_loop *l, struct kc_timer *t,
+                           uint64_t at_ms);
+void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t);
+
+/* kc_loop_wake makes the descriptor readable; any thread. */
+void kc_loop_wake(struct kc_loop *l);
+
+int kc_loop_fd(const struct kc_loop *l);
+
+/* kc_loop_timeout_ms returns the time until the earliest timer, -1: none. */
+int64_t kc_loop_timeout_ms(const struct kc_loop *l);
+
+/* kc_loop_step waits at most `timeout_ms` (-1: for ever) for something to do
+ * and does it. With budget_us >= 0 no further event or timer is started once
+ * that long has passed. KC_EINTR when a signal came while it waited. */
+KC_CHECKED int kc_loop_step(struct kc_loop *l, int64_t timeout_ms,
+                            int64_t budget_us);
+
+#endif

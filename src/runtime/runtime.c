@@ -1,0 +1,277 @@
+/* runtime.c -- the owner of loop and transport, and the ready queue. */
+#include "runtime/runtime.h"
+
+#include <stdlib.h>
+
+#include "net/curl.h"
+#include "runtime/registry.h"
+
+struct kc_runtime {
+    size_t refs;
+    unsigned generation;
+    struct kc_loop *loop;
+    struct kc_transport *transport; /* NULL until first used */
+    struct kc_timer transport_timer;
+    struct kc_ready *first, *last; /* the ready queue */
+    uint64_t next_id;
+    size_t pending;
+    struct kc_pause *pauses; /* on manual clocks */
+    struct kc_follower *followers;
+};
+
+static void on_fd(void *ctx, int fd, int events)
+{
+    struct kc_runtime *rt = ctx;
+    if (rt->transport)
+        kc_transport_ready(rt->transport, fd, events);
+}
+
+static void on_transport_timer(void *ctx)
+{
+    struct kc_runtime *rt = ctx;
+    kc_transport_timeout(rt->transport);
+}
+
+int kc_runtime_new(struct kc_runtime **out)
+{
+    *out = NULL;
+    int err = kc_registry_init();
+    if (err != KC_OK)
+        return err;
+    struct kc_runtime *rt = calloc(1, sizeof *rt);
+    if (!rt)
+        return KC_ENOMEM;
+    err = kc_loop_new(&rt->loop);
+    if (err != KC_OK) {
+        free(rt);
+        return err;
+    }
+    kc_loop_on_fd(rt->loop, on_fd, rt);
+    rt->transport_timer = (struct kc_timer){
+        .fn = on_transport_timer, .ctx = rt};
+    rt->refs = 1;
+    rt->generation = kc_registry_generation();
+    *out = rt;
+    return KC_OK;
+}
+
+struct kc_runtime *kc_runtime_ref(struct kc_runtime *rt)
+{
+    rt->refs++;
+    return rt;
+}
+
+void kc_runtime_unref(struct kc_runtime *rt)
+{
+    if (!rt || --rt->refs > 0)
+        return;
+    if (kc_runtime_forked(rt))
+        kc_transport_forget(rt->transport);
+    else
+        kc_transport_close(rt->transport);
+    kc_loop_free(rt->loop);
+    free(rt);
+}
+
+bool kc_runtime_forked(const struct kc_runtime *rt)
+{
+    return rt->generation != kc_registry_generation();
+}
+
+struct kc_loop *kc_runtime_loop(struct kc_runtime *rt)
+{
+    return rt->loop;
+}
+
+static int watch(void *ctx, int fd, int events)
+{
+    struct kc_runtime *rt = ctx;
+    return kc_loop_watch(rt->loop, fd, events);
+}
+
+static int timer(void *ctx, int64_t ms)
+{
+    struct kc_runtime *rt = ctx;
+    if (ms < 0) {
+        kc_loop_disarm(rt->loop, &rt->transport_timer);
+        return KC_OK;
+    }
+    return kc_loop_arm(rt->loop, &rt->transport_timer,
+                       kc_mono_ms() + (uint64_t)ms);
+}
+
+int kc_runtime_transport(struct kc_runtime *rt, struct kc_transport **out)
+{
+    if (!rt->transport) {
+        struct kc_poller poller = {.ctx = rt, .watch = watch, .timer = timer};
+        int err = kc_curl_open(&poller, &rt->transport);
+        if (err != KC_OK) {
+            *out = NULL;
+            return err;
+        }
+    }
+    *out = rt->transport;
+    return KC_OK;
+}
+
+int kc_runtime_step(struct kc_runtime *rt, int64_t timeout_ms,
+                    int64_t budget_us)
+{
+    if (kc_runtime_forked(rt))
+        return KC_EFORKED;
+    /* A waitable may be marked outside a step, and its owner not know. */
+    return kc_loop_step(rt->loop, rt->first ? 0 : timeout_ms, budget_us);
+}
+
+int64_t kc_runtime_timeout_ms(struct kc_runtime *rt)
+{
+    return rt->first ? 0 : kc_loop_timeout_ms(rt->loop);
+}
+
+size_t kc_runtime_pending(const struct kc_runtime *rt)
+{
+    return rt->pending;
+}
+
+/* -- the ready queue ----------------------------------------------------- */
+
+void kc_ready_init(struct kc_ready *r, struct kc_runtime *rt)
+{
+    *r = (struct kc_ready){.rt = kc_runtime_ref(rt), .id = ++rt->next_id};
+    rt->pending++;
+}
+
+static void unlink_ready(struct kc_runtime *rt, struct kc_ready *r)
+{
+    if (!r->queued)
+        return;
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        rt->first = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    else
+        rt->last = r->prev;
+    r->prev = r->next = NULL;
+    r->queued = false;
+}
+
+void kc_ready_deinit(struct kc_ready *r)
+{
+    struct kc_runtime *rt = r->rt;
+    if (!rt)
+        return;
+    unlink_ready(rt, r);
+    rt->pending--;
+    r->rt = NULL;
+    kc_runtime_unref(rt);
+}
+
+void kc_ready_mark(struct kc_ready *r)
+{
+    struct kc_runtime *rt = r->rt;
+    if (!rt || r->queued)
+        return;
+    r->queued = true;
+    r->prev = rt->last;
+    r->next = NULL;
+    if (rt->last)
+        rt->last->next = r;
+    else
+        rt->first = r;
+    rt->last = r;
+    if (rt->first == r)
+        kc_loop_wake(rt->loop); /* a host watches the descriptor alone */
+}
+
+uint64_t kc_runtime_next_ready(struct kc_runtime *rt)
+{
+    struct kc_ready *r = rt->first;
+    if (!r)
+        return 0;
+    unlink_ready(rt, r);
+    return r->id;
+}
+
+/* -- pauses and manual clocks -------------------------------------------- */
+
+static void pause_over(void *ctx)
+{
+    struct kc_pause *p = ctx;
+    p->done = true;
+    kc_ready_mark(&p->ready);
+}
+
+int kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
+                  struct kc_clock *clock, uint64_t ms)
+{
+    *p = (struct kc_pause){.timer = {.fn = pause_over, .ctx = p}};
+    if (!clock || !kc_clock_is_manual(clock)) {
+        int err = kc_loop_arm(rt->loop, &p->timer, kc_mono_ms() + ms);
+        if (err != KC_OK)
+            return err;
+        kc_ready_init(&p->ready, rt);
+        return KC_OK;
+    }
+    kc_ready_init(&p->ready, rt);
+    p->clock = kc_clock_ref(clock);
+    p->at_ms = kc_clock_now_ms(clock) + ms;
+    p->next = rt->pauses;
+    if (p->next)
+        p->next->prev = p;
+    rt->pauses = p;
+    if (ms == 0)
+        pause_over(p);
+    return KC_OK;
+}
+
+void kc_pause_deinit(struct kc_pause *p)
+{
+    struct kc_runtime *rt = p->ready.rt;
+    if (!rt)
+        return;
+    kc_loop_disarm(rt->loop, &p->timer);
+    if (p->clock) {
+        if (p->prev)
+            p->prev->next = p->next;
+        else
+            rt->pauses = p->next;
+        if (p->next)
+            p->next->prev = p->prev;
+        kc_clock_unref(p->clock);
+    }
+    kc_ready_deinit(&p->ready);
+}
+
+void kc_runtime_follow(struct kc_runtime *rt, struct kc_follower *f)
+{
+    f->prev = NULL;
+    f->next = rt->followers;
+    if (f->next)
+        f->next->prev = f;
+    rt->followers = f;
+}
+
+void kc_runtime_unfollow(struct kc_runtime *rt, struct kc_follower *f)
+{
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        rt->followers = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+}
+
+void kc_runtime_advance(struct kc_runtime *rt, struct kc_clock *clock,
+                        uint64_t ms)
+{
+    kc_clock_advance(clock, ms);
+    uint64_t now = kc_clock_now_ms(clock);
+    for (struct kc_pause *p = rt->pauses; p; p = p->next)
+        if (p->clock == clock && !p->done && p->at_ms <= now)
+            pause_over(p);
+    for (struct kc_follower *f = rt->followers; f; f = f->next)
+        if (f->clock == clock)
+            f->fn(f->ctx);
+}
