@@ -1,0 +1,287 @@
+/* core.c -- opens the module: the embedded Lua library and its C part.
+ *
+ * Nothing here does I/O or starts anything: the runtime is made when a call,
+ * a wait or a step first needs it.
+ */
+#include "lua/core.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "keycycle.h"
+#include "lua/json.h"
+#include "lua/lk.h"
+#include "util/embed.h"
+
+#define DIR_KEY "keycycle.lua_dir"
+
+/* -- the embedded library ------------------------------------------------ */
+
+void lk_set_lua_dir(lua_State *L, const char *dir)
+{
+    lua_pushstring(L, dir);
+    lua_setfield(L, LUA_REGISTRYINDEX, DIR_KEY);
+}
+
+/* [-0, +1, m] Load the text of kc_embed[i], or the file that stands for it. */
+static int load_text(lua_State *L, const struct kc_text *t)
+{
+    if (lua_getfield(L, LUA_REGISTRYINDEX, DIR_KEY) == LUA_TSTRING) {
+        const char *path =
+            lua_pushfstring(L, "%s/%s", lua_tostring(L, -1), t->name);
+        if (access(path, R_OK) == 0)
+            return luaL_loadfilex(L, path, "t");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    const char *chunk = lua_pushfstring(L, "@%s", t->name);
+    int status = luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+    lua_remove(L, -2);
+    return status;
+}
+
+/* A loader as package.preload wants it; the upvalue is a place in kc_embed. */
+static int open_embedded(lua_State *L)
+{
+    lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
+    if (load_text(L, &kc_embed[i]) != LUA_OK)
+        return lua_error(L);
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* "keycycle/task.lua" -> "keycycle.task", "keycycle/init.lua" -> "keycycle" */
+static void push_modname(lua_State *L, const char *file)
+{
+    size_t len = strlen(file) - strlen(".lua");
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < len; i++) {
+        if (strcmp(file + i, "/init.lua") == 0)
+            break;
+        luaL_addchar(&b, file[i] == '/' ? '.' : file[i]);
+    }
+    luaL_pushresult(&b);
+}
+
+static void preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (int i = 0; kc_embed[i].name; i++) {
+        if (strcmp(kc_embed[i].name, "keycycle/init.lua") == 0)
+            continue; /* that is luaopen_keycycle itself */
+        push_modname(L, kc_embed[i].name);
+        lua_pushinteger(L, i);
+        lua_pushcclosure(L, open_embedded, 1);
+        lua_rawset(L, -3);
+    }
+    lua_pop(L, 1);
+}
+
+/* -- the C part's own functions ------------------------------------------ */
+
+static int core_step(lua_State *L)
+{
+    uint64_t timeout = lk_optms(L, 1, UINT64_MAX);
+    uint64_t budget = lk_optms(L, 2, UINT64_MAX);
+    int64_t budget_us = -1;
+    if (budget != UINT64_MAX)
+        budget_us = (int64_t)(luaL_checknumber(L, 2) * 1e6);
+    int err = kc_runtime_step(
+        lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);
+    return lk_result(L, err);
+}
+
+static int core_next_ready(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    uint64_t id = rt ? kc_runtime_next_ready(rt) : 0;
+    if (!id)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)id);
+    return 1;
+}
+
+static int core_pollfd(lua_State *L)
+{
+    lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(lk_runtime(L))));
+    return 1;
+}
+
+static int core_timeout(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    int64_t ms = rt ? kc_runtime_timeout_ms(rt) : -1;
+    if (ms < 0)
+        return 0;
+    lk_pushms(L, (uint64_t)ms);
+    return 1;
+}
+
+static int core_wake(lua_State *L)
+{
+    kc_loop_wake(kc_runtime_loop(lk_runtime(L)));
+    return 0;
+}
+
+static int core_pending(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    lua_pushinteger(L, rt ? (lua_Integer)kc_runtime_pending(rt) : 0);
+    return 1;
+}
+
+static int core_forked(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    lua_pushboolean(L, rt && kc_runtime_forked(rt));
+    return 1;
+}
+
+static int core_set_error(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "keycycle.error");
+    return 0;
+}
+
+static int core_isatty(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static int core_terminal_width(lua_State *L)
+{
+    struct winsize size;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 ||
+        size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"step", core_step},
+    {"next_ready", core_next_ready},
+    {"pollfd", core_pollfd},
+    {"timeout", core_timeout},
+    {"wake", core_wake},
+    {"pending", core_pending},
+    {"forked", core_forked},
+    {"set_error", core_set_error},
+    {"isatty", core_isatty},
+    {"terminal_width", core_terminal_width},
+    {NULL, NULL},
+};
+
+static int open_core(lua_State *L)
+{
+    luaL_newlib(L, functions);
+    lua_pushstring(L, KEYCYCLE_VERSION);
+    lua_setfield(L, -2, "VERSION");
+    lk_open_json(L);
+    lua_setfield(L, -2, "json");
+    lk_open_clock(L);
+    lk_open_pool(L);
+    lk_open_lease(L);
+    lk_open_call(L);
+    lk_open_store(L);
+    return 1;
+}
+
+__attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
+{
+    preload(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open_core);
+    lua_setfield(L, -2, "keycycle.core");
+    lua_pop(L, 1);
+    for (int i = 0; kc_embed[i].name; i++) {
+        if (strcmp(kc_embed[i].name, "keycycle/init.lua") != 0)
+            continue;
+        if (load_text(L, &kc_embed[i]) != LUA_OK)
+            return lua_error(L);
+        lua_pushliteral(L, "keycycle");
+        lua_call(L, 1, 1);
+        return 1;
+    }
+    return luaL_error(L, "keycycle: built without its Lua library");
+}
+
+/* -- for hosts in C ------------------------------------------------------ */
+
+/* Runs in protected mode: (function name, arguments…) of keycycle.task. */
+static int call_task(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "keycycle.task");
+    lua_remove(L, -2);
+    lua_pushvalue(L, 1);
+    lua_gettable(L, -2);
+    lua_replace(L, 1);
+    lua_pop(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int push_seconds(lua_State *L, int value, double unit)
+{
+    if (value < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, value / unit);
+    return 1;
+}
+
+__attribute__((visibility("default"))) int
+keycycle_step(lua_State *L, int timeout_ms, int budget_us)
+{
+    if (!lua_checkstack(L, 8))
+        return -1;
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, call_task);
+    lua_pushstring(L, "step");
+    push_seconds(L, timeout_ms, 1e3);
+    push_seconds(L, budget_us, 1e6);
+    int live = -1;
+    if (lk_pcall(L, 3, 1) == LUA_OK)
+        live = (int)lua_tointeger(L, -1);
+    lua_settop(L, top);
+    return live;
+}
+
+__attribute__((visibility("default"))) int keycycle_pollfd(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    if (rt)
+        return kc_loop_fd(kc_runtime_loop(rt));
+    if (!lua_checkstack(L, 4))
+        return -1;
+    int top = lua_gettop(L);
+    int fd = -1;
+    lua_pushcfunction(L, core_pollfd);
+    if (lk_pcall(L, 0, 1) == LUA_OK)
+        fd = (int)lua_tointeger(L, -1);
+    lua_settop(L, top);
+    return fd;
+}
+
+__attribute__((visibility("default"))) int keycycle_timeout(lua_State *L)
+{
+    if (!lua_checkstack(L, 8))
+        return -1;
+    int top = lua_gettop(L);
+    int ms = -1;
+    lua_pushcfunction(L, call_task);
+    lua_pushstring(L, "timeout");
+    if (lk_pcall(L, 1, 1) == LUA_OK && lua_isnumber(L, -1)) {
+        lua_Number s = lua_tonumber(L, -1);
+        ms = s > 2e6 ? 2000000000 : (int)(s * 1000 + 0.999);
+    }
+    lua_settop(L, top);
+    return ms;
+}

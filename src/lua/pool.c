@@ -1,0 +1,295 @@
+/* pool.c -- a provider's pool of keys, for Lua: keys, limits, acquire.
+ *
+ * What the pool can tell about itself (states, statistics) is poolinfo.c's.
+ */
+#include <math.h>
+
+#include "lua/pool.h"
+#include "util/rng.h"
+
+#define DEFAULT_WAITERS 10000
+#define DEFAULT_LEASE_MS (10 * 60 * 1000) /* ENGINE.md section 3 */
+
+struct lk_pool {
+    struct kc_ledger *ledger;
+};
+
+struct kc_ledger *lk_checkledger(lua_State *L, int arg)
+{
+    struct lk_pool *box = luaL_checkudata(L, arg, LK_POOL);
+    luaL_argcheck(L, box->ledger, arg, "the pool was collected");
+    return box->ledger;
+}
+
+struct kc_pool *lk_checkpool(lua_State *L, int arg)
+{
+    return kc_ledger_pool(lk_checkledger(L, arg));
+}
+
+uint32_t lk_checkindex(lua_State *L, int arg)
+{
+    lua_Integer i = luaL_checkinteger(L, arg);
+    luaL_argcheck(L, i >= 0 && i <= UINT32_MAX, arg, "not an index of a key");
+    return (uint32_t)i;
+}
+
+static int option(lua_State *L, int arg, const char *name, const char *def,
+                  const char *const names[])
+{
+    if (lua_getfield(L, arg, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushstring(L, def);
+    }
+    int choice = luaL_checkoption(L, -1, def, names);
+    lua_pop(L, 1);
+    return choice;
+}
+
+static const char *const strategies[] = {"per_model", "global", NULL};
+static const char *const selections[] = {"round_robin", "fill_first", NULL};
+
+static int core_pool(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct kc_pool_config config = {
+        .strategy =
+            (enum kc_strategy)option(L, 1, "strategy", "per_model", strategies),
+        .selection = (enum kc_selection)option(L, 1, "selection",
+                                               "round_robin", selections),
+        .max_waiters = DEFAULT_WAITERS,
+        .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", DEFAULT_LEASE_MS),
+        .seed = kc_rng_entropy(),
+    };
+    if (lua_getfield(L, 1, "max_wait_queue") != LUA_TNIL)
+        config.max_waiters = lk_checkindex(L, -1);
+    lua_pop(L, 1);
+    const char *provider = lk_fieldstr(L, 1, "provider");
+    luaL_argcheck(L, provider, 1, "provider is missing");
+    lua_getfield(L, 1, "clock");
+    struct kc_clock *clock = lk_optclock(L, -1);
+    struct kc_runtime *rt = lk_runtime(L);
+    struct lk_pool *box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->ledger = NULL;
+    luaL_setmetatable(L, LK_POOL);
+    int err = kc_ledger_new(rt, provider, &config, clock, &box->ledger);
+    return err == KC_OK ? 1 : lk_fail(L, err, NULL);
+}
+
+static int pool_collect(lua_State *L)
+{
+    struct lk_pool *box = luaL_checkudata(L, 1, LK_POOL);
+    kc_ledger_unref(box->ledger);
+    box->ledger = NULL;
+    return 0;
+}
+
+static int pool_close(lua_State *L)
+{
+    kc_ledger_close(lk_checkledger(L, 1));
+    return 0;
+}
+
+/* -- keys ---------------------------------------------------------------- */
+
+/* [-0, +0, v] Point `params` at the string pairs of the table at `t`; the
+ * texts stay alive in that table. */
+static size_t read_params(lua_State *L, int t, struct kc_param *params,
+                          size_t max)
+{
+    size_t n = 0;
+    lua_pushnil(L);
+    while (lua_next(L, t) != 0) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "a key's parameters are strings");
+        if (n == max)
+            luaL_error(L, "a key has at most %d parameters", (int)max);
+        params[n].name = lua_tostring(L, -2);
+        params[n++].value = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    return n;
+}
+
+static int pool_add_key(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    struct kc_param params[32];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct kc_key_config key = {.params = params};
+    key.secret = lk_fieldstr(L, 2, "api_key");
+    luaL_argcheck(L, key.secret, 2, "api_key is missing");
+    key.label = lk_fieldstr(L, 2, "label");
+    key.group = lk_fieldstr(L, 2, "group");
+    if (lua_getfield(L, 2, "priority") != LUA_TNIL)
+        key.priority = (int)luaL_checkinteger(L, -1);
+    if (lua_getfield(L, 2, "params") == LUA_TTABLE)
+        key.param_count = read_params(L, lua_gettop(L), params,
+                                      sizeof params / sizeof params[0]);
+    uint32_t index;
+    int err = kc_pool_add_key(kc_ledger_pool(ledger), kc_ledger_now(ledger),
+                              &key, &index);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    kc_ledger_pump(ledger);
+    lua_pushinteger(L, index);
+    return 1;
+}
+
+static int pool_remove_key(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    return lk_result(L, kc_pool_remove_key(kc_ledger_pool(ledger),
+                                           kc_ledger_now(ledger),
+                                           lk_checkindex(L, 2)));
+}
+
+static int pool_find(lua_State *L)
+{
+    struct kc_pool *pool = lk_checkpool(L, 1);
+    size_t len;
+    const char *id = luaL_checklstring(L, 2, &len);
+    uint32_t index;
+    int err = kc_pool_find_key(pool, id, len, &index);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    lua_pushinteger(L, index);
+    return 1;
+}
+
+static int pool_key_count(lua_State *L)
+{
+    lua_pushinteger(L, kc_pool_key_count(lk_checkpool(L, 1)));
+    return 1;
+}
+
+/* -- limits -------------------------------------------------------------- */
+
+static void read_limit(lua_State *L, int t, const char *name, uint64_t *out)
+{
+    if (lua_getfield(L, t, name) != LUA_TNIL)
+        *out = lk_optcount(L, lua_gettop(L), 0);
+    lua_pop(L, 1);
+}
+
+static int pool_set_limits(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    uint32_t key = lk_checkindex(L, 2);
+    const char *model = luaL_optstring(L, 3, NULL);
+    struct kc_limits limits;
+    kc_limits_unlimited(&limits);
+    if (!lua_isnoneornil(L, 4)) {
+        luaL_checktype(L, 4, LUA_TTABLE);
+        for (int w = 0; w < KC_WINDOWS; w++)
+            for (int u = 0; u < KC_UNITS; u++)
+                read_limit(L, 4, kc_limit_name(w, u), &limits.max[w][u]);
+        read_limit(L, 4, "concurrent_requests", &limits.concurrent);
+    }
+    int err = kc_pool_set_limits(kc_ledger_pool(ledger), kc_ledger_now(ledger),
+                                 key, model, &limits);
+    kc_ledger_pump(ledger);
+    return lk_result(L, err);
+}
+
+static int pool_clear_limits(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    kc_pool_clear_limits(kc_ledger_pool(ledger));
+    kc_ledger_pump(ledger);
+    return 0;
+}
+
+static void push_limit(lua_State *L, const char *name, uint64_t value)
+{
+    if (value > LUA_MAXINTEGER)
+        return; /* unlimited */
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, name);
+}
+
+static int pool_limits(lua_State *L)
+{
+    struct kc_limits limits;
+    int err = kc_pool_get_limits(lk_checkpool(L, 1), lk_checkindex(L, 2),
+                                 luaL_optstring(L, 3, NULL), &limits);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    lua_newtable(L);
+    for (int w = 0; w < KC_WINDOWS; w++)
+        for (int u = 0; u < KC_UNITS; u++)
+            push_limit(L, kc_limit_name(w, u), limits.max[w][u]);
+    push_limit(L, "concurrent_requests", limits.concurrent);
+    return 1;
+}
+
+static int pool_set_selection(lua_State *L)
+{
+    struct kc_pool *pool = lk_checkpool(L, 1);
+    int choice = luaL_checkoption(L, 2, NULL, selections);
+    kc_pool_set_selection(pool, (enum kc_selection)choice);
+    return 0;
+}
+
+/* -- leases -------------------------------------------------------------- */
+
+static int pool_acquire(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    struct kc_request r = {.model = luaL_checkstring(L, 2),
+                           .tokens = lk_optcount(L, 3, 0),
+                           .key = (uint32_t)lk_optcount(L, 4, 0),
+                           .pin = lua_toboolean(L, 5),
+                           .not_key = (uint32_t)lk_optcount(L, 6, 0)};
+    struct lk_lease *box = lk_newlease(L);
+    struct kc_refusal refusal;
+    int err = kc_lease_acquire(ledger, &r, &box->lease, &refusal);
+    return err == KC_OK ? 1 : lk_refuse(L, err, &refusal);
+}
+
+static int pool_next_available(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    struct kc_request r = {.model = luaL_checkstring(L, 2),
+                           .tokens = lk_optcount(L, 3, 0),
+                           .key = (uint32_t)lk_optcount(L, 4, 0),
+                           .pin = !lua_isnoneornil(L, 4)};
+    uint64_t ms;
+    int err = kc_pool_next_available(kc_ledger_pool(ledger),
+                                     kc_ledger_now(ledger), &r, &ms);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    if (ms == KC_NEVER)
+        lua_pushnumber(L, HUGE_VAL);
+    else
+        lk_pushms(L, ms);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"add_key", pool_add_key},
+    {"remove_key", pool_remove_key},
+    {"find", pool_find},
+    {"key_count", pool_key_count},
+    {"set_limits", pool_set_limits},
+    {"clear_limits", pool_clear_limits},
+    {"limits", pool_limits},
+    {"set_selection", pool_set_selection},
+    {"acquire", pool_acquire},
+    {"wait", lk_pool_wait},
+    {"next_available", pool_next_available},
+    {"close", pool_close},
+    {NULL, NULL},
+};
+
+void lk_open_pool(lua_State *L)
+{
+    lk_newclass(L, LK_POOL, methods, pool_collect);
+    luaL_getmetatable(L, LK_POOL);
+    lua_getfield(L, -1, "__index");
+    lk_open_poolinfo(L);
+    lua_pop(L, 2);
+    lua_pushcfunction(L, core_pool);
+    lua_setfield(L, -2, "pool");
+}

@@ -1,0 +1,20 @@
+/* pool.h -- what the binding files of the pool share.
+ */
+#ifndef KC_LUA_POOL_H
+#define KC_LUA_POOL_H
+
+#include "lua/lk.h"
+
+/* [-0, +0, v] The engine's pool behind the pool at `arg`. */
+struct kc_pool *lk_checkpool(lua_State *L, int arg);
+
+/* [-0, +0, v] An index of a key at `arg`, 0 included. */
+uint32_t lk_checkindex(lua_State *L, int arg);
+
+/* pool:wait(model, tokens, opts), in lease.c */
+int lk_pool_wait(lua_State *L);
+
+/* [-0, +0, m] Add poolinfo.c's methods to the table at the top. */
+void lk_open_poolinfo(lua_State *L);
+
+#endif
