@@ -1,0 +1,164 @@
+/* The loop: timers in order, one pollable descriptor, budgets, wake-ups. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/transport.h"
+#include "runtime/loop.h"
+#include "util/clock.h"
+
+struct trace {
+    int order[8];
+    int n;
+};
+
+struct shot {
+    struct kc_timer timer;
+    struct trace *trace;
+    int name;
+};
+
+static void fire(void *ctx)
+{
+    struct shot *s = ctx;
+    s->trace->order[s->trace->n++] = s->name;
+}
+
+static struct kc_loop *new_loop(void)
+{
+    struct kc_loop *l;
+    assert_int_equal(kc_loop_new(&l), KC_OK);
+    return l;
+}
+
+static void arm(struct kc_loop *l, struct shot *s, struct trace *t, int name,
+                uint64_t at)
+{
+    *s = (struct shot){
+        .timer = {.fn = fire, .ctx = s}, .trace = t, .name = name};
+    assert_int_equal(kc_loop_arm(l, &s->timer, at), KC_OK);
+}
+
+static void due_timers_fire_in_the_order_of_their_times(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a, b, c;
+    uint64_t now = kc_mono_ms();
+    arm(l, &a, &t, 1, now - 1);
+    arm(l, &b, &t, 2, now - 3);
+    arm(l, &c, &t, 3, now - 2);
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(t.n, 3);
+    assert_int_equal(t.order[0], 2);
+    assert_int_equal(t.order[1], 3);
+    assert_int_equal(t.order[2], 1);
+    assert_int_equal(kc_loop_timeout_ms(l), -1);
+    kc_loop_free(l);
+}
+
+static void a_disarmed_timer_does_not_fire_and_others_stay(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot s[5];
+    uint64_t now = kc_mono_ms();
+    for (int i = 0; i < 5; i++)
+        arm(l, &s[i], &t, i, now - (uint64_t)(5 - i));
+    kc_loop_disarm(l, &s[0].timer);
+    kc_loop_disarm(l, &s[3].timer);
+    kc_loop_disarm(l, &s[3].timer);
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(t.n, 3);
+    assert_int_equal(t.order[0], 1);
+    assert_int_equal(t.order[1], 2);
+    assert_int_equal(t.order[2], 4);
+    kc_loop_free(l);
+}
+
+static void the_descriptor_is_readable_for_timers_and_wakes(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a;
+    struct pollfd p = {.fd = kc_loop_fd(l), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 0), 0);
+    arm(l, &a, &t, 1, kc_mono_ms() - 1);
+    assert_int_equal(poll(&p, 1, 1000), 1);
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(t.n, 1);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    kc_loop_wake(l);
+    assert_int_equal(poll(&p, 1, 0), 1);
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    kc_loop_free(l);
+}
+
+static void a_spent_budget_starts_no_further_timer(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a, b;
+    uint64_t now = kc_mono_ms();
+    arm(l, &a, &t, 1, now - 2);
+    arm(l, &b, &t, 2, now - 1);
+    assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+    assert_int_equal(t.n, 1); /* one, so that turns make progress */
+    struct pollfd p = {.fd = kc_loop_fd(l), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 1000), 1);
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(t.n, 2);
+    kc_loop_free(l);
+}
+
+static void on_fd(void *ctx, int fd, int events)
+{
+    int *seen = ctx;
+    char c;
+    if (events & KC_POLL_IN)
+        *seen += (int)read(fd, &c, 1);
+}
+
+static void a_watched_socket_is_told_and_a_forgotten_one_is_not(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    int fd[2], seen = 0;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    kc_loop_on_fd(l, on_fd, &seen);
+    assert_int_equal(kc_loop_watch(l, fd[0], KC_POLL_IN), KC_OK);
+    assert_int_equal(write(fd[1], "xy", 2), 2);
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(seen, 1);
+    assert_int_equal(kc_loop_watch(l, fd[0], 0), KC_OK);
+    assert_int_equal(kc_loop_watch(l, fd[0], 0), KC_OK);
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(seen, 1);
+    close(fd[0]);
+    close(fd[1]);
+    kc_loop_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(due_timers_fire_in_the_order_of_their_times),
+        cmocka_unit_test(a_disarmed_timer_does_not_fire_and_others_stay),
+        cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
+        cmocka_unit_test(a_spent_budget_starts_no_further_timer),
+        cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
