@@ -1,0 +1,82 @@
+--- A Lua state that is closed in the middle of something: no crash, no leak
+--- (the sanitized host is asked too), and the process ends at once.
+local servers = require "tests.support.servers"
+
+local hosts = { servers.build .. "/keycycle" }
+local sanitized = io.open(servers.build .. "/asan/keycycle")
+if sanitized then
+  sanitized:close()
+  hosts[#hosts + 1] = servers.build .. "/asan/keycycle"
+end
+
+local PRELUDE = [[
+  local keycycle = require "keycycle"
+  local wrapper = keycycle.MultiClientWrapper.new {}
+  wrapper:register_provider("p", { base_url = arg[1], allow_insecure = true,
+    keys = { "sk-test-0123456789abcdefghij" }, default_model = "m" })
+  local client = wrapper:get_rotating_client("p", { max_retries = 0 })
+  local request = { messages = { { role = "user", content = "hi" } } }
+  local function say(text) io.write(text, "\n") io.flush() end
+]]
+
+local bodies = {
+  ["a call"] = { "/never", [[
+    keycycle.spawn(function() client.chat.completions:create(request) end)
+    keycycle.step(0.02) keycycle.step(0.02) keycycle.step(0.02)
+    say "closing" os.exit(0, true)]] },
+  ["a stream"] = { "/flood", [[
+    request.stream = true
+    keycycle.spawn(function()
+      local stream = client.chat.completions:create(request)
+      stream() stream()
+      say "closing" os.exit(0, true)
+    end)
+    while true do keycycle.step(1) end]] },
+  ["a stream that is kept in a global"] = { "/flood", [[
+    request.stream = true
+    kept = client.chat.completions:create(request)
+    kept()
+    say "closing" os.exit(0, true)]] },
+  ["a wait for a key"] = { "/never", [[
+    wrapper:register_provider("p", { base_url = arg[1], default_model = "m",
+      keys = { "sk-test-0123456789abcdefghij" },
+      limits = { requests_per_minute = 1 } })
+    kept = wrapper:get_manager("p"):get_key("m")
+    keycycle.spawn(function() client.chat.completions:create(request, { timeout = 100 }) end)
+    keycycle.step(0)
+    say "closing" os.exit(0, true)]] },
+}
+
+local function run(host, body, url)
+  local script = os.tmpname()
+  local f <close> = assert(io.open(script, "w"))
+  f:write(PRELUDE, body)
+  f:close()
+  local pipe = assert(io.popen(("timeout 20 %s %s %s 2>&1; echo rc=$?"):format(host, script, url)))
+  local out = pipe:read "a"
+  pipe:close()
+  os.remove(script)
+  return out
+end
+
+describe("closing a Lua state in the middle of", function()
+  local raw
+  setup(function() raw = servers.raw() end)
+  teardown(function() raw.stop() end)
+
+  for _, host in ipairs(hosts) do
+    for what, case in pairs(bodies) do
+      it(what .. " ends cleanly in " .. host, function()
+        local out = run(host, case[2], raw.url(case[1]) .. "/v1")
+        assert.equal("closing\nrc=0\n", out)
+      end)
+    end
+
+    it("a name look-up ends cleanly in " .. host, function()
+      local preload = servers.build .. "/tests/support/slow_resolver.so"
+      local out = run("env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=" .. preload .. " "
+        .. host, bodies["a call"][2], "http://slow-name.test/v1")
+      assert.equal("closing\nrc=0\n", out)
+    end)
+  end
+end)
