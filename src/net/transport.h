@@ -56,7 +56,7 @@ struct kc_exchange {
     bool sent;       /* the request has left, at least in part */
     bool done;       /* nothing more will come */
     int err;         /* KC_OK, or why it ended; set when done */
-    char detail[200]; /* in words, never with a header's or the URL's secret */
+    char detail[256]; /* in words, never with a header's or the URL's secret */
     struct kc_buf body; /* of an answer that is not events */
     uint64_t received_bytes;
     void *impl;

@@ -1,0 +1,388 @@
+/* exchange.c -- one exchange over libcurl: options, callbacks, buffers.
+ *
+ * The callbacks fill buffers and mark; they never start, stop or free.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "net/curl_impl.h"
+#include "util/clock.h"
+
+#define USER_AGENT "keycycle/0.1"
+#define CONNECT_MS 10000
+#define MAX_REDIRECTS 5
+
+static void tell(struct kc_curl_exchange *x)
+{
+    if (x->notify)
+        x->notify(x->ctx);
+}
+
+/* -- what comes in ------------------------------------------------------- */
+
+static bool is_event_stream(const struct kc_headers *h)
+{
+    static const char type[] = "text/event-stream";
+    const char *value = kc_headers_get(h, "content-type");
+    size_t n = sizeof type - 1;
+    return value && strncasecmp(value, type, n) == 0 &&
+           (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
+}
+
+/* 307 and 308 keep the method; the older ones are safe for reading only. */
+static bool redirects(const struct kc_curl_exchange *x)
+{
+    int s = x->pub.status;
+    bool reads =
+        strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
+    return x->redirects < MAX_REDIRECTS &&
+           kc_headers_get(&x->pub.headers, "location") &&
+           (s == 307 || s == 308 ||
+            (reads && (s == 301 || s == 302 || s == 303)));
+}
+
+static void headers_end(struct kc_curl_exchange *x)
+{
+    if (x->pub.status < 200)
+        return; /* 100 Continue and its like: the answer follows */
+    x->may_redirect = redirects(x);
+    if (x->may_redirect)
+        return;
+    x->pub.have_headers = true;
+    x->pub.is_events = x->stream && x->pub.status < 300 &&
+                       is_event_stream(&x->pub.headers);
+    tell(x);
+}
+
+static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
+{
+    char *colon = memchr(line, ':', len);
+    if (!colon)
+        return KC_OK; /* not a field: libcurl let it pass, so do we */
+    char *value = colon + 1, *end = line + len;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && isspace((unsigned char)end[-1]))
+        end--;
+    *colon = *end = '\0';
+    int err = kc_headers_add(&x->pub.headers, line, value);
+    return err == KC_EINVALID ? KC_OK : err; /* odd names are left out */
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *ctx)
+{
+    struct kc_curl_exchange *x = ctx;
+    size_t len = size * n;
+    x->heard_ms = kc_mono_ms();
+    if (x->pub.have_headers)
+        return len; /* a trailer */
+    x->header_bytes += len;
+    if (x->header_bytes > x->max_header_bytes) {
+        x->failure = KC_ETOOLARGE;
+        return 0;
+    }
+    if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+        const char *space = memchr(data, ' ', len);
+        kc_headers_clear(&x->pub.headers);
+        x->pub.status = space ? (int)strtol(space + 1, NULL, 10) : 0;
+        return len;
+    }
+    if (len <= 2 && (data[0] == '\r' || data[0] == '\n')) {
+        headers_end(x);
+        return len;
+    }
+    char *line = malloc(len + 1);
+    x->failure = KC_ENOMEM;
+    if (line) {
+        memcpy(line, data, len);
+        line[len] = '\0';
+        x->failure = add_field(x, line, len);
+        free(line);
+    }
+    return x->failure == KC_OK ? len : 0;
+}
+
+static int queue_event(void *ctx, const struct kc_sse_event *event)
+{
+    struct kc_curl_exchange *x = ctx;
+    size_t type_len = strlen(event->type);
+    struct kc_event_node *node =
+        malloc(sizeof *node + type_len + 1 + event->len + 1);
+    if (!node)
+        return KC_ENOMEM;
+    char *data = node->type + type_len + 1;
+    memcpy(node->type, event->type, type_len + 1);
+    memcpy(data, event->data, event->len);
+    data[event->len] = '\0';
+    node->next = NULL;
+    node->len = event->len;
+    node->data = data;
+    if (x->last)
+        x->last->next = node;
+    else
+        x->first = node;
+    x->last = node;
+    x->queued_bytes += sizeof *node + event->len;
+    return KC_OK;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *ctx)
+{
+    struct kc_curl_exchange *x = ctx;
+    size_t len = size * n;
+    int err;
+    if (x->may_redirect)
+        return len;
+    if (x->pub.is_events && x->queued_bytes > x->max_queued_bytes) {
+        x->paused = true; /* these bytes come again */
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    x->heard_ms = kc_mono_ms();
+    x->pub.received_bytes += len;
+    if (x->pub.is_events) {
+        err = kc_sse_feed(&x->sse, data, len, queue_event, x);
+        if (x->first)
+            tell(x);
+    } else {
+        err = kc_buf_add(&x->pub.body, data, len);
+    }
+    x->failure = err;
+    return err == KC_OK ? len : 0;
+}
+
+static int on_request(void *ctx, char *ip, char *local, int port, int lport)
+{
+    struct kc_curl_exchange *x = ctx;
+    (void)ip;
+    (void)local;
+    (void)port;
+    (void)lport;
+    x->pub.sent = true; /* connected: from here on it may have left */
+    return CURL_PREREQFUNC_OK;
+}
+
+/* -- what goes out ------------------------------------------------------- */
+
+static void wipe_fields(struct curl_slist *list)
+{
+    for (struct curl_slist *f = list; f; f = f->next)
+        explicit_bzero(f->data, strlen(f->data));
+    curl_slist_free_all(list);
+}
+
+static int append(struct curl_slist **list, const char *text)
+{
+    struct curl_slist *more = curl_slist_append(*list, text);
+    if (!more)
+        return KC_ENOMEM;
+    *list = more;
+    return KC_OK;
+}
+
+static int build_fields(struct curl_slist **list, const struct kc_headers *h)
+{
+    /* libcurl adds these by itself: Expect for large bodies, which costs a
+     * second with servers that ignore it, and a form's content type. */
+    int err = append(list, "Expect:");
+    bool typed = false;
+    struct kc_buf line;
+    kc_buf_init(&line, 128 * 1024);
+    for (size_t i = 0; h && err == KC_OK && i < h->len; i++) {
+        const struct kc_header *f = &h->list[i];
+        typed = typed || strcmp(f->name, "content-type") == 0;
+        kc_buf_clear(&line);
+        /* "name;" is how libcurl is told of a field without a value. */
+        err = *f->value ? kc_buf_addf(&line, "%s: %s", f->name, f->value)
+                        : kc_buf_addf(&line, "%s;", f->name);
+        if (err == KC_OK)
+            err = append(list, kc_buf_str(&line));
+    }
+    kc_buf_wipe(&line);
+    if (err == KC_OK && !typed)
+        err = append(list, "Content-Type:");
+    return err;
+}
+
+static void set_method(struct kc_curl_exchange *x,
+                       const struct kc_exchange_config *c)
+{
+    if (c->body || strcmp(c->method, "POST") == 0) {
+        curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS,
+                         c->body ? c->body : "");
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)c->body_len);
+    }
+    if (strcmp(c->method, "HEAD") == 0)
+        curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+    else if (strcmp(c->method, c->body ? "POST" : "GET") != 0)
+        curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, c->method);
+}
+
+static void set_callbacks(struct kc_curl_exchange *x)
+{
+    curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
+    curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->words);
+    curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
+}
+
+static void set_safety(struct kc_curl_exchange *x)
+{
+    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x->easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    if (x->t->ca_file) {
+        /* With a CAPATH libcurl would not cache the parsed bundle. */
+        curl_easy_setopt(x->easy, CURLOPT_CAINFO, x->t->ca_file);
+        curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL);
+    }
+    if (kc_url_is_loopback(&x->origin))
+        curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "*");
+}
+
+int kc_curl_setup(struct kc_curl_exchange *x,
+                  const struct kc_exchange_config *c)
+{
+    int err = build_fields(&x->fields, c->headers);
+    if (err != KC_OK)
+        return err;
+    set_callbacks(x);
+    set_safety(x);
+    set_method(x, c);
+    curl_easy_setopt(x->easy, CURLOPT_URL, c->url);
+    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->fields);
+    curl_easy_setopt(x->easy, CURLOPT_USERAGENT, USER_AGENT);
+    curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(x->easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION,
+                     (long)CURL_HTTP_VERSION_2TLS);
+    if (strcmp(x->origin.scheme, "https") == 0)
+        curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
+    uint64_t connect = c->connect_timeout_ms ? c->connect_timeout_ms
+                                             : CONNECT_MS;
+    curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
+    curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)c->total_timeout_ms);
+    return KC_OK;
+}
+
+/* -- the end ------------------------------------------------------------- */
+
+static int result_of(const struct kc_curl_exchange *x, CURLcode code)
+{
+    switch (code) {
+    case CURLE_OK:
+        return KC_OK;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return KC_ERESOLVE;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+    case CURLE_PROXY:
+        return KC_ECONNECT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return KC_ETIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_USE_SSL_FAILED:
+        return KC_ETLS;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* "HTTP/0.9 when not allowed" */
+    case CURLE_BAD_CONTENT_ENCODING:
+        return KC_EGARBAGE;
+    case CURLE_OUT_OF_MEMORY:
+        /* libcurl 7.88 says so of a header line over 100 kB, too. */
+        return x->pub.status && !x->pub.have_headers ? KC_ETOOLARGE
+                                                     : KC_ENOMEM;
+    case CURLE_URL_MALFORMAT:
+        return KC_EBADURL;
+    default:
+        return KC_ECUT;
+    }
+}
+
+void kc_curl_fail(struct kc_curl_exchange *x, int err, const char *words)
+{
+    x->pub.err = err;
+    snprintf(x->pub.detail, sizeof x->pub.detail, "%s", words);
+    x->pub.done = true;
+    tell(x);
+}
+
+void kc_curl_finish(struct kc_curl_exchange *x, CURLcode code)
+{
+    const char *words = x->words[0] ? x->words : curl_easy_strerror(code);
+    int err = result_of(x, code);
+    if (code == CURLE_WRITE_ERROR && x->failure != KC_OK) {
+        err = x->failure;
+        words = kc_err_text(err);
+    }
+    if (err == KC_OK && x->may_redirect) { /* to another place: the answer */
+        x->may_redirect = false;
+        x->pub.have_headers = true;
+    }
+    if (err == KC_OK && x->pub.is_events)
+        err = kc_sse_finish(&x->sse, queue_event, x);
+    kc_curl_fail(x, err, err == KC_OK ? "" : words);
+}
+
+void kc_curl_reset(struct kc_curl_exchange *x)
+{
+    kc_headers_clear(&x->pub.headers);
+    kc_buf_clear(&x->pub.body);
+    x->pub.status = 0;
+    x->may_redirect = false;
+    x->header_bytes = 0;
+    x->redirects++;
+}
+
+int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out)
+{
+    struct kc_curl_exchange *x = pub->impl;
+    free(x->current);
+    x->current = x->first;
+    if (!x->current)
+        return x->pub.done ? KC_EEND : KC_EAGAIN;
+    x->first = x->current->next;
+    if (!x->first)
+        x->last = NULL;
+    x->queued_bytes -= sizeof *x->current + x->current->len;
+    *out = (struct kc_sse_event){.type = x->current->type,
+                                 .data = x->current->data,
+                                 .len = x->current->len};
+    if (x->paused && x->running && x->queued_bytes <= x->max_queued_bytes / 2) {
+        x->paused = false; /* before the call, which may pause again */
+        x->heard_ms = kc_mono_ms();
+        curl_easy_pause(x->easy, CURLPAUSE_CONT);
+    }
+    return KC_OK;
+}
+
+void kc_curl_release(struct kc_curl_exchange *x)
+{
+    wipe_fields(x->fields);
+    kc_headers_deinit(&x->pub.headers);
+    kc_buf_deinit(&x->pub.body);
+    kc_sse_deinit(&x->sse);
+    free(x->current);
+    while (x->first) {
+        struct kc_event_node *next = x->first->next;
+        free(x->first);
+        x->first = next;
+    }
+    free(x);
+}
