@@ -1,0 +1,141 @@
+/* state.c -- see state.h. */
+#include "host/state.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "keycycle.h"
+#include "lua/core.h"
+
+#define SERVER_FILE "keycycle-server.so"
+#define MAX_PATH 4096
+
+/* The one thing a signal handler can reach; set while Lua runs. */
+static lua_State *volatile running;
+
+/* -- keycycle.server ----------------------------------------------------- */
+
+static int load_server(lua_State *L, const char *path)
+{
+    if (access(path, R_OK) != 0)
+        return 0;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "package");
+    lua_getfield(L, -1, "loadlib");
+    lua_pushstring(L, path);
+    lua_pushliteral(L, "luaopen_keycycle_server");
+    lua_call(L, 2, 3);
+    if (lua_isnil(L, -3))
+        return luaL_error(L, "%s: %s", path, lua_tostring(L, -2));
+    lua_pop(L, 2);
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+static int open_server(lua_State *L)
+{
+    static const char *const places[] = {"", "../lib/keycycle/"};
+    char self[MAX_PATH], path[MAX_PATH + 64];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash)
+        slash[1] = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(path, sizeof path, "%s%s" SERVER_FILE, self, places[i]);
+        if (load_server(L, path))
+            return 1;
+    }
+    return luaL_error(L, "this build has no HTTP server: install libevent "
+                         "(Debian: libevent-dev) and build again");
+}
+
+/* -- the state ----------------------------------------------------------- */
+
+lua_State *kc_state_new(const char *lua_dir)
+{
+    lua_State *L = luaL_newstate();
+    if (!L)
+        return NULL;
+    luaL_openlibs(L);
+    if (lua_dir)
+        lk_set_lua_dir(L, lua_dir);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_keycycle);
+    lua_setfield(L, -2, "keycycle");
+    lua_pushcfunction(L, open_server);
+    lua_setfield(L, -2, "keycycle.server");
+    lua_pop(L, 1);
+    return L;
+}
+
+void kc_state_set_arg(lua_State *L, char **argv, int argc, int script)
+{
+    lua_newtable(L);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i - script);
+    }
+    lua_setglobal(L, "arg");
+}
+
+/* -- calls --------------------------------------------------------------- */
+
+static void stop(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted!");
+}
+
+static void on_interrupt(int sig)
+{
+    int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+    signal(sig, SIG_DFL); /* a second one ends us at once */
+    if (running)
+        lua_sethook(running, stop, mask, 1);
+}
+
+static int traceback(lua_State *L)
+{
+    const char *text = lua_tostring(L, 1);
+    if (!text) {
+        if (!luaL_callmeta(L, 1, "__tostring"))
+            lua_pushfstring(L, "(error object is a %s value)",
+                            luaL_typename(L, 1));
+        text = lua_tostring(L, -1);
+    }
+    luaL_traceback(L, L, text, 1);
+    return 1;
+}
+
+int kc_state_call(lua_State *L, int n, int results)
+{
+    struct sigaction act = {.sa_handler = on_interrupt}, old;
+    int base = lua_gettop(L) - n;
+    lua_pushcfunction(L, traceback);
+    lua_insert(L, base);
+    running = L;
+    /* No SA_RESTART: a wait must end and let the hook run. */
+    sigaction(SIGINT, &act, &old);
+    int status = lua_pcall(L, n, results, base);
+    sigaction(SIGINT, &old, NULL);
+    running = NULL;
+    lua_remove(L, base);
+    if (status != LUA_OK)
+        kc_state_report(L);
+    return status;
+}
+
+void kc_state_report(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    fprintf(stderr, "keycycle: %s\n", text ? text : "unknown error");
+    fflush(stderr);
+    lua_pop(L, 1);
+}
