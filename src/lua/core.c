@@ -133,6 +133,13 @@ static int core_pending(lua_State *L)
     return 1;
 }
 
+static int core_io_pending(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    lua_pushinteger(L, rt ? (lua_Integer)kc_runtime_calls(rt) : 0);
+    return 1;
+}
+
 static int core_forked(lua_State *L)
 {
     struct kc_runtime *rt = lk_peek_runtime(L);
@@ -171,6 +178,7 @@ static const luaL_Reg functions[] = {
     {"timeout", core_timeout},
     {"wake", core_wake},
     {"pending", core_pending},
+    {"io_pending", core_io_pending},
     {"forked", core_forked},
     {"set_error", core_set_error},
     {"isatty", core_isatty},

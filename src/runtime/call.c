@@ -137,6 +137,7 @@ int kc_call_init(struct kc_call *c, struct kc_runtime *rt,
     int err = fill(spec, &url, &headers);
     if (err == KC_OK) {
         kc_ready_init(&c->ready, rt);
+        kc_runtime_add_call(rt, 1);
         if (spec->lease) {
             c->ledger = kc_ledger_ref(spec->lease->ledger);
             c->lease = spec->lease->grant.lease;
@@ -162,6 +163,7 @@ void kc_call_deinit(struct kc_call *c)
     c->exchange = NULL;
     kc_ledger_unref(c->ledger);
     c->ledger = NULL;
+    kc_runtime_add_call(rt, -1);
     kc_ready_deinit(&c->ready); /* last: it may free the runtime */
 }
 

@@ -15,6 +15,7 @@ struct kc_runtime {
     struct kc_ready *first, *last; /* the ready queue */
     uint64_t next_id;
     size_t pending;
+    size_t calls;
     struct kc_pause *pauses; /* on manual clocks */
     struct kc_follower *followers;
 };
@@ -131,6 +132,16 @@ int64_t kc_runtime_timeout_ms(struct kc_runtime *rt)
 size_t kc_runtime_pending(const struct kc_runtime *rt)
 {
     return rt->pending;
+}
+
+size_t kc_runtime_calls(const struct kc_runtime *rt)
+{
+    return rt->calls;
+}
+
+void kc_runtime_add_call(struct kc_runtime *rt, int n)
+{
+    rt->calls += (size_t)n; /* wraps as meant for -1 */
 }
 
 /* -- the ready queue ----------------------------------------------------- */

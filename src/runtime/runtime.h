@@ -57,6 +57,11 @@ int64_t kc_runtime_timeout_ms(struct kc_runtime *rt);
 /* kc_runtime_pending counts the waitables in use. */
 size_t kc_runtime_pending(const struct kc_runtime *rt);
 
+/* kc_runtime_calls counts the calls under way, which kc_runtime_add_call
+ * changes by `n`. */
+size_t kc_runtime_calls(const struct kc_runtime *rt);
+void kc_runtime_add_call(struct kc_runtime *rt, int n);
+
 /* kc_ready_init makes a waitable of `rt` and takes a reference on it;
  * kc_ready_deinit ends it. kc_ready_mark queues it, once. */
 void kc_ready_init(struct kc_ready *r, struct kc_runtime *rt);

@@ -57,6 +57,14 @@ function core.wake() end
 ---@return integer
 function core.pending() end
 
+--- How many calls are under way (they alone can end without us).
+---@return integer
+function core.io_pending() end
+
+--- Whether a file descriptor (1: standard output) is a terminal, and its width.
+function core.isatty(fd) end
+function core.terminal_width(fd) end
+
 --- After a fork, in the child: true.
 function core.forked() end
 

@@ -1,0 +1,24 @@
+--- The guide's policy: a short refusal is waited out on the same key, a spent
+--- quota rotates, a dead key is taken out, all else fails at once.
+local backoff = require "keycycle.backoff"
+local policy = require "keycycle.policy"
+
+local TRIES_A_KEY = 3
+local waits = backoff.new()
+
+return policy.define {
+  name = "default",
+  max_retries = 5,
+  decide = function(failure)
+    local kind = failure.kind
+    if kind == "temporary" or kind == "overloaded" or kind == "server" then
+      local wait = waits:delay(failure.key_attempt, failure.retry_after)
+      -- Another key does not help an overloaded provider, but may help here.
+      if failure.key_attempt > TRIES_A_KEY and kind == "temporary" then return "rotate" end
+      return "retry", wait
+    end
+    if kind == "quota" then return "rotate" end
+    if kind == "auth" or kind == "payment" then return "disable" end
+    return "fail"
+  end,
+}

@@ -1,0 +1,398 @@
+--- Tasks: coroutines that this library resumes when what they wait for is ready.
+---
+--- `wait` is the one primitive: inside a task's own coroutine it yields to the
+--- scheduler, anywhere else it steps the loop until the thing is ready, running
+--- I/O but resuming no other task. So every call blocks or yields by itself.
+local core = require "keycycle.core"
+local errors = require "keycycle.errors"
+local log = require "keycycle.log"
+
+local task = {}
+
+local methods = {}
+local task_mt = { __name = "keycycle.task", __index = methods }
+
+-- The scheduler of this Lua state: there is one, as there is one runtime.
+local live = {}      -- task -> true, until it has ended
+local live_count = 0
+local runnable = {}  -- a queue of tasks to resume: runnable[first .. last]
+local first, last = 1, 0
+local waiting = {}   -- id of a waitable -> task
+local current        -- the task being resumed now
+local by_thread = setmetatable({}, { __mode = "k" })
+
+local function push(t)
+  if t.queued or t.done then return end
+  t.queued = true
+  last = last + 1
+  runnable[last] = t
+  core.wake()
+end
+
+local function pop()
+  if first > last then return nil end
+  local t = runnable[first]
+  runnable[first] = nil
+  first = first + 1
+  t.queued = false
+  return t
+end
+
+local function cancelled(t)
+  return errors.new(errors.CancelledError, {
+    code = "cancelled", message = t.why or "the task was cancelled",
+  })
+end
+
+--- The running task if this very thread is its own and may yield.
+local function yielding()
+  local co = coroutine.running()
+  local t = by_thread[co]
+  if t and t == current and coroutine.isyieldable() then return t end
+  return nil
+end
+
+--- The task whose code runs now, in whatever thread; nil outside of tasks.
+local function enclosing()
+  return current
+end
+
+-- Yields until `id` is marked ready, or the task is woken (await, cancel).
+local function park(t, id)
+  if id then waiting[id] = t end
+  t.parked = true
+  coroutine.yield(task)
+  t.parked = false
+  if id then waiting[id] = nil end
+end
+
+local function check_cancelled(t)
+  if t and t.cancel_requested then error(cancelled(t), 0) end
+end
+
+local function step_core(timeout, budget)
+  local ok, err = core.step(timeout, budget)
+  if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
+end
+
+--- Waits until `waitable:ready()`. Raises CancelledError in a cancelled task.
+---@param waitable table|userdata with id() and ready()
+function task.wait(waitable)
+  check_cancelled(enclosing())
+  while not waitable:ready() do
+    local t = yielding()
+    if t then
+      park(t, waitable:id())
+    else
+      step_core(nil)
+    end
+    check_cancelled(enclosing())
+  end
+end
+
+-- A state that is being closed, or a task that failed unseen: say so once.
+local function report(t)
+  if t.failed and not t.observed then
+    t.observed = true
+    if errors.is(t.err, errors.CancelledError) then return end
+    log.error("a task failed and nobody awaited it: %s", t.trace or tostring(t.err))
+  end
+end
+
+local function finish(t, ok, ...)
+  t.done = true
+  live[t] = nil
+  live_count = live_count - 1
+  by_thread[t.co] = nil
+  if ok then
+    t.results = table.pack(...)
+  else
+    t.failed, t.err = true, (...)
+    t.trace = debug.traceback(t.co, tostring(t.err))
+    -- What the task left to be closed is closed now; its own waits raise.
+    coroutine.close(t.co)
+  end
+  for _, waiter in ipairs(t.awaiting) do push(waiter) end
+  if t.failed and #t.awaiting > 0 then t.observed = true end
+  if t.on_end then t.on_end(t) end
+end
+
+local function resume(t)
+  if t.done then return end
+  local before = current
+  current = t
+  local function after(ok, ...)
+    current = before
+    if not ok or coroutine.status(t.co) == "dead" then
+      return finish(t, ok, ...)
+    end
+    if (...) ~= task then
+      -- Somebody yielded out of a task by hand: nothing would ever resume it.
+      push(t)
+    end
+  end
+  if t.args then
+    local args = t.args
+    t.args = nil
+    after(coroutine.resume(t.co, table.unpack(args, 1, args.n)))
+  else
+    after(coroutine.resume(t.co))
+  end
+end
+
+--- Starts `fn(...)` as a task; it runs from the next step on.
+---@param fn function
+---@return table task
+function task.spawn(fn, ...)
+  if type(fn) ~= "function" then
+    error("spawn needs a function, not a " .. type(fn), 2)
+  end
+  local t = setmetatable({ args = table.pack(...), awaiting = {} }, task_mt)
+  t.co = coroutine.create(fn)
+  by_thread[t.co] = t
+  live[t] = true
+  live_count = live_count + 1
+  push(t)
+  return t
+end
+
+-- Takes the waitables that became ready to their tasks.
+local function collect_ready()
+  local id = core.next_ready()
+  while id do
+    local t = waiting[id]
+    if t then push(t) end
+    id = core.next_ready()
+  end
+end
+
+-- Resumes what is runnable now; what becomes so meanwhile waits for its turn.
+local function run_queue(stop_at)
+  local upto = last
+  while first <= upto do
+    local t = pop()
+    if t then resume(t) end
+    if stop_at and core.mono() >= stop_at then break end
+  end
+end
+
+--- Does what is due: I/O, timers and the tasks they wake.
+---@param timeout? number seconds to wait at most for something to do; nil: until
+--- there is; 0: never blocks
+---@param budget? number seconds after which no further event or task is started
+---@return integer live how many tasks have not ended
+function task.step(timeout, budget)
+  local stop_at = budget and core.mono() + budget
+  if first <= last then timeout = 0 end
+  step_core(timeout, budget)
+  collect_ready()
+  run_queue(stop_at)
+  return live_count
+end
+
+--- One descriptor that is readable whenever step(0) has something to do (Linux).
+function task.pollfd()
+  return core.pollfd()
+end
+
+--- Seconds until step has something to do by itself; nil: only I/O can tell.
+function task.timeout()
+  if first <= last then return 0 end
+  return core.timeout()
+end
+
+--- "running", "ready", "waiting", "done", "failed" or "cancelled".
+function methods:status()
+  if self.done then
+    if not self.failed then return "done" end
+    return errors.is(self.err, errors.CancelledError) and "cancelled" or "failed"
+  end
+  if self == current then return "running" end
+  return self.queued and "ready" or "waiting"
+end
+
+-- Nothing can go on by itself: no I/O, no timer, nothing to resume.
+local function stuck()
+  return first > last and core.timeout() == nil and core.io_pending() == 0
+end
+
+local function raise_deadlock()
+  errors.raise(errors.KeycycleError, {
+    code = "deadlock",
+    message = "every task waits for something that only another one, or a manual clock, can end",
+  })
+end
+
+--- Waits for the task's end: its results; raises the very error it failed with.
+function methods:await()
+  if self == current then error("a task cannot await itself", 2) end
+  while not self.done do
+    local t = yielding()
+    if t then
+      check_cancelled(t)
+      self.awaiting[#self.awaiting + 1] = t
+      park(t)
+      check_cancelled(t)
+    elseif current then
+      check_cancelled(current)
+      -- Inside a foreign coroutine of a task: others may run, this one cannot.
+      task.step(nil)
+    else
+      if stuck() then raise_deadlock() end
+      task.step(nil)
+    end
+  end
+  self.observed = true
+  if self.failed then error(self.err, 0) end
+  return table.unpack(self.results, 1, self.results.n)
+end
+
+--- Makes the task's wait, and each later one, raise CancelledError. Harmless
+--- once it has ended. Does not wait for its end.
+function methods:cancel(why)
+  if self.done or self.cancel_requested then return end
+  self.cancel_requested = true
+  self.why = why
+  if self.args then
+    -- It never ran: nothing to unwind.
+    self.args = nil
+    finish(self, false, cancelled(self))
+    return
+  end
+  if self ~= current then push(self) end
+end
+
+task_mt.__gc = report
+
+task_mt.__tostring = function(t)
+  return "task (" .. t:status() .. ")"
+end
+
+local function cancel_all(list)
+  for _, t in ipairs(list) do t:cancel() end
+end
+
+local function drain(list)
+  for _, t in ipairs(list) do
+    if not t.done then pcall(t.await, t) end
+    t.observed = true
+  end
+end
+
+--- Runs tasks and functions side by side: a list of their first results, in
+--- order. The first error cancels the others, then it is raised.
+---@param list table of tasks and functions
+---@return table
+function task.gather(list)
+  local tasks, failed = {}, nil
+  for i, item in ipairs(list) do
+    local t = type(item) == "function" and task.spawn(item) or item
+    if getmetatable(t) ~= task_mt then
+      error(("gather: item %d is neither a task nor a function"):format(i), 2)
+    end
+    tasks[i] = t
+  end
+  for _, t in ipairs(tasks) do
+    t.on_end = function(ended)
+      if ended.failed and not failed then
+        failed = ended
+        cancel_all(tasks)
+      end
+    end
+    if t.done then t.on_end(t) end
+  end
+  local results = {}
+  for i, t in ipairs(tasks) do
+    local ok, value = pcall(t.await, t)
+    if ok then
+      results[i] = value
+    elseif not failed then
+      -- We ourselves were cancelled while we waited.
+      cancel_all(tasks)
+      drain(tasks)
+      error(value, 0)
+    end
+  end
+  if failed then
+    drain(tasks)
+    error(failed.err, 0)
+  end
+  return results
+end
+
+--- Runs `fn(...)` as a task and everything it spawns to the end; fn's results.
+--- An error of fn cancels what is left, then it is raised.
+function task.run(fn, ...)
+  if current then return task.spawn(fn, ...):await() end
+  local before = {}
+  for t in pairs(live) do before[t] = true end
+  local main = task.spawn(fn, ...)
+  local function others_live()
+    for t in pairs(live) do
+      if not before[t] then return true end
+    end
+    return false
+  end
+  local function unwind()
+    for t in pairs(live) do
+      if not before[t] then t:cancel("the run was ended") end
+    end
+  end
+  while others_live() do
+    if main.failed then unwind() end
+    if stuck() then
+      unwind()
+      while others_live() and not stuck() do task.step(0) end
+      main.observed = true
+      if main.failed and not errors.is(main.err, errors.CancelledError) then break end
+      raise_deadlock()
+    end
+    task.step(nil)
+  end
+  main.observed = true
+  if main.failed then error(main.err, 0) end
+  return table.unpack(main.results, 1, main.results.n)
+end
+
+--- Waits `seconds` of real time.
+function task.sleep(seconds)
+  local timer <close> = core.timer(seconds)
+  task.wait(timer)
+end
+
+--- Waits `seconds` of a pool's clock. On a manual clock such a wait ends by
+--- `advance` only: outside a task it raises `err` at once instead.
+---@param seconds number
+---@param clock? userdata a clock of the program; nil: the machine's
+---@param err table the error object to raise
+function task.wait_clock(seconds, clock, err)
+  if clock and not yielding() then error(err, 0) end
+  local timer <close> = core.timer(seconds, clock)
+  task.wait(timer)
+end
+
+--- Whether a wait would yield here (rather than block).
+function task.may_yield()
+  return yielding() ~= nil
+end
+
+--- Like coroutine.wrap, for generators that make our calls inside a task: the
+--- waits go through to the task, all other yields to the caller.
+function task.wrap(fn)
+  local co = coroutine.create(fn)
+  local function pass(ok, ...)
+    if not ok then error((...), 0) end
+    if coroutine.status(co) ~= "dead" and (...) == task then
+      coroutine.yield(task)
+      return pass(coroutine.resume(co))
+    end
+    return ...
+  end
+  return function(...)
+    local owner = yielding()
+    by_thread[co] = owner
+    return pass(coroutine.resume(co, ...))
+  end
+end
+
+return task
