@@ -25,7 +25,8 @@ end
 
 --- Epoch seconds of an HTTP date (RFC 9110, 5.6.7, the fixed form); nil else.
 function classify.http_date(text)
-  local d, mon, y, h, mi, s = text:match "^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
+  local d, mon, y, h, mi, s =
+    text:match "^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
   local m = months[mon]
   if not m then return nil end
   return days(tonumber(y), m, tonumber(d)) * DAY + h * 3600 + mi * 60 + s

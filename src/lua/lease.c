@@ -239,6 +239,7 @@ static int lease_tostring(lua_State *L)
 static const luaL_Reg lease_methods[] = {
     {"commit", lease_commit},     {"cancel", lease_cancel},
     {"refuse", lease_refuse},     {"cooldown", lease_cooldown},
+    {"close", lease_close},
     {NULL, NULL},
 };
 

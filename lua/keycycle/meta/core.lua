@@ -176,6 +176,8 @@ function lease:commit(usage) end
 function lease:cancel(opts) end
 --- The provider said no: the request counts, its tokens do not. Raises as above.
 function lease:refuse() end
+--- Settles as unknown what is not settled yet. Idempotent.
+function lease:close() end
 --- Puts the lease's key away for `seconds` (for its model).
 function lease:cooldown(seconds) end
 
