@@ -37,7 +37,9 @@ function proxy.check_options(opts)
     local want = options[k]
     if not want then invalid("there is no client option %q", tostring(k)) end
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
-    if want == "number" and not (v >= 0) then invalid("option %s must not be negative", k) end
+    if want == "number" and (v < 0 or v ~= v) then
+      invalid("option %s must not be negative", k)
+    end
   end
   if opts.priority and not (math.tointeger(opts.priority) and opts.priority <= 7) then
     invalid "option priority goes from 0 to 7"
@@ -93,6 +95,7 @@ local function send(entry, route, request, opts)
   local result = call.run(run)
   local s = result.stream
   if s then
+    result.usage = s.info.usage -- known already where it ended at once
     s.info = keep_info(run, result, s)
     return s, nil, nil, s
   end

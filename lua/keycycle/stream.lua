@@ -66,17 +66,16 @@ end
 
 local function read_usage(s, chunk)
   local extract = s.run.opts.usage_extractor or s.run.entry.adapter.usage
-  local ok, usage = true, nil
-  if extract then
-    ok, usage = pcall(extract, chunk)
-    if not ok then
-      log.warn("the usage extractor of %s failed: %s", s.run.entry.name, tostring(usage))
-      usage = nil
-    end
-  elseif s.run.protocol then
-    usage = s.run.protocol.usage(chunk)
+  if not extract then
+    s.usage = s.run.protocol and s.run.protocol.usage(chunk) or s.usage
+    return
   end
-  if usage then s.usage = usage end
+  local ok, usage = pcall(extract, chunk)
+  if ok then
+    s.usage = usage or s.usage
+  else
+    log.warn("the usage extractor of %s failed: %s", s.run.entry.name, tostring(usage))
+  end
 end
 
 local function note(s, chunk)

@@ -1,0 +1,287 @@
+--- Keys from the environment and from tables, checked before anything is made.
+---
+--- Errors name the variable or the place, never a key's text.
+local dotenv = require "keycycle.dotenv"
+local errors = require "keycycle.errors"
+local log = require "keycycle.log"
+local provider = require "keycycle.provider"
+
+local config = {}
+
+local MAX_KEYS = 10000
+local default_env_file
+
+--- The file to read where a program names none (the host's --env).
+function config.set_default_env_file(path)
+  default_env_file = path
+end
+
+local function invalid(fmt, ...)
+  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
+end
+
+local function missing(fmt, ...)
+  errors.raise(errors.MissingEnvironmentVariableError, {
+    code = "missing_variable", message = fmt:format(...),
+  })
+end
+
+--- A function that looks a variable up: the real environment, then the file. The
+--- file `.env` may be missing, one that was named must be there.
+---@param env_file? string
+---@return fun(name: string): string?
+function config.environment(env_file)
+  local named = env_file or default_env_file
+  local values, why = dotenv.read(named or ".env")
+  if not values and named then
+    errors.raise(errors.ConfigurationError, {
+      code = "invalid", message = ("the env_file %s cannot be read: %s"):format(named, why),
+    })
+  end
+  return function(name)
+    local real = os.getenv(name)
+    if real ~= nil and real ~= "" then return real end
+    return values and values[name]
+  end
+end
+
+local placeholders = {
+  "^sk%-%.%.%.$", "^sk%-ant%-%.%.%.$", "^gsk_%.%.%.$", "^%.+$", "^%*+$", "^[xX]+$",
+  "^your[_%-%s].*", "^<.*>$", "^change[_%-]?me$", "^replace[_%-]?me.*$", "^insert[_%-].*key.*$",
+  "^sk%-[xX]+$", "^%.%.%.", "%.%.%.$",
+}
+
+--- Whether a key is an example's filling rather than a key.
+function config.is_placeholder(key)
+  local low = key:lower()
+  for _, pattern in ipairs(placeholders) do
+    if low:find(pattern) then return true end
+  end
+  return false
+end
+
+-- A key as it will be sent; `where` names its place in errors.
+local function check_key(key, where)
+  if type(key) ~= "string" then invalid("%s must be a text", where) end
+  key = key:match "^%s*(.-)%s*$"
+  if key == "" then invalid("%s is empty", where) end
+  if key:find "[%c%s]" then invalid("%s has a space or a control character inside", where) end
+  if key:find "[\128-\255]" then invalid("%s has characters that no key has", where) end
+  if config.is_placeholder(key) then
+    invalid("%s is a placeholder: put your own key there", where)
+  end
+  return key
+end
+
+local sources = {}
+
+function sources.env(name, where, lookup)
+  local value = (lookup or os.getenv)(name)
+  if not value then missing("%s names the variable %s, which is not set", where, name) end
+  return value
+end
+
+function sources.file(path, where)
+  local file, why = io.open(path, "r")
+  local text = file and file:read "l"
+  if file then file:close() end
+  if not text then invalid("%s names a file that cannot be read: %s", where, why or path) end
+  return text
+end
+
+function sources.cmd(command, where)
+  local pipe = io.popen(command, "r")
+  local text = pipe and pipe:read "l"
+  local ok = pipe and pipe:close()
+  if not ok or not text then invalid("%s names a command that failed", where) end
+  return text
+end
+
+-- "env:NAME", "file:/path" and "cmd:…" stand for what they yield.
+local function fetch_key(text, where, lookup)
+  local kind, rest = text:match "^(%l+):(.+)$"
+  if kind and sources[kind] then text = sources[kind](rest, where, lookup) end
+  return check_key(text, where)
+end
+
+local own_fields = { api_key = true, label = true, tier = true, group = true, weight = true,
+  priority = true, models = true, params = true }
+
+local function read_entry(item, where, opts)
+  local param = opts.api_key_param or "api_key"
+  if type(item) == "string" then item = { [param] = item } end
+  if type(item) ~= "table" then invalid("%s must be a text or a table", where) end
+  local raw = item.api_key or item[param]
+  if type(raw) ~= "string" then invalid("%s.%s is missing", where, param) end
+  local entry = { api_key = fetch_key(raw, where, opts.lookup), params = {} }
+  for k, v in pairs(item) do
+    if own_fields[k] then
+      if k ~= "api_key" and k ~= "params" then entry[k] = v end
+    elseif k ~= param then
+      if type(k) ~= "string" or type(v) ~= "string" then
+        invalid("%s: extra parameters are texts", where)
+      end
+      entry.params[k] = v
+    end
+  end
+  for _, later in ipairs { "tier", "weight", "models" } do
+    if entry[later] ~= nil then invalid("%s.%s is not served by this version", where, later) end
+  end
+  return entry
+end
+
+--- Checks a list of keys: texts or tables. Duplicates are kept once.
+---@param keys table
+---@param opts? table api_key_param, name (in messages), lookup (of variables)
+---@return table entries `{ api_key, label, group, priority, params }`
+function config.read_keys(keys, opts)
+  opts = opts or {}
+  local name = opts.name or "keys"
+  if type(keys) ~= "table" or #keys == 0 then invalid("%s must be a list of keys", name) end
+  local entries, seen = {}, {}
+  for i, item in ipairs(keys) do
+    local entry = read_entry(item, ("%s[%d]"):format(name, i), opts)
+    if seen[entry.api_key] then
+      log.warn("%s[%d] is the same key as %s[%d]: kept once", name, i, name, seen[entry.api_key])
+    else
+      seen[entry.api_key] = i
+      entries[#entries + 1] = entry
+    end
+  end
+  return entries
+end
+
+-- How many keys the environment says, or holds.
+local function count_keys(prefix, lookup)
+  local variable = "NUM_" .. prefix
+  local text = lookup(variable)
+  if text then
+    local n = text:match "^%s*(%d+)%s*$"
+    n = n and math.tointeger(tonumber(n))
+    if not n or n < 1 then invalid("%s must be a whole number, 1 or more", variable) end
+    if n > MAX_KEYS then invalid("%s is over %d", variable, MAX_KEYS) end
+    return n
+  end
+  local n = 0
+  while n < MAX_KEYS and lookup(("%s_API_KEY_%d"):format(prefix, n + 1)) do n = n + 1 end
+  return n
+end
+
+local function numbered(prefix, i, opts, lookup)
+  local variable = ("%s_API_KEY_%d"):format(prefix, i)
+  local key = lookup(variable)
+  if not key or key:match "^%s*$" then
+    missing("%s is not set (NUM_%s counts %s_API_KEY_1 and so on)", variable, prefix, prefix)
+  end
+  local entry = { api_key = fetch_key(key, variable, lookup), params = {} }
+  for _, param in ipairs(opts.extra_params or {}) do
+    local name = ("%s_%s_%d"):format(prefix, param:upper(), i)
+    entry.params[param] = lookup(name) or missing("%s is not set", name)
+  end
+  return entry, variable
+end
+
+--- The keys of a provider in the environment: API.md section 2.
+---@param name string provider
+---@param opts? table env_file, extra_params
+---@return table entries `{ api_key, params }`
+function config.load_api_keys(name, opts)
+  opts = opts or {}
+  local lookup = opts.lookup or config.environment(opts.env_file)
+  local definition = provider.get(name) or { name = name }
+  local prefix = provider.env_prefix(definition)
+  local n = count_keys(prefix, lookup)
+  if n == 0 then
+    local lone = lookup(prefix .. "_API_KEY")
+    if not lone then
+      missing("no keys for %s: set NUM_%s and %s_API_KEY_1 (or %s_API_KEY)", name, prefix,
+        prefix, prefix)
+    end
+    return { { api_key = fetch_key(lone, prefix .. "_API_KEY", lookup), params = {} } }
+  end
+  local entries, seen = {}, {}
+  for i = 1, n do
+    local entry, variable = numbered(prefix, i, opts, lookup)
+    if seen[entry.api_key] then
+      log.warn("%s is the same key as %s: kept once", variable, seen[entry.api_key])
+    else
+      seen[entry.api_key] = variable
+      entries[#entries + 1] = entry
+    end
+  end
+  return entries
+end
+
+local provider_fields = {
+  keys = "table", strategy = "string", selection = "any", default_model = "string",
+  limits = "any", key_limits = "table", cooldown_seconds = "number",
+  max_wait_queue = "number", api_key_param = "string", extra_params = "table",
+  excluded_params = "table", base_url = "string", headers = "table", policy = "any",
+  allow_insecure = "boolean",
+}
+-- Contract names that a later version serves: refused, never ignored.
+local later_fields = { key_tiers = true, tier_limits = true }
+local later_selections = { random_two = true, weighted = true, most_remaining = true,
+  best_fit = true }
+local selections = { balanced = "round_robin", round_robin = "round_robin",
+  fill_first = "fill_first" }
+
+local function check_selection(name, value)
+  if value == nil then return "round_robin" end
+  if type(value) == "function" or later_selections[value] then
+    invalid("provider %s: this selection is not served by this version", name)
+  end
+  return selections[value]
+    or invalid("provider %s: unknown selection %q (balanced, round_robin, fill_first)", name,
+      tostring(value))
+end
+
+--- Checks a ProviderEnvConfig (or register_provider's table) and returns a copy
+--- with `selection` as the engine knows it.
+function config.check_provider(name, given)
+  if type(given) ~= "table" then invalid("the configuration of %s must be a table", name) end
+  local out = {}
+  for k, v in pairs(given) do
+    local want = provider_fields[k]
+    if later_fields[k] then invalid("provider %s: %s is not served by this version", name, k) end
+    if not want then invalid("provider %s has no option %q", name, tostring(k)) end
+    if want ~= "any" and type(v) ~= want then
+      invalid("provider %s: %s must be a %s", name, k, want)
+    end
+    out[k] = v
+  end
+  if out.strategy and out.strategy ~= "per_model" and out.strategy ~= "global" then
+    invalid("provider %s: strategy is per_model or global", name)
+  end
+  if out.cooldown_seconds and out.cooldown_seconds < 0 then
+    invalid("provider %s: cooldown_seconds must not be negative", name)
+  end
+  local queue = out.max_wait_queue
+  if queue and not (math.tointeger(queue) and queue >= 0) then
+    invalid("provider %s: max_wait_queue must be a whole number", name)
+  end
+  out.selection = check_selection(name, out.selection)
+  return out
+end
+
+local function is_loopback(host)
+  return host == "localhost" or host == "[::1]" or host:find "^127%.%d+%.%d+%.%d+$" ~= nil
+end
+
+--- Checks a base_url and returns it without a slash at its end.
+function config.check_base_url(name, url, allow_insecure)
+  local scheme, host = url:match "^(%a+)://([^/?#]+)"
+  scheme = scheme and scheme:lower()
+  if scheme ~= "http" and scheme ~= "https" then
+    invalid("provider %s: base_url must begin with https:// (or http://)", name)
+  end
+  if host:find "@" then invalid("provider %s: base_url must not hold a password", name) end
+  local bare = host:gsub(":%d+$", "")
+  if scheme == "http" and not allow_insecure and not is_loopback(bare:lower()) then
+    invalid("provider %s: base_url is plain http: a key would travel in the open "
+      .. "(allow_insecure = true permits it)", name)
+  end
+  return (url:gsub("/+$", ""))
+end
+
+return config

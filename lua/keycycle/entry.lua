@@ -1,0 +1,155 @@
+--- One registered provider of one wrapper: its adapter, pool and configuration.
+---
+--- The client and the manager both work on it; it is told when the wrapper stops.
+local core = require "keycycle.core"
+local config = require "keycycle.config"
+local errors = require "keycycle.errors"
+local limits = require "keycycle.limits"
+local provider = require "keycycle.provider"
+
+local entry = {}
+
+local methods = {}
+local entry_mt = { __name = "keycycle.entry", __index = methods }
+
+local ready_states = { ready = true, probing = true }
+
+local function check(value, err, fields)
+  if value == nil then error(errors.from_core(err, fields), 0) end
+  return value
+end
+
+--- Makes an entry; nothing of it is visible before it is complete.
+---@param name string
+---@param settings table what config.check_provider returned
+---@param keys table entries of config.read_keys or config.load_api_keys
+---@param clock? userdata the wrapper's manual clock
+function entry.new(name, settings, keys, clock)
+  local adapter = provider.resolve(name, settings.base_url)
+  local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
+    models_seen = {} }, entry_mt)
+  self.scope = settings.strategy or adapter.strategy or "per_model"
+  self.pool = check(core.pool {
+    provider = name, strategy = self.scope, selection = settings.selection,
+    max_wait_queue = settings.max_wait_queue, clock = clock,
+  })
+  self:configure(settings, keys)
+  return self
+end
+
+local function add_keys(self, keys)
+  local given = {}
+  for i, key in ipairs(keys) do
+    local index = check(self.pool:add_key(key))
+    given[i] = index
+    given[key.api_key] = index
+  end
+  return given
+end
+
+-- Keys of an earlier registration that are not given any more.
+local function remove_others(self, given)
+  local keep = {}
+  for _, index in ipairs(given) do keep[index] = true end
+  for index = 1, self.pool:key_count() do
+    if not keep[index] and self.pool:key(index) then self.pool:remove_key(index) end
+  end
+end
+
+local function read_key_limits(self, key_limits)
+  local by_key = {}
+  for id, given in pairs(key_limits or {}) do
+    by_key[self:find_key(id)] = limits.read(given, "key_limits")
+  end
+  return by_key
+end
+
+--- Sets keys, limits and options, at first and again: counters are kept.
+function methods:configure(settings, keys)
+  local url = settings.base_url or self.adapter.base_url
+  local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
+  local all = limits.read(settings.limits or self.adapter.limits, "limits")
+  local given = add_keys(self, keys)
+  remove_others(self, given)
+  local by_key = read_key_limits(self, settings.key_limits)
+  self.config, self.base_url = settings, base_url
+  self.limits, self.key_limits, self.models_seen = all, by_key, {}
+  limits.apply(self.pool, all, by_key)
+  self.pool:set_selection(settings.selection)
+end
+
+--- Raises when the wrapper was stopped, or the process forked since.
+function methods:check_open()
+  if core.forked() then
+    errors.raise(errors.KeycycleError, { code = "forked", provider = self.name,
+      message = "the process was forked: make a new wrapper in the child" })
+  end
+  if self.closed then
+    errors.raise(errors.KeycycleError, { code = "closed", provider = self.name,
+      message = "the wrapper was stopped" })
+  end
+end
+
+--- Makes sure that the limits of `model` are known: limit functions are called
+--- at its first use and what they say is kept.
+function methods:prepare(model)
+  self:check_open()
+  if self.models_seen[model] then return end
+  self.models_seen[model] = true
+  limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
+end
+
+--- The indexes of the keys that are there.
+function methods:indexes()
+  local list = {}
+  for index = 1, self.pool:key_count() do
+    if self.pool:key(index) then list[#list + 1] = index end
+  end
+  return list
+end
+
+--- How many keys can serve `model` as far as their state says.
+function methods:keys_ready(model)
+  local n = 0
+  for index = 1, self.pool:key_count() do
+    local key = self.pool:key(index, model)
+    if key and ready_states[key.state] then n = n + 1 end
+  end
+  return n
+end
+
+local function not_found(self, message, code)
+  errors.raise(errors.KeyNotFoundError, {
+    code = code or "not_found", provider = self.name, message = message,
+  })
+end
+
+--- The index of a key by index, last characters, or whole text. Raises
+--- KeyNotFoundError.
+---@param id integer|string
+---@return integer
+function methods:find_key(id)
+  if math.type(id) == "integer" then
+    if id == 0 then not_found(self, "keys count from 1") end
+    if id < 0 or not self.pool:key(id) then
+      not_found(self, ("there is no key %d"):format(id))
+    end
+    return id
+  end
+  if type(id) ~= "string" then not_found(self, "a key is named by its index or its end") end
+  local index, err = self.pool:find(id)
+  if not index then
+    -- The id may be a whole key: it is not repeated.
+    not_found(self, err.code == "ambiguous" and "more than one key ends so"
+      or "no key is or ends so", err.code)
+  end
+  return index
+end
+
+--- Ends it: waiters are refused, later calls raise `closed`.
+function methods:stop()
+  self.closed = true
+  self.pool:close()
+end
+
+return entry

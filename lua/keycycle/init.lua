@@ -1,0 +1,55 @@
+--- keycycle: picks, for each call, an API key that still has room.
+---
+--- Requiring it does no I/O, starts no thread and sets no global.
+local core = require "keycycle.core"
+local config = require "keycycle.config"
+local errors = require "keycycle.errors"
+local http = require "keycycle.http"
+local json = require "keycycle.json"
+local limits = require "keycycle.limits"
+local log = require "keycycle.log"
+local policy = require "keycycle.policy"
+local provider = require "keycycle.provider"
+local proxy = require "keycycle.proxy"
+local task = require "keycycle.task"
+local wrapper = require "keycycle.wrapper"
+local classify = require "keycycle.classify"
+
+core.set_error(function(code, message)
+  return errors.new(errors.KeycycleError, { code = code, message = message })
+end)
+
+local keycycle = {
+  _VERSION = core.VERSION,
+  MultiClientWrapper = { new = wrapper.new, from_env = wrapper.from_env },
+  RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
+  OpenAI = { face = "openai" },
+  clock = { now = function() return core.now() end, manual = core.manual_clock },
+  json = json, log = log, http = http,
+  info = proxy.info, load_api_keys = config.load_api_keys,
+  policy = policy.define, provider = provider.define,
+  is = errors.is, try = errors.try,
+  run = task.run, spawn = task.spawn, gather = task.gather, sleep = task.sleep,
+  step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
+}
+
+for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
+
+--- Checks limits and returns them; see API.md section 3.
+function keycycle.RateLimits(given)
+  return limits.check(given, "RateLimits")
+end
+
+--- Checks a provider's configuration and returns it.
+function keycycle.ProviderEnvConfig(given)
+  config.check_provider("(any)", given)
+  return given
+end
+
+--- What a response means: `{ kind, scope, window, retry_after }`. An unknown
+--- provider gets the generic rules.
+function keycycle.classify(name, response)
+  return classify.classify(provider.get(name), response)
+end
+
+return keycycle

@@ -1,0 +1,238 @@
+--- Managers: what a provider's keys have used, what state they are in, and leases
+--- for programs with their own HTTP.
+local core = require "keycycle.core"
+local classify = require "keycycle.classify"
+local config = require "keycycle.config"
+local errors = require "keycycle.errors"
+local task = require "keycycle.task"
+
+local manager = {}
+
+local methods = {}
+local manager_mt = { __name = "keycycle.manager", __index = methods }
+local entries = setmetatable({}, { __mode = "k" })
+
+--- Makes the manager of an entry.
+function manager.new(entry)
+  local self = setmetatable({ provider = entry.name }, manager_mt)
+  entries[self] = entry
+  return self
+end
+
+local function pool_of(self)
+  local entry = entries[self]
+  entry:check_open()
+  return entry.pool, entry
+end
+
+-- For statistics an unknown id is nil, not an error.
+local function known_key(entry, id)
+  local ok, index = pcall(entry.find_key, entry, id)
+  if ok then return index end
+  if errors.is(index, errors.KeyNotFoundError) then
+    if index.code == "ambiguous" or id == 0 then error(index, 0) end
+    return nil
+  end
+  error(index, 0)
+end
+
+local function key_line(pool, index, model)
+  local key = pool:key(index)
+  return { index = index, suffix = key and key.suffix or "", snapshot = pool:snapshot(index, model) }
+end
+
+local function key_lines(pool, entry, model)
+  local list = {}
+  for _, index in ipairs(entry:indexes()) do
+    list[#list + 1] = key_line(pool, index, model)
+  end
+  return list
+end
+
+--- `{ total, keys = list of { index, suffix, snapshot } }`.
+function methods:get_global_stats()
+  local pool, entry = pool_of(self)
+  return { total = pool:snapshot(0), keys = key_lines(pool, entry) }
+end
+
+--- `{ index, suffix, total, breakdown }` (breakdown by model), or nil.
+---@param id integer|string
+function methods:get_key_stats(id)
+  local pool, entry = pool_of(self)
+  local index = known_key(entry, id)
+  if not index then return nil end
+  local breakdown = {}
+  for _, model in ipairs(pool:models()) do
+    local s = pool:snapshot(index, model)
+    if s.total_requests > 0 or s.in_flight > 0 then breakdown[model] = s end
+  end
+  return { index = index, suffix = pool:key(index).suffix, total = pool:snapshot(index),
+    breakdown = breakdown }
+end
+
+--- `{ model_id, total, keys }`.
+function methods:get_model_stats(model)
+  local pool, entry = pool_of(self)
+  return { model_id = model, total = pool:snapshot(0, model),
+    keys = key_lines(pool, entry, model) }
+end
+
+--- `{ index, suffix, snapshot }`, or nil.
+function methods:get_granular_stats(id, model)
+  local pool, entry = pool_of(self)
+  local index = known_key(entry, id)
+  return index and key_line(pool, index, model) or nil
+end
+
+--- List of `{ index, suffix, label, state, reason, scope, until_at, group }`.
+function methods:keys()
+  local pool, entry = pool_of(self)
+  local list = {}
+  for _, index in ipairs(entry:indexes()) do
+    local key = pool:key(index)
+    key.scope = key.state ~= "ready" and (key.model and "model" or "key") or nil
+    list[#list + 1] = key
+  end
+  return list
+end
+
+local function lease_from(self, model, opts, index, pin)
+  opts = opts or {}
+  local pool, entry = pool_of(self)
+  if type(model) ~= "string" then
+    model = entry.config.default_model or ""
+  end
+  entry:prepare(model)
+  local tokens = math.max(0, math.ceil(opts.estimated_tokens or 0))
+  local lease, err = pool:acquire(model, tokens, index, pin)
+  if lease or not opts.wait or err.code ~= "limited" then return lease, err end
+  if pool:clock_is_manual() and not task.may_yield() then return nil, err end
+  local waiter <close>, refused = pool:wait(model, tokens, {
+    key = index, pin = pin, priority = opts.priority, timeout = opts.timeout or 10,
+  })
+  if not waiter then return nil, refused end
+  task.wait(waiter)
+  return waiter:take()
+end
+
+--- A lease for `model`, or nil and why: `{ code, retry_after, limit }`.
+---@param model? string default_model
+---@param opts? table estimated_tokens, wait (default false), timeout, priority,
+--- key_id, pin_key
+function methods:get_key(model, opts)
+  local index = opts and opts.key_id and entries[self]:find_key(opts.key_id)
+  return lease_from(self, model, opts, index, opts and opts.pin_key)
+end
+
+--- The same of one key and no other. Raises KeyNotFoundError.
+function methods:get_specific_key(id, model, opts)
+  pool_of(self)
+  return lease_from(self, model, opts, entries[self]:find_key(id), true)
+end
+
+--- Settles a lease with what was used.
+function methods:record_usage(lease, tokens)
+  return lease:commit(tokens)
+end
+
+--- Makes the next choice begin at the next key.
+function methods:force_rotate_index()
+  pool_of(self):force_rotate()
+end
+
+--- Seconds until `model` could be served (0: now; math.huge: when something that
+--- is in flight ends), or nil and "impossible" (or "no_key").
+function methods:next_available(model, tokens)
+  local pool, entry = pool_of(self)
+  model = model or entry.config.default_model or ""
+  entry:prepare(model)
+  local seconds, err = pool:next_available(model, tokens or 0)
+  if not seconds then return nil, err.code end
+  return seconds
+end
+
+--- Why each key can or cannot serve: list of `{ index, suffix, usable, state,
+--- reason, until_at, retry_after, limits, used }`.
+function methods:explain(model, tokens)
+  local pool, entry = pool_of(self)
+  model = model or entry.config.default_model or ""
+  entry:prepare(model)
+  local list = {}
+  for _, index in ipairs(entry:indexes()) do
+    local key = pool:key(index, model)
+    local seconds, err = pool:next_available(model, tokens or 0, index)
+    key.usable = seconds == 0
+    key.retry_after = seconds ~= math.huge and seconds or nil
+    if not seconds then key.reason = key.reason or err.code end
+    key.limits, key.used = pool:limits(index, model), pool:snapshot(index, model)
+    list[#list + 1] = key
+  end
+  return list
+end
+
+local function on_key(name, method)
+  methods[name] = function(self, id)
+    local pool, entry = pool_of(self)
+    local ok, err = pool[method](pool, entry:find_key(id))
+    if not ok then error(errors.from_core(err, { provider = entry.name }), 0) end
+  end
+end
+
+-- reset and enable revive a key from every state; counts are kept.
+on_key("reset", "enable")
+on_key("enable", "enable")
+on_key("disable", "disable")
+on_key("remove_key", "remove_key")
+
+--- Adds a key at run time; returns its index.
+function methods:add_key(key)
+  local pool, entry = pool_of(self)
+  local list = config.read_keys({ key }, { api_key_param = entry.config.api_key_param })
+  local index, err = pool:add_key(list[1])
+  if not index then error(errors.from_core(err, { provider = entry.name }), 0) end
+  entry.models_seen = {} -- limit functions have not seen it
+  return index
+end
+
+local gauges = {
+  { "requests_total", "total_requests", "counter" }, { "tokens_total", "total_tokens", "counter" },
+  { "requests_minute", "rpm", "gauge" }, { "tokens_minute", "tpm", "gauge" },
+  { "in_flight", "in_flight", "gauge" },
+}
+
+--- The counts as Prometheus text, one line a key.
+function methods:metrics()
+  local pool, entry = pool_of(self)
+  local out = {}
+  local name = entry.name:gsub('[\\"\n]', "_")
+  for _, g in ipairs(gauges) do
+    out[#out + 1] = ("# TYPE keycycle_%s %s"):format(g[1], g[3])
+    for _, index in ipairs(entry:indexes()) do
+      out[#out + 1] = ('keycycle_%s{provider="%s",key="%d"} %d')
+        :format(g[1], name, index, pool:snapshot(index)[g[2]])
+    end
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+--- Stops this provider: as the wrapper's stop, for it alone.
+function methods:stop()
+  entries[self]:stop()
+end
+
+manager_mt.__tostring = function(self) return "keycycle manager of " .. self.provider end
+
+-- What a program with its own HTTP tells about an answer: the verdict, and the
+-- lease is settled and its key put away as our own client would.
+function core.lease_methods.fail(lease, response)
+  local verdict = classify.classify(nil, response)
+  if verdict.kind == "quota" then lease:cooldown(verdict.retry_after or 1) end
+  if (response.status or 0) >= 500 then
+    lease:cancel { sent = true }
+  else
+    lease:refuse()
+  end
+  return verdict
+end
+
+return manager

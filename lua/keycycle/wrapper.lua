@@ -1,0 +1,205 @@
+--- MultiClientWrapper: providers by name, each with its keys, limits and client.
+local core = require "keycycle.core"
+local config = require "keycycle.config"
+local entry = require "keycycle.entry"
+local errors = require "keycycle.errors"
+local log = require "keycycle.log"
+local manager = require "keycycle.manager"
+local policy = require "keycycle.policy"
+local provider = require "keycycle.provider"
+local proxy = require "keycycle.proxy"
+
+local wrapper = {}
+
+local methods = {}
+local wrapper_mt = { __name = "keycycle.MultiClientWrapper", __index = methods }
+
+local FLUSH_SECONDS = 5
+
+local options = { db_url = "string", db_env_var = "string", clock = "userdata",
+  log_level = "string", env_file = "string" }
+-- Contract names that a later version serves: refused, never ignored.
+local later = { store = true, keep_days = true, scripts = true, shared = true, transport = true }
+
+local function invalid(fmt, ...)
+  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
+end
+
+local function check_options(opts)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
+  for k, v in pairs(opts) do
+    if later[k] then invalid("option %s is not served by this version", k) end
+    if not options[k] then
+      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level)",
+        tostring(k))
+    end
+    if type(v) ~= options[k] then invalid("option %s must be a %s", k, options[k]) end
+  end
+  return opts
+end
+
+local function open_journal(opts)
+  local url = opts.db_url
+  if not url then
+    local variable = opts.db_env_var or "TIDB_DB_URL"
+    url = (opts.lookup or config.environment(opts.env_file))(variable)
+    if not url or url == "" then return nil end
+  end
+  local journal, err = core.journal(url)
+  if not journal then error(errors.from_core(err), 0) end
+  return journal
+end
+
+--- Makes an empty wrapper.
+---
+--- opts: db_url ("sqlite:FILE"; nil: what db_env_var, default "TIDB_DB_URL",
+--- names; neither: no file is touched), clock (keycycle.clock.manual), log_level,
+--- env_file. Raises InvalidConfigurationError, ConfigurationError
+--- (`no_such_store`), StoreError.
+function wrapper.new(opts)
+  opts = check_options(opts)
+  if opts.log_level then log.set_level(opts.log_level) end
+  return setmetatable({
+    entries = {}, env_file = opts.env_file, clock = opts.clock, journal = open_journal(opts),
+  }, wrapper_mt)
+end
+
+--- Makes a wrapper with `providers[name] = ProviderEnvConfig`, keys from the
+--- environment: all or nothing.
+function wrapper.from_env(providers, opts)
+  if type(providers) ~= "table" then
+    invalid("from_env needs a table of providers, not a %s", type(providers))
+  end
+  opts = check_options(opts)
+  local lookup = config.environment(opts.env_file)
+  local names, ready = {}, {}
+  for name, given in pairs(providers) do
+    if type(name) ~= "string" then invalid "from_env needs { name = configuration }" end
+    if type(given) == "table" and given.keys then
+      invalid("provider %s: from_env takes its keys from the environment", name)
+    end
+    local settings = config.check_provider(name, given)
+    provider.resolve(name, settings.base_url)
+    ready[name] = { settings, config.load_api_keys(name, {
+      lookup = lookup, extra_params = settings.extra_params }) }
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local self <const> = wrapper.new(opts)
+  local ok, err = pcall(function()
+    for _, name in ipairs(names) do self:register(name, ready[name][1], ready[name][2]) end
+  end)
+  if not ok then
+    self:stop()
+    error(err, 0)
+  end
+  return self
+end
+
+-- Registers what is checked already.
+function methods:register(name, settings, keys)
+  if settings.policy ~= nil then policy.get(settings.policy) end
+  local known = self.entries[name]
+  if known then
+    known:configure(settings, keys)
+    return
+  end
+  local made = entry.new(name, settings, keys, self.clock)
+  made.wrapper = self
+  made.manager = manager.new(made)
+  if self.journal then
+    local ok, err = self.journal:attach(made.pool)
+    if not ok then error(errors.from_core(err), 0) end
+  end
+  self.entries[name] = made
+end
+
+local function check_open(self)
+  if self.stopped then
+    errors.raise(errors.KeycycleError, {
+      code = "closed", message = "the wrapper was stopped",
+    })
+  end
+end
+
+--- Registers a provider, or again: keys and limits are swapped, counters kept.
+--- Without `keys` they come from the environment. Chainable.
+---@param name string
+---@param given table API.md section 3
+function methods:register_provider(name, given)
+  check_open(self)
+  if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
+  local settings = config.check_provider(name, given or {})
+  provider.resolve(name, settings.base_url)
+  local keys
+  if settings.keys then
+    keys = config.read_keys(settings.keys, {
+      api_key_param = settings.api_key_param, lookup = config.environment(self.env_file),
+    })
+  else
+    keys = config.load_api_keys(name, {
+      env_file = self.env_file, extra_params = settings.extra_params,
+    })
+  end
+  self:register(name, settings, keys)
+  return self
+end
+
+local function find(self, name)
+  check_open(self)
+  local known = self.entries[name]
+  if known then return known end
+  local names = {}
+  for registered in pairs(self.entries) do names[#names + 1] = registered end
+  table.sort(names)
+  errors.raise(errors.InvalidConfigurationError, {
+    code = "unknown_provider", provider = tostring(name),
+    message = ("provider %q is not registered (registered: %s)")
+      :format(tostring(name), #names > 0 and table.concat(names, ", ") or "none"),
+  })
+end
+
+--- A client whose calls rotate over the provider's keys.
+---@param name string
+---@param class? table a built-in face such as keycycle.OpenAI
+---@param opts? table API.md section 4
+function methods:get_rotating_client(name, class, opts)
+  local known = find(self, name)
+  if type(class) == "table" and opts == nil and not class.face and class.new == nil
+    and getmetatable(class) == nil then
+    class, opts = nil, class
+  end
+  if class ~= nil and not (type(class) == "table" and class.face) then
+    invalid("this version makes the built-in clients only: leave the class out, or give "
+      .. "keycycle.OpenAI")
+  end
+  return proxy.new(known, opts)
+end
+
+--- The provider's manager: statistics, states, keys.
+function methods:get_manager(name)
+  return find(self, name).manager
+end
+
+--- Ends it: waiting calls are refused, usage is written, the writer thread has
+--- ended. Idempotent. Later calls raise KeycycleError (`closed`).
+function methods:stop()
+  if self.stopped then return end
+  self.stopped = true
+  for _, known in pairs(self.entries) do known:stop() end
+  if self.journal then
+    local ok, err = self.journal:close(FLUSH_SECONDS)
+    if not ok then log.error("%s", err.message) end
+  end
+end
+
+wrapper_mt.__close = methods.stop
+wrapper_mt.__gc = methods.stop
+wrapper_mt.__tostring = function(self)
+  local n = 0
+  for _ in pairs(self.entries) do n = n + 1 end
+  return ("MultiClientWrapper (%d providers%s)"):format(n, self.stopped and ", stopped" or "")
+end
+
+return wrapper
