@@ -14,7 +14,7 @@
 struct kc_clock {
     atomic_size_t refs;
     bool manual;
-    uint64_t base_wall_ms;  /* of a real clock: the wall when it was made */
+    uint64_t base_wall_ms; /* of a real clock: the wall when it was made */
     uint64_t base_steady_ms;
     atomic_uint_fast64_t now_ms; /* of a manual one */
 };

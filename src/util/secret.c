@@ -10,10 +10,15 @@
 
 #define PIECE 8 /* a piece of a key this long is as good as a leak */
 #define STARS "***"
+#define STARS_LEN 3
+
+static const char prefix[] = "keycycle:"; /* of what is hashed */
+#define PREFIX (sizeof prefix - 1)
 
 struct kc_secret {
     size_t len;
-    char text[];
+    const char *text; /* past the prefix */
+    char hashed[];    /* prefix and key: to hash them needs no memory */
 };
 
 int kc_secret_new(const char *text, size_t len, struct kc_secret **out)
@@ -24,12 +29,14 @@ int kc_secret_new(const char *text, size_t len, struct kc_secret **out)
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
             return KC_EINVALID;
-    struct kc_secret *s = malloc(sizeof *s + len + 1);
+    struct kc_secret *s = malloc(sizeof *s + PREFIX + len + 1);
     if (!s)
         return KC_ENOMEM;
     s->len = len;
-    memcpy(s->text, text, len);
-    s->text[len] = '\0';
+    s->text = s->hashed + PREFIX;
+    memcpy(s->hashed, prefix, PREFIX);
+    memcpy(s->hashed + PREFIX, text, len);
+    s->hashed[PREFIX + len] = '\0';
     *out = s;
     return KC_OK;
 }
@@ -38,7 +45,7 @@ void kc_secret_free(struct kc_secret *s)
 {
     if (!s)
         return;
-    explicit_bzero(s->text, s->len);
+    explicit_bzero(s->hashed, PREFIX + s->len);
     free(s);
 }
 
@@ -61,21 +68,13 @@ void kc_secret_suffix(const struct kc_secret *s, char out[KC_SUFFIX_MAX])
 
 void kc_secret_hash(const struct kc_secret *s, char out[33])
 {
-    static const char prefix[] = "keycycle:";
     uint8_t digest[32];
-    struct kc_buf text;
-    kc_buf_init(&text, s->len + sizeof prefix);
-    memset(out, '0', 32);
-    out[32] = '\0';
-    if (kc_buf_addstr(&text, prefix) == KC_OK &&
-        kc_buf_add(&text, s->text, s->len) == KC_OK) {
-        kc_sha256(text.data, text.len, digest);
-        for (int i = 0; i < 16; i++) {
-            out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-            out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-        }
+    kc_sha256(s->hashed, PREFIX + s->len, digest);
+    for (int i = 0; i < 16; i++) {
+        out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
     }
-    kc_buf_wipe(&text);
+    out[32] = '\0';
 }
 
 /* -- redaction ----------------------------------------------------------- */
@@ -102,19 +101,45 @@ static size_t common(const char *a, const char *a_end, const char *b,
     return n;
 }
 
-/* The longest piece of the key that `p` starts with, if it must go. `starts`
- * tells which bytes the key holds. */
+/* The pairs of neighbouring bytes in a key, one bit each: nearly every place
+ * of a text is passed by on a look at this. */
+struct pairs {
+    uint64_t bits[65536 / 64];
+};
+
+static unsigned pair_at(const char *p)
+{
+    return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
+}
+
+static void note_pairs(struct pairs *pairs, const struct kc_secret *s)
+{
+    memset(pairs, 0, sizeof *pairs);
+    for (size_t i = 0; i + 1 < s->len; i++) {
+        unsigned pair = pair_at(s->text + i);
+        pairs->bits[pair / 64] |= (uint64_t)1 << pair % 64;
+    }
+}
+
+static bool has_pair(const struct pairs *pairs, const char *p)
+{
+    unsigned pair = pair_at(p);
+    return pairs->bits[pair / 64] >> pair % 64 & 1;
+}
+
+/* The longest piece of the key that `p` starts with, if it must go. */
 static size_t piece_at(const struct kc_secret *s, const char *p,
-                       const char *end, const bool *starts)
+                       const char *end, const struct pairs *pairs)
 {
     const char *key_end = s->text + s->len;
     size_t best = 0;
-    if (!starts[(unsigned char)*p])
+    if (end - p < 2 || !has_pair(pairs, p))
         return 0;
     size_t head = common(p, end, s->text, key_end);
     if (head >= 3 && mask_at(p + head, end) > 0)
         best = head;
-    if ((size_t)(end - p) < PIECE)
+    if (end - p < PIECE || !has_pair(pairs, p + 2) || !has_pair(pairs, p + 4) ||
+        !has_pair(pairs, p + PIECE - 2))
         return best;
     for (const char *q = s->text; q + PIECE <= key_end; q++) {
         if (*q != *p)
@@ -126,51 +151,41 @@ static size_t piece_at(const struct kc_secret *s, const char *p,
     return best;
 }
 
-static bool word(const char *p, const char *start, const char *end)
-{
-    return p >= start && p < end && isalnum((unsigned char)*p);
-}
-
 /* A key too short to have pieces goes only where it stands alone. */
 static size_t whole_at(const struct kc_secret *s, const char *p,
-                       const char *start, const char *end)
+                       const char *end, char before)
 {
     if (s->len < 3 || (size_t)(end - p) < s->len ||
-        memcmp(p, s->text, s->len) != 0 || word(p - 1, start, end) ||
-        word(p + s->len, start, end))
+        memcmp(p, s->text, s->len) != 0 || isalnum((unsigned char)before))
         return 0;
-    return s->len;
+    const char *next = p + s->len;
+    return next < end && isalnum((unsigned char)*next) ? 0 : s->len;
 }
 
+/* In place: what is replaced is never shorter than the stars, so that this
+ * needs no memory and cannot fail half-way. */
 int kc_secret_redact(const struct kc_secret *s, struct kc_buf *text)
 {
-    bool starts[256] = {false};
-    for (size_t i = 0; i < s->len; i++)
-        starts[(unsigned char)s->text[i]] = true;
-    struct kc_buf out;
-    kc_buf_init(&out, text->max);
-    const char *start = kc_buf_str(text), *end = start + text->len;
-    const char *kept = start;
-    int err = KC_OK;
-    for (const char *p = start; err == KC_OK && p < end;) {
-        size_t n = s->len < PIECE ? whole_at(s, p, start, end)
-                                  : piece_at(s, p, end, starts);
+    if (text->len == 0)
+        return KC_OK;
+    struct pairs pairs;
+    note_pairs(&pairs, s);
+    const char *p = text->data, *end = p + text->len;
+    char *to = text->data, before = '\0';
+    while (p < end) {
+        size_t n = s->len < PIECE ? whole_at(s, p, end, before)
+                                  : piece_at(s, p, end, &pairs);
+        before = p[n ? n - 1 : 0];
         if (n == 0) {
-            p++;
+            *to++ = *p++;
             continue;
         }
-        err = kc_buf_add(&out, kept, (size_t)(p - kept));
-        if (err == KC_OK)
-            err = kc_buf_addstr(&out, STARS);
-        kept = p += n;
+        memcpy(to, STARS, STARS_LEN);
+        to += STARS_LEN;
+        p += n;
     }
-    if (err == KC_OK && kept != start)
-        err = kc_buf_add(&out, kept, (size_t)(end - kept));
-    if (err == KC_OK && kept != start) {
-        struct kc_buf old = *text;
-        *text = out;
-        out = old;
-    }
-    kc_buf_wipe(&out);
-    return err;
+    if (to < end)
+        explicit_bzero(to, (size_t)(end - to));
+    text->len = (size_t)(to - text->data);
+    return KC_OK;
 }
