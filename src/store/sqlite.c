@@ -237,7 +237,7 @@ static int check_file(const char *path, char *words, size_t size)
         what = "it is a directory";
     else if (!S_ISREG(st.st_mode))
         what = "it is not a regular file";
-    else if (access(path, R_OK | W_OK) != 0)
+    else if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
         what = "no permission to read and write it";
     if (!what)
         return KC_OK;
