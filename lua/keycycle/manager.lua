@@ -38,7 +38,8 @@ end
 
 local function key_line(pool, index, model)
   local key = pool:key(index)
-  return { index = index, suffix = key and key.suffix or "", snapshot = pool:snapshot(index, model) }
+  return { index = index, suffix = key and key.suffix or "",
+    snapshot = pool:snapshot(index, model) }
 end
 
 local function key_lines(pool, entry, model)
@@ -131,7 +132,7 @@ function methods:get_specific_key(id, model, opts)
 end
 
 --- Settles a lease with what was used.
-function methods:record_usage(lease, tokens)
+function methods.record_usage(_, lease, tokens)
   return lease:commit(tokens)
 end
 
