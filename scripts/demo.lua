@@ -13,23 +13,26 @@ local function fail(fmt, ...)
   failures[#failures + 1] = fmt:format(...)
 end
 
---- Starts `keycycle mock`; the result is closed by its own pid.
-local function start_mock(options)
-  local program = arg[-1] or "keycycle"
-  local pipe = assert(io.popen(("exec '%s' mock --port 0 %s"):format(program, options)))
-  local line = pipe:read "l" or "no answer"
-  local url, pid = line:match "(http://%S+) %(pid (%d+)%)"
-  if not url then error("the mock did not start: " .. line, 0) end
-  return setmetatable({ url = url, root = url:gsub("/v1$", "") }, { __close = function()
-    os.execute("kill " .. pid)
-    pipe:close()
-  end })
-end
-
 local function keys_of(name)
   local keys = {}
   for i = 1, 3 do keys[i] = ("sk-%s-0000000000000000-%d"):format(name, i) end
   return keys
+end
+
+--- Starts `keycycle mock`; the result is closed by its own pid.
+local function start_mock(name, options)
+  local program = arg[-1] or "keycycle"
+  local pipe = assert(io.popen(("exec '%s' mock --port 0 --latency 25 --keys %s %s")
+    :format(program, table.concat(keys_of(name), ","), options)))
+  local line = pipe:read "l" or "no answer"
+  local url, pid = line:match "(http://%S+) %(pid (%d+)%)"
+  if not url then error("the mock did not start: " .. line, 0) end
+  return setmetatable({ name = name, url = url, root = url:gsub("/v1$", "") }, {
+    __close = function()
+      os.execute("kill " .. pid)
+      pipe:close()
+    end,
+  })
 end
 
 local answered, calls = 0, 60
@@ -50,7 +53,7 @@ local function tell(part, i, info)
         next_try and " to key " .. next_try.key_index or "")
     end
   end
-  say("  %s call %2d: key %d (…%s), %d tokens", part, i, info.key_index, info.key_suffix,
+  say("  %s call %2d: key %d (%s), %d tokens", part, i, info.key_index, info.key_suffix,
     info.usage and info.usage.total_tokens or 0)
 end
 
@@ -106,18 +109,18 @@ local function database()
   return path
 end
 
-local function register(wrapper, name, mock, more)
-  local config = { base_url = mock.url, keys = keys_of(name), default_model = "gpt-4o-mini" }
+local function register(wrapper, mock, more)
+  local config = { base_url = mock.url, keys = keys_of(mock.name), default_model = "gpt-4o-mini" }
   for k, v in pairs(more) do config[k] = v end
-  wrapper:register_provider(name, config)
+  wrapper:register_provider(mock.name, config)
 end
 
 local first_options = { selection = "fill_first" }
 local second_options = { limits = keycycle.RateLimits { requests_per_minute = 20 } }
 
 local function register_both(wrapper, first, second)
-  register(wrapper, "first", first, first_options)
-  register(wrapper, "second", second, second_options)
+  register(wrapper, first, first_options)
+  register(wrapper, second, second_options)
 end
 
 local function run_calls(wrapper)
@@ -132,32 +135,38 @@ local function run_calls(wrapper)
   progress.finish(answered)
 end
 
---- What a second run finds in the database.
+--- What a second run finds in the database must be what the first one knew.
 local function totals(path, first, second)
   local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = "sqlite:" .. path }
   register_both(wrapper, first, second)
-  for _, name in ipairs { "first", "second" } do
-    local total = wrapper:get_manager(name):get_global_stats().total
-    print(("  %s: %d requests, %d tokens"):format(name, total.total_requests, total.total_tokens))
+  for _, mock in ipairs { first, second } do
+    local total = wrapper:get_manager(mock.name):get_global_stats().total
+    print(("  %s: %d requests, %d tokens"):format(mock.name, total.total_requests,
+      total.total_tokens))
+    if total.total_requests ~= mock.total.total_requests
+      or total.total_tokens ~= mock.total.total_tokens then
+      fail("%s: the database has other totals than the client had", mock.name)
+    end
   end
 end
 
 local function main()
-  local first <close> = start_mock("--rpm 8 --no-limit-headers --keys "
-    .. table.concat(keys_of "first", ","))
-  local second <close> = start_mock("--rpm 20 --keys " .. table.concat(keys_of "second", ","))
+  local first <close> = start_mock("first", "--rpm 8 --no-limit-headers")
+  local second <close> = start_mock("second", "--rpm 20")
   local path = database()
   do
     local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = "sqlite:" .. path }
     register_both(wrapper, first, second)
     run_calls(wrapper)
     print ""
-    for name, mock in pairs { first = first, second = second } do
+    for _, mock in ipairs { first, second } do
+      local name = mock.name
       local manager = wrapper:get_manager(name)
       print("Statistics of " .. name)
       report.print(manager, { style = style })
       local keys = compare(mock, manager, name)
       print(("  the mock's journal was compared for %d keys\n"):format(keys))
+      mock.total = manager:get_global_stats().total
     end
   end
   print("In " .. path)

@@ -66,9 +66,8 @@ local windows = { { "rpm", "requests_per_minute" }, { "rph", "requests_per_hour"
   { "tpd", "tokens_per_day" } }
 
 local function key_line(key, snapshot, limits, style)
-  local line = { tostring(key.index), key.suffix ~= "" and "…" .. key.suffix or "-",
+  local line = { tostring(key.index), key.suffix ~= "" and key.suffix or "-",
     code = colours[key.state] }
-  if not style.terminal then line[2] = key.suffix ~= "" and key.suffix or "-" end
   for _, w in ipairs(windows) do
     line[#line + 1] = cell(snapshot[w[1]], limits and limits[w[2]], style)
   end
@@ -87,15 +86,11 @@ end
 function report.print(manager, opts)
   opts = opts or {}
   local out, style = opts.out or io.stdout, opts.style or report.style()
-  local lines = {}
-  for _, e in ipairs(manager:explain(opts.model)) do
-    local key = manager:keys()
-    local whole
-    for _, k in ipairs(key) do
-      if k.index == e.index then whole = k end
-    end
-    local stats = manager:get_key_stats(e.index)
-    lines[#lines + 1] = key_line(whole or e, stats.total, e.limits, style)
+  local lines, by_index = {}, {}
+  for _, key in ipairs(manager:keys()) do by_index[key.index] = key end
+  for _, known in ipairs(manager:explain(opts.model)) do
+    local stats = manager:get_key_stats(known.index)
+    lines[#lines + 1] = key_line(by_index[known.index], stats.total, known.limits, style)
   end
   local head = { "key", "ends", "req/min", "req/hour", "req/day", "tok/min", "tok/hour",
     "tok/day", "state" }

@@ -30,8 +30,8 @@ static int load_from(lua_State *L, const char *dir, size_t len,
                      const char *name)
 {
     char path[MAX_PATH];
-    int n = snprintf(path, sizeof path, "%.*s/scripts/%s.lua", (int)len, dir,
-                     name);
+    int n =
+        snprintf(path, sizeof path, "%.*s/scripts/%s.lua", (int)len, dir, name);
     if (len == 0 || n < 0 || n >= (int)sizeof path || access(path, R_OK) != 0)
         return -1;
     return luaL_loadfilex(L, path, "t");

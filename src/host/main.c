@@ -105,9 +105,8 @@ static int run_script(lua_State *L, const struct options *o, char **argv,
     int status = strpbrk(name, "./") ? -1 : kc_command_load(L, name, o->here);
     if (status == -1 && access(name, R_OK) != 0) {
         kc_command_names(L);
-        fprintf(stderr,
-                "keycycle: no file and no command %s (commands: %s)\n", name,
-                lua_tostring(L, -1));
+        fprintf(stderr, "keycycle: no file and no command %s (commands: %s)\n",
+                name, lua_tostring(L, -1));
         return USAGE;
     }
     if (status == -1)

@@ -207,12 +207,18 @@ static int call_close(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"id", call_id},           {"ready", call_ready},
-    {"done", call_done},       {"status", call_status},
-    {"headers", call_headers}, {"header", call_header},
-    {"body", call_body},       {"error", call_error},
-    {"event", call_event},     {"is_events", call_is_events},
-    {"sent", call_sent},       {"close", call_close},
+    {"id", call_id},
+    {"ready", call_ready},
+    {"done", call_done},
+    {"status", call_status},
+    {"headers", call_headers},
+    {"header", call_header},
+    {"body", call_body},
+    {"error", call_error},
+    {"event", call_event},
+    {"is_events", call_is_events},
+    {"sent", call_sent},
+    {"close", call_close},
     {NULL, NULL},
 };
 

@@ -12,7 +12,6 @@
 #include "lua/jsontext.h"
 
 #define MAX_TEXT (256u * 1024 * 1024)
-#define MAX_DEPTH 512
 #define EXACT 9007199254740992.0 /* 2^53 */
 #define BOX "keycycle.jsonbox"
 
@@ -35,29 +34,8 @@ static struct box *new_box(lua_State *L)
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
     b->tree = NULL;
     kc_buf_init(&b->text, MAX_TEXT);
-    if (luaL_newmetatable(L, BOX)) {
-        lua_pushcfunction(L, box_close);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    luaL_setmetatable(L, BOX);
     return b;
-}
-
-static int depth_of(const cJSON *item, int depth)
-{
-    int deepest = depth;
-    const cJSON *child;
-    if (depth > MAX_DEPTH)
-        return depth;
-    cJSON_ArrayForEach(child, item)
-    {
-        if (!cJSON_IsArray(child) && !cJSON_IsObject(child))
-            continue;
-        int d = depth_of(child, depth + 1);
-        if (d > deepest)
-            deepest = d;
-    }
-    return deepest;
 }
 
 static void push_number(lua_State *L, double d)
@@ -121,14 +99,11 @@ int lk_json_decode(lua_State *L, const char *text, size_t len, int keep_null)
     int err = kc_jsontext_clean(text, len, &b->text, &why);
     if (err != KC_OK) {
         lua_pushstring(L, *why ? why : kc_err_text(err));
-    } else if (!(b->tree = cJSON_ParseWithOpts(kc_buf_str(&b->text), &end,
-                                               1))) {
+    } else if (!(b->tree =
+                     cJSON_ParseWithOpts(kc_buf_str(&b->text), &end, 1))) {
         err = KC_EINVALID;
         long at = end ? (long)(end - kc_buf_str(&b->text)) : 0;
         lua_pushfstring(L, "not JSON, near byte %d", (int)at + 1);
-    } else if (depth_of(b->tree, 0) > MAX_DEPTH) {
-        err = KC_ETOOLARGE;
-        lua_pushfstring(L, "nested deeper than %d", MAX_DEPTH);
     } else {
         push_item(L, b->tree, keep_null);
     }
@@ -190,6 +165,10 @@ int lk_open_json(lua_State *L)
                                          {"array", json_array},
                                          {NULL, NULL}};
     lk_json_init(L);
+    luaL_newmetatable(L, BOX);
+    lua_pushcfunction(L, box_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
     luaL_newlib(L, functions);
     lk_json_pushnull(L);
     lua_setfield(L, -2, "null");

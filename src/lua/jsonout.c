@@ -124,15 +124,16 @@ static int write_string(lua_State *L, struct kc_buf *b, int index)
 static int write_number(lua_State *L, struct kc_buf *b, int index)
 {
     if (lua_isinteger(L, index))
-        return full(L, kc_buf_addf(b, "%lld",
-                                   (long long)lua_tointeger(L, index)));
+        return full(L,
+                    kc_buf_addf(b, "%lld", (long long)lua_tointeger(L, index)));
     double d = lua_tonumber(L, index);
     if (!isfinite(d))
         return refuse(L, "a number that is not finite");
     char text[40];
-    snprintf(text, sizeof text, "%.14g", d);
-    if (strtod(text, NULL) != d)
-        snprintf(text, sizeof text, "%.17g", d);
+    int digits = 14; /* 17 are enough for every double */
+    do
+        snprintf(text, sizeof text, "%.*g", digits++, d);
+    while (digits <= 17 && strtod(text, NULL) != d);
     /* A host may have set a locale with a decimal comma. */
     for (char *p = text; *p; p++)
         if (*p == ',')
@@ -253,10 +254,9 @@ static int write_table(lua_State *L, struct kc_buf *b, int index, int depth,
     lua_pushboolean(L, 1);
     lua_rawset(L, seen);
     lua_Integer n = list_length(L, index);
-    int err = n == -2 ? refuse(L, "a table is a list or has text keys only")
-              : n == -1
-                  ? write_object(L, b, index, depth + 1, seen)
-                  : write_list(L, b, index, n, depth + 1, seen);
+    int err = n == -2   ? refuse(L, "a table is a list or has text keys only")
+              : n == -1 ? write_object(L, b, index, depth + 1, seen)
+                        : write_list(L, b, index, n, depth + 1, seen);
     lua_pushvalue(L, index);
     lua_pushnil(L);
     lua_rawset(L, seen);
@@ -275,8 +275,8 @@ static int write_value(lua_State *L, struct kc_buf *b, int index, int depth,
     case LUA_TNUMBER:
         return write_number(L, b, index);
     case LUA_TBOOLEAN:
-        return full(L, kc_buf_addstr(b, lua_toboolean(L, index) ? "true"
-                                                                : "false"));
+        return full(
+            L, kc_buf_addstr(b, lua_toboolean(L, index) ? "true" : "false"));
     case LUA_TNIL:
         return full(L, kc_buf_addstr(b, "null"));
     default:

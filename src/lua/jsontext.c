@@ -2,15 +2,18 @@
 #include "lua/jsontext.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FFFD "\xef\xbf\xbd"
+#define LONGEST_NUMBER 60
 
 struct text {
     const char *p, *end;
     struct kc_buf *out;
     const char **why;
+    int depth;
 };
 
 static int refuse(struct text *t, const char *why)
@@ -22,8 +25,12 @@ static int refuse(struct text *t, const char *why)
 size_t kc_utf8_len(const char *s, size_t left)
 {
     const unsigned char *p = (const unsigned char *)s;
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2
-             : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    size_t n = p[0] < 0x80   ? 1
+               : p[0] < 0xc2 ? 0
+               : p[0] < 0xe0 ? 2
+               : p[0] < 0xf0 ? 3
+               : p[0] < 0xf5 ? 4
+                             : 0;
     if (n == 0 || n > left)
         return 0;
     for (size_t i = 1; i < n; i++)
@@ -107,8 +114,7 @@ static int string(struct text *t)
             t->p += n;
         } else {
             size_t n = kc_utf8_len(t->p, (size_t)(t->end - t->p));
-            err = n ? kc_buf_add(t->out, t->p, n)
-                    : kc_buf_addstr(t->out, FFFD);
+            err = n ? kc_buf_add(t->out, t->p, n) : kc_buf_addstr(t->out, FFFD);
             t->p += n ? n : 1;
         }
         if (err != KC_OK)
@@ -120,6 +126,26 @@ static int string(struct text *t)
 static bool digit(const struct text *t, const char *p)
 {
     return p < t->end && *p >= '0' && *p <= '9';
+}
+
+/* Copies the number that ends at `end`. cJSON reads at most 63 characters of
+ * one: a longer one is written anew, as the double that it means. */
+static int copy_number(struct text *t, const char *end)
+{
+    size_t start = t->out->len, n = (size_t)(end - t->p);
+    char text[32];
+    int err = kc_buf_add(t->out, t->p, n);
+    t->p = end;
+    if (err != KC_OK)
+        return err;
+    double d = strtod(t->out->data + start, NULL);
+    if (isinf(d))
+        return refuse(t, "a number too large");
+    if (n <= LONGEST_NUMBER)
+        return KC_OK;
+    snprintf(text, sizeof text, "%.17g", d);
+    t->out->len = start;
+    return kc_buf_addstr(t->out, text);
 }
 
 /* RFC 8259, section 6. */
@@ -147,12 +173,20 @@ static int number(struct text *t)
         while (digit(t, p))
             p++;
     }
-    int err = kc_buf_add(t->out, t->p, (size_t)(p - t->p));
-    if (err == KC_OK && isinf(strtod(t->out->data + t->out->len - (p - t->p),
-                                     NULL)))
-        return refuse(t, "a number too large");
-    t->p = p;
-    return err;
+    return copy_number(t, p);
+}
+
+/* Anything outside of strings and numbers. */
+static int structure(struct text *t)
+{
+    char c = *t->p++;
+    if (c == '\0' || (c < 0x20 && c > 0 && !strchr("\t\n\r", c)))
+        return refuse(t, "a control character");
+    if ((c == '[' || c == '{') && ++t->depth > KC_JSON_DEPTH)
+        return refuse(t, "nested too deep");
+    if (c == ']' || c == '}')
+        t->depth--;
+    return kc_buf_addch(t->out, c);
 }
 
 int kc_jsontext_clean(const char *text, size_t len, struct kc_buf *out,
@@ -172,11 +206,8 @@ int kc_jsontext_clean(const char *text, size_t len, struct kc_buf *out,
                 err = string(&t);
         } else if (c == '-' || (c >= '0' && c <= '9')) {
             err = number(&t);
-        } else if (c == '\0' || (c < 0x20 && !strchr("\t\n\r", c))) {
-            err = refuse(&t, "a control character");
         } else {
-            err = kc_buf_addch(out, c);
-            t.p++;
+            err = structure(&t);
         }
     }
     return err;

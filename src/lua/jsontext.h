@@ -12,10 +12,13 @@
 #include "util/buf.h"
 #include "util/err.h"
 
+#define KC_JSON_DEPTH 512 /* most lists and objects within one another */
+
 /* kc_jsontext_clean appends to `out` the document in text[0..len): a lone
  * surrogate and what is not UTF-8 become U+FFFD, a BOM is dropped. *why gets
  * static words and the result is KC_EINVALID for \u0000, a raw control
- * character in a string, or a number that JSON does not know (01, +1, 1e999). */
+ * character in a string, a number that JSON does not know (01, 1e999), and what
+ * is nested deeper than KC_JSON_DEPTH. */
 KC_CHECKED int kc_jsontext_clean(const char *text, size_t len,
                                  struct kc_buf *out, const char **why);
 

@@ -85,9 +85,8 @@ static bool read_param(const struct kc_lease *lease, size_t n, char *name,
     int err = kc_pool_key_param_name(pool, lease->grant.key, n, &a);
     bool more = err != KC_EEND && err != KC_ENOTFOUND;
     name[0] = '\0';
-    if (err == KC_OK &&
-        kc_pool_key_param(pool, lease->grant.key, kc_buf_str(&a), &b) ==
-            KC_OK) {
+    if (err == KC_OK && kc_pool_key_param(pool, lease->grant.key,
+                                          kc_buf_str(&a), &b) == KC_OK) {
         memcpy(name, kc_buf_str(&a), a.len + 1);
         memcpy(value, kc_buf_str(&b), b.len + 1);
     }
@@ -166,8 +165,8 @@ static uint64_t count_field(lua_State *L, int arg, const char *name)
     return (uint64_t)n;
 }
 
-static int settle(lua_State *L, struct kc_lease *lease,
-                  enum kc_outcome outcome, const struct kc_usage *usage)
+static int settle(lua_State *L, struct kc_lease *lease, enum kc_outcome outcome,
+                  const struct kc_usage *usage)
 {
     int err = kc_lease_settle(lease, outcome, usage);
     if (err != KC_OK)
@@ -229,22 +228,19 @@ static int lease_tostring(lua_State *L)
     if (!box->lease.ledger)
         lua_pushliteral(L, "lease (closed)");
     else
-        lua_pushfstring(L, "lease of %s key %d%s",
-                        kc_ledger_provider(box->lease.ledger),
-                        (int)box->lease.grant.key,
-                        box->lease.settled ? " (settled)" : "");
+        lua_pushfstring(
+            L, "lease of %s key %d%s", kc_ledger_provider(box->lease.ledger),
+            (int)box->lease.grant.key, box->lease.settled ? " (settled)" : "");
     return 1;
 }
 
 static const luaL_Reg lease_methods[] = {
-    {"commit", lease_commit},     {"cancel", lease_cancel},
-    {"refuse", lease_refuse},     {"cooldown", lease_cooldown},
-    {"close", lease_close},
-    {NULL, NULL},
+    {"commit", lease_commit}, {"cancel", lease_cancel},
+    {"refuse", lease_refuse}, {"cooldown", lease_cooldown},
+    {"close", lease_close},   {NULL, NULL},
 };
 
 /* -- waiters ------------------------------------------------------------- */
-
 
 static void read_wait(lua_State *L, int arg, struct kc_request *r,
                       int *priority, uint64_t *timeout)
@@ -312,8 +308,8 @@ static int waiter_close(lua_State *L)
 }
 
 static const luaL_Reg waiter_methods[] = {
-    {"id", waiter_id},       {"ready", waiter_ready},
-    {"take", waiter_take},   {"close", waiter_close},
+    {"id", waiter_id},     {"ready", waiter_ready},
+    {"take", waiter_take}, {"close", waiter_close},
     {NULL, NULL},
 };
 

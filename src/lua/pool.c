@@ -55,8 +55,8 @@ static int core_pool(lua_State *L)
     struct kc_pool_config config = {
         .strategy =
             (enum kc_strategy)option(L, 1, "strategy", "per_model", strategies),
-        .selection = (enum kc_selection)option(L, 1, "selection",
-                                               "round_robin", selections),
+        .selection = (enum kc_selection)option(L, 1, "selection", "round_robin",
+                                               selections),
         .max_waiters = DEFAULT_WAITERS,
         .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", DEFAULT_LEASE_MS),
         .seed = kc_rng_entropy(),

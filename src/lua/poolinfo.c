@@ -71,9 +71,9 @@ static int pool_suspend(lua_State *L)
 static int pool_unpaid(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
-    int err = kc_pool_unpaid(kc_ledger_pool(ledger), kc_ledger_now(ledger),
-                             lk_checkindex(L, 2),
-                             luaL_optstring(L, 3, "payment"));
+    int err =
+        kc_pool_unpaid(kc_ledger_pool(ledger), kc_ledger_now(ledger),
+                       lk_checkindex(L, 2), luaL_optstring(L, 3, "payment"));
     kc_ledger_pump(ledger);
     return lk_result(L, err);
 }

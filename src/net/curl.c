@@ -160,10 +160,13 @@ static void init(struct kc_curl_exchange *x, struct kc_curl *t,
     x->ctx = c->ctx;
     x->idle_ms = c->idle_timeout_ms;
     x->heard_ms = kc_mono_ms();
-    x->max_header_bytes = c->max_header_bytes ? c->max_header_bytes : 256u << 10;
-    x->max_queued_bytes = c->max_queued_bytes ? c->max_queued_bytes : 256u << 10;
+    x->max_header_bytes =
+        c->max_header_bytes ? c->max_header_bytes : 256u << 10;
+    x->max_queued_bytes =
+        c->max_queued_bytes ? c->max_queued_bytes : 256u << 10;
     kc_headers_init(&x->pub.headers);
-    kc_buf_init(&x->pub.body, c->max_body_bytes ? c->max_body_bytes : 64u << 20);
+    kc_buf_init(&x->pub.body,
+                c->max_body_bytes ? c->max_body_bytes : 64u << 20);
     kc_sse_init(&x->sse, event);
     memcpy(x->method, c->method, strlen(c->method) + 1);
 }

@@ -17,10 +17,10 @@ struct kc_curl {
     struct kc_transport head;
     struct kc_poller poller;
     CURLM *multi;
-    char *ca_file;        /* NULL: libcurl's own */
-    uint64_t curl_at_ms;  /* when libcurl wants its timer; 0: not */
-    uint64_t idle_at_ms;  /* when to look for idle exchanges; 0: not */
-    pid_t pid;            /* whose sockets these are */
+    char *ca_file;       /* NULL: libcurl's own */
+    uint64_t curl_at_ms; /* when libcurl wants its timer; 0: not */
+    uint64_t idle_at_ms; /* when to look for idle exchanges; 0: not */
+    pid_t pid;           /* whose sockets these are */
     CURL *spare[KC_SPARE_HANDLES];
     size_t spares;
     struct kc_curl_exchange *list; /* all of them */
@@ -47,7 +47,7 @@ struct kc_curl_exchange {
     char method[16];
     size_t header_bytes, max_header_bytes, max_queued_bytes;
     uint64_t idle_ms, heard_ms; /* without a byte; when the last one came */
-    int failure;       /* why a callback of ours stopped libcurl */
+    int failure;                /* why a callback of ours stopped libcurl */
     struct kc_sse sse;
     struct kc_event_node *first, *last, *current;
     size_t queued_bytes;

@@ -52,8 +52,8 @@ static void headers_end(struct kc_curl_exchange *x)
     if (x->may_redirect)
         return;
     x->pub.have_headers = true;
-    x->pub.is_events = x->stream && x->pub.status < 300 &&
-                       is_event_stream(&x->pub.headers);
+    x->pub.is_events =
+        x->stream && x->pub.status < 300 && is_event_stream(&x->pub.headers);
     tell(x);
 }
 
@@ -211,8 +211,7 @@ static void set_method(struct kc_curl_exchange *x,
 {
     if (c->body || strcmp(c->method, "POST") == 0) {
         curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS,
-                         c->body ? c->body : "");
+        curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, c->body ? c->body : "");
         curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                          (curl_off_t)c->body_len);
     }
@@ -269,8 +268,8 @@ int kc_curl_setup(struct kc_curl_exchange *x,
                      (long)CURL_HTTP_VERSION_2TLS);
     if (strcmp(x->origin.scheme, "https") == 0)
         curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
-    uint64_t connect = c->connect_timeout_ms ? c->connect_timeout_ms
-                                             : CONNECT_MS;
+    uint64_t connect =
+        c->connect_timeout_ms ? c->connect_timeout_ms : CONNECT_MS;
     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)c->total_timeout_ms);
     return KC_OK;
@@ -306,8 +305,7 @@ static int result_of(const struct kc_curl_exchange *x, CURLcode code)
         return KC_EGARBAGE;
     case CURLE_OUT_OF_MEMORY:
         /* libcurl 7.88 says so of a header line over 100 kB, too. */
-        return x->pub.status && !x->pub.have_headers ? KC_ETOOLARGE
-                                                     : KC_ENOMEM;
+        return x->pub.status && !x->pub.have_headers ? KC_ETOOLARGE : KC_ENOMEM;
     case CURLE_URL_MALFORMAT:
         return KC_EBADURL;
     default:

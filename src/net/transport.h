@@ -35,15 +35,15 @@ struct kc_exchange_config { /* all is copied, but `body` */
     const struct kc_headers *headers; /* NULL: none */
     const void *body; /* borrowed until the exchange is freed; NULL: none */
     size_t body_len;
-    bool stream;      /* read text/event-stream as events */
+    bool stream;                 /* read text/event-stream as events */
     uint64_t connect_timeout_ms; /* 0: the default, 10 s */
     uint64_t total_timeout_ms;   /* 0: none */
     uint64_t idle_timeout_ms;    /* without a byte received; 0: none */
     size_t max_header_bytes;     /* 0: 256 KiB */
     size_t max_body_bytes;       /* 0: 64 MiB; a decoded, unstreamed body */
     size_t max_event_bytes;      /* 0: 4 MiB; one event, one line */
-    size_t max_queued_bytes;     /* 0: 256 KiB of unread events, then it pauses */
-    void (*notify)(void *ctx);   /* headers, an event, or the end is here */
+    size_t max_queued_bytes;   /* 0: 256 KiB of unread events, then it pauses */
+    void (*notify)(void *ctx); /* headers, an event, or the end is here */
     void *ctx;
 };
 
@@ -52,10 +52,10 @@ struct kc_exchange {
     int status;                /* 0 until the final headers are here */
     struct kc_headers headers; /* of the final answer, names in lower case */
     bool have_headers;
-    bool is_events;  /* a 2xx text/event-stream: read by kc_exchange_event */
-    bool sent;       /* the request has left, at least in part */
-    bool done;       /* nothing more will come */
-    int err;         /* KC_OK, or why it ended; set when done */
+    bool is_events;   /* a 2xx text/event-stream: read by kc_exchange_event */
+    bool sent;        /* the request has left, at least in part */
+    bool done;        /* nothing more will come */
+    int err;          /* KC_OK, or why it ended; set when done */
     char detail[256]; /* in words, never with a header's or the URL's secret */
     struct kc_buf body; /* of an answer that is not events */
     uint64_t received_bytes;
@@ -72,7 +72,8 @@ struct kc_transport_ops {
     void (*ready)(struct kc_transport *t, int fd, int events);
     void (*timeout)(struct kc_transport *t);
     void (*close)(struct kc_transport *t);
-    void (*forget)(struct kc_transport *t); /* after a fork: free nothing shared */
+    void (*forget)(
+        struct kc_transport *t); /* after a fork: free nothing shared */
 };
 
 struct kc_transport { /* the head of every implementation */
@@ -93,9 +94,9 @@ kc_exchange_start(struct kc_transport *t, const struct kc_exchange_config *c,
  * here yet, KC_EEND after the last one (then look at `err`). The event is
  * borrowed until the next call on the exchange. Taking events resumes a paused
  * transfer. */
-KC_CHECKED static inline int
-kc_exchange_event(struct kc_transport *t, struct kc_exchange *x,
-                  struct kc_sse_event *out)
+KC_CHECKED static inline int kc_exchange_event(struct kc_transport *t,
+                                               struct kc_exchange *x,
+                                               struct kc_sse_event *out)
 {
     return t->ops->event(x, out);
 }

@@ -9,9 +9,9 @@
 #include "util/err.h"
 
 struct kc_url {
-    char scheme[8];   /* "http" or "https", lower case */
-    char host[256];   /* lower case, an IPv6 address without brackets */
-    unsigned port;    /* given or the scheme's */
+    char scheme[8]; /* "http" or "https", lower case */
+    char host[256]; /* lower case, an IPv6 address without brackets */
+    unsigned port;  /* given or the scheme's */
 };
 
 /* kc_url_parse reads scheme, host and port. KC_EBADURL for any other scheme,

@@ -30,14 +30,15 @@ struct kc_call_spec { /* templates and texts are copied, `body` is borrowed */
     const char *auth_header; /* NULL: none */
     const char *auth_query;  /* NULL: none */
     const char *auth_value;  /* template of either */
-    const void *body; /* NULL: none; until the call is deinitialised */
+    const void *body;        /* NULL: none; until the call is deinitialised */
     size_t body_len;
     bool stream;
     bool allow_insecure;
     const struct kc_lease *lease; /* NULL: no key is filled in */
     uint64_t connect_timeout_ms, idle_timeout_ms; /* 0: the default, none */
-    uint64_t request_timeout_ms;  /* a stream's: until its first event; 0: none */
-    uint64_t deadline_timeout_ms; /* the whole; 0: none */
+    uint64_t
+        request_timeout_ms; /* a stream's: until its first event; 0: none */
+    uint64_t deadline_timeout_ms;           /* the whole; 0: none */
     size_t max_body_bytes, max_event_bytes; /* 0: the default */
 };
 

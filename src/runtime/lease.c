@@ -8,9 +8,8 @@
 static void hold(struct kc_lease *lease, struct kc_ledger *l,
                  const struct kc_grant *grant, const char *model)
 {
-    *lease = (struct kc_lease){.ledger = kc_ledger_ref(l),
-                               .grant = *grant,
-                               .model = model};
+    *lease = (struct kc_lease){
+        .ledger = kc_ledger_ref(l), .grant = *grant, .model = model};
 }
 
 int kc_lease_acquire(struct kc_ledger *l, const struct kc_request *request,
@@ -66,9 +65,8 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
                  const struct kc_request *request, int priority,
                  uint64_t timeout_ms, struct kc_refusal *refusal)
 {
-    *w = (struct kc_wait){.waiter = {.request = *request,
-                                     .priority = priority,
-                                     .owner = w}};
+    *w = (struct kc_wait){
+        .waiter = {.request = *request, .priority = priority, .owner = w}};
     *refusal = (struct kc_refusal){.wait_ms = KC_NEVER};
     if (l->closed)
         return KC_ECLOSED;

@@ -39,8 +39,8 @@ int kc_ledger_new(struct kc_runtime *rt, const char *provider,
         l->clock = kc_clock_ref(clock);
     l->rt = kc_runtime_ref(rt);
     l->timer = (struct kc_timer){.fn = on_time, .ctx = l};
-    l->follower = (struct kc_follower){
-        .fn = on_time, .ctx = l, .clock = l->clock};
+    l->follower =
+        (struct kc_follower){.fn = on_time, .ctx = l, .clock = l->clock};
     kc_runtime_follow(rt, &l->follower);
     *out = l;
     return KC_OK;
@@ -134,8 +134,7 @@ int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w, char **why)
     return KC_OK;
 }
 
-int kc_ledger_intern(struct kc_ledger *l, const char *model,
-                     const char **out)
+int kc_ledger_intern(struct kc_ledger *l, const char *model, const char **out)
 {
     char *copy = kc_map_get(&l->models, model);
     if (!copy) {
@@ -188,7 +187,8 @@ void kc_ledger_pump(struct kc_ledger *l)
 static void book(struct kc_ledger *l, const struct kc_grant *g,
                  const char *model, const struct kc_delta *d)
 {
-    struct kc_journal *journal = l->writer ? kc_writer_journal(l->writer) : NULL;
+    struct kc_journal *journal =
+        l->writer ? kc_writer_journal(l->writer) : NULL;
     struct kc_key_info info;
     if (!journal ||
         kc_pool_key_info(l->pool, g->acquired_ms, g->key, NULL, &info) != KC_OK)
@@ -218,8 +218,8 @@ void kc_ledger_book_settle(struct kc_ledger *l, const struct kc_lease *lease,
     } else if (outcome == KC_REFUSED) {
         d.total = -reserved;
     } else if (outcome == KC_DONE && usage) {
-        uint64_t total = usage->total ? usage->total
-                                      : usage->input + usage->output;
+        uint64_t total =
+            usage->total ? usage->total : usage->input + usage->output;
         d.input = (int64_t)usage->input;
         d.output = (int64_t)usage->output;
         d.total = (int64_t)total - reserved;

@@ -114,8 +114,7 @@ static void sift_down(struct kc_loop *l, size_t i)
         size_t child = i * 2;
         if (child > l->len)
             break;
-        if (child < l->len &&
-            l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
+        if (child < l->len && l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
             child++;
         if (l->heap[child]->at_ms >= t->at_ms)
             break;
@@ -249,7 +248,7 @@ static int poll_events(uint32_t ev)
 int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
 {
     struct epoll_event ev[BATCH];
-    int wait = timeout_ms < 0 ? -1
+    int wait = timeout_ms < 0         ? -1
                : timeout_ms > INT_MAX ? INT_MAX
                                       : (int)timeout_ms;
     int n = epoll_wait(l->epoll, ev, BATCH, wait);

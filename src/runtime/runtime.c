@@ -48,8 +48,8 @@ int kc_runtime_new(struct kc_runtime **out)
         return err;
     }
     kc_loop_on_fd(rt->loop, on_fd, rt);
-    rt->transport_timer = (struct kc_timer){
-        .fn = on_transport_timer, .ctx = rt};
+    rt->transport_timer =
+        (struct kc_timer){.fn = on_transport_timer, .ctx = rt};
     rt->refs = 1;
     rt->generation = kc_registry_generation();
     *out = rt;
