@@ -1,6 +1,7 @@
 # keycycle -- `make help` lists the targets. Output goes under build/ only.
 
 .DEFAULT_GOAL := all
+SHELL := /bin/bash
 BUILD  ?= build
 LUA    ?= lua5.4
 PKG_CONFIG ?= pkg-config
@@ -93,16 +94,127 @@ UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
+SUPPORT_SRC := $(filter-out %_main.c tests/support/slow_resolver.c,$(wildcard tests/support/*.c))
+SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
+
+SUPPORT_net := $(SUPPORT_OBJ)
+SUPPORT_runtime := $(SUPPORT_OBJ)
+
 define unit_rule
-$(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a)
+$(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a)
 	@mkdir -p $$(@D)
 	$$(CC) $$(KC_CFLAGS) $$(PKG_CFLAGS) -Itests $$(CPPFLAGS) $$(CFLAGS) $$< \
-		$(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a) -o $$@ \
+		$(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a) -o $$@ \
 		$$(CMOCKA_LIBS) $$(PKG_LIBS) -lm
 endef
+
 $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
 
+# -- what the tests need beside the programs under test -------------------
+$(BUILD)/obj/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/support/rawserver: $(BUILD)/obj/tests/support/rawserver_main.o \
+	$(BUILD)/obj/tests/support/rawserver.o $(BUILD)/lib/util.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread
+
+$(BUILD)/tests/support/slow_resolver.so: tests/support/slow_resolver.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
+
+$(BUILD)/tests/bench/baseline: tests/bench/baseline.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
+
 unit-bins: $(UNIT_BIN)
-.PHONY: all unit-bins
+support-bins: $(BUILD)/tests/support/rawserver $(BUILD)/tests/support/slow_resolver.so
+
+# -- what people type ------------------------------------------------------
+# `setup` may install pkg-config itself, which this file asks when it is read:
+# so the work is done by a second make that reads it anew.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+
+setup:
+	@tests/support/setup.sh build
+setup-test:
+	@tests/support/setup.sh build test
+
+demo: setup
+	@$(MAKE) --no-print-directory -s all
+	@$(BUILD)/keycycle demo
+
+test check: setup-test
+	@$(MAKE) --no-print-directory -s all unit-bins support-bins
+	@$(MAKE) --no-print-directory -s asan
+	@tests/support/run_tests.sh $(BUILD)
+
+# The whole program with address and undefined behaviour checks.
+asan:
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+		$(BUILD)/asan/keycycle $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
+
+check-asan: setup-test
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+		all unit-bins support-bins
+	@tests/support/run_tests.sh $(BUILD)/asan
+
+check-valgrind: setup-test
+	@$(MAKE) --no-print-directory -s all
+	@tests/support/valgrind.sh $(BUILD)
+
+check-gc: setup-test
+	@$(MAKE) --no-print-directory -s all
+	@LUA_CPATH="$(BUILD)/?.so" KEYCYCLE_BUILD=$(BUILD) $(LUA) -e 'collectgarbage("generational"); collectgarbage("incremental", 1, 1000)' \
+		/usr/bin/busted -o utfTerminal tests/lua
+
+fuzz: setup-test
+	@tests/support/fuzz.sh $(BUILD)
+
+bench: setup
+	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/bench/baseline
+	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
+
+lint:
+	@tests/support/lint.sh .
+
+format:
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.c)
+
+DESTDIR ?=
+PREFIX  ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.4 \
+		$(DESTDIR)$(PREFIX)/lib/keycycle $(DESTDIR)$(PREFIX)/include
+	install $(BUILD)/keycycle $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(BUILD)/keycycle.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/
+	install -m 644 $(BUILD)/libkeycycle.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 src/keycycle.h $(DESTDIR)$(PREFIX)/include/
+	$(if $(HAVE_EVENT),install -m 644 $(BUILD)/keycycle-server.so $(DESTDIR)$(PREFIX)/lib/keycycle/)
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/keycycle $(DESTDIR)$(PREFIX)/lib/lua/5.4/keycycle.so \
+		$(DESTDIR)$(PREFIX)/lib/libkeycycle.a $(DESTDIR)$(PREFIX)/include/keycycle.h \
+		$(DESTDIR)$(PREFIX)/lib/keycycle/keycycle-server.so
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make demo            set up, build, and show sixty calls over two mock providers'
+	@echo 'make test            set up, build, and run every test'
+	@echo 'make                 the module, the host and the library, under build/'
+	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
+	@echo 'make check-asan      the tests, all of them sanitized'
+	@echo 'make check-valgrind  the Lua specs under valgrind'
+	@echo 'make check-gc        the Lua specs with an eager collector'
+	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
+	@echo 'make bench           figures beside a baseline'
+	@echo 'make format install uninstall clean'
+
+.PHONY: all unit-bins support-bins setup setup-test demo test check asan check-asan \
+	check-valgrind check-gc fuzz bench lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

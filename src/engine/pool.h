@@ -31,8 +31,8 @@ enum kc_selection { KC_ROUND_ROBIN, KC_FILL_FIRST };
  * has an `until`. The rest wait for the user. */
 enum kc_state {
     KC_READY,
-    KC_COOLING,   /* a refusal of a minute or less, or of unknown length */
-    KC_PROBING,   /* back from a refusal: one request at a time until one works */
+    KC_COOLING, /* a refusal of a minute or less, or of unknown length */
+    KC_PROBING, /* back from a refusal: one request at a time until one works */
     KC_EXHAUSTED, /* a longer window is spent, or (until 0) money is */
     KC_SUSPENDED, /* auth refused once; probed after `until` */
     KC_INVALID,   /* auth refused again by the probe */
@@ -70,9 +70,9 @@ struct kc_param {
 
 struct kc_key_config { /* all text is copied */
     const char *secret;
-    const char *label; /* NULL: none */
-    const char *group; /* NULL: none */
-    int priority;      /* lower numbers are served first */
+    const char *label;             /* NULL: none */
+    const char *group;             /* NULL: none */
+    int priority;                  /* lower numbers are served first */
     const struct kc_param *params; /* extra, not secret */
     size_t param_count;
 };
@@ -105,7 +105,7 @@ struct kc_key_info { /* a snapshot; the texts are copies, cut where too long */
     int priority;
     enum kc_state state;
     char reason[64];
-    char model[128]; /* "" when the state is the whole key's */
+    char model[128];   /* "" when the state is the whole key's */
     uint64_t until_ms; /* 0: none */
 };
 
@@ -173,7 +173,8 @@ struct kc_grant {
 };
 
 struct kc_refusal {
-    uint64_t wait_ms;  /* until it could be granted; KC_NEVER: an event decides */
+    uint64_t
+        wait_ms; /* until it could be granted; KC_NEVER: an event decides */
     const char *limit; /* "requests_per_minute", "cooling", …; static text */
     uint64_t max;      /* of that limit, where it is a number */
     uint32_t key;      /* the key whose time that is; 0: none */
@@ -197,7 +198,8 @@ void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 enum kc_outcome {
     KC_DONE,     /* answered: `usage` is the truth */
     KC_NOT_SENT, /* never left: everything is given back */
-    KC_REFUSED,  /* the provider said no: the request counts, its tokens do not */
+    KC_REFUSED,  /* the provider said no: the request counts, its tokens do not
+                  */
     KC_UNKNOWN   /* sent, end unknown: the whole reservation stays counted */
 };
 
@@ -288,7 +290,8 @@ uint64_t kc_pool_next_deadline(struct kc_pool *p, uint64_t now_ms);
 size_t kc_pool_waiting(struct kc_pool *p);
 
 /* kc_pool_next_available tells in how many ms (key, model, tokens) could be
- * served, 0 for now: KC_OK, KC_ENOKEY, or KC_EIMPOSSIBLE. It charges nothing. */
+ * served, 0 for now: KC_OK, KC_ENOKEY, or KC_EIMPOSSIBLE. It charges nothing.
+ */
 KC_CHECKED int kc_pool_next_available(struct kc_pool *p, uint64_t now_ms,
                                       const struct kc_request *request,
                                       uint64_t *wait_ms);

@@ -27,7 +27,8 @@ void kc_buf_deinit(struct kc_buf *b);
 /* kc_buf_wipe overwrites the bytes, then frees them: for what held a key. */
 void kc_buf_wipe(struct kc_buf *b);
 
-/* kc_buf_add appends `n` bytes. KC_ETOOLARGE or KC_ENOMEM leave it as it was. */
+/* kc_buf_add appends `n` bytes. KC_ETOOLARGE or KC_ENOMEM leave it as it was.
+ */
 KC_CHECKED int kc_buf_add(struct kc_buf *b, const void *data, size_t n);
 KC_CHECKED int kc_buf_addstr(struct kc_buf *b, const char *s);
 KC_CHECKED int kc_buf_addch(struct kc_buf *b, char c);

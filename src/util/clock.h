@@ -18,7 +18,8 @@ struct kc_clock; /* reference counted */
 /* kc_clock_new_real makes a clock that follows the machine. */
 KC_CHECKED int kc_clock_new_real(struct kc_clock **out);
 
-/* kc_clock_new_manual makes a clock that stands at `start_ms` since the epoch. */
+/* kc_clock_new_manual makes a clock that stands at `start_ms` since the epoch.
+ */
 KC_CHECKED int kc_clock_new_manual(uint64_t start_ms, struct kc_clock **out);
 
 /* kc_clock_ref adds an owner and returns `c`; kc_clock_unref removes one and
@@ -31,7 +32,8 @@ uint64_t kc_clock_now_ms(const struct kc_clock *c);
 
 bool kc_clock_is_manual(const struct kc_clock *c);
 
-/* kc_clock_advance moves a manual clock on by `ms`; a real one is left alone. */
+/* kc_clock_advance moves a manual clock on by `ms`; a real one is left alone.
+ */
 void kc_clock_advance(struct kc_clock *c, uint64_t ms);
 
 /* kc_mono_ms reads CLOCK_MONOTONIC, for I/O time-outs and loop timers. */

@@ -39,9 +39,9 @@ void kc_secret_suffix(const struct kc_secret *s, char out[KC_SUFFIX_MAX]);
 void kc_secret_hash(const struct kc_secret *s, char out[33]);
 
 /* kc_secret_redact replaces in `text` the key, each piece of it of 8 or more
- * characters, and a beginning of it of 3 or more that a mask follows (`*`, three
- * dots), by "***". A key shorter than 8 goes as a whole and where it stands
- * alone, one shorter than 3 never. Works in place and does not fail. */
+ * characters, and a beginning of it of 3 or more that a mask follows (`*`,
+ * three dots), by "***". A key shorter than 8 goes as a whole and where it
+ * stands alone, one shorter than 3 never. Works in place and does not fail. */
 KC_CHECKED int kc_secret_redact(const struct kc_secret *s, struct kc_buf *text);
 
 #endif

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# make lint: floors, sizes, banned calls, warnings, luacheck, shellcheck.
+# usage: lint.sh DIR
+set -uo pipefail
+dir=${1:-.}
+here=$(cd "$(dirname "$0")" && pwd)
+status=0
+
+lua5.4 "$here/lint.lua" "$dir" || status=1
+
+flags=(-std=c11 -D_GNU_SOURCE -Isrc -Itests -fsyntax-only -Werror -Wall -Wextra
+  -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+read -ra packages < <(pkg-config --cflags lua5.4 libcurl libcjson sqlite3)
+cd "$dir" || exit 2
+while IFS= read -r file; do
+  case $file in
+  src/net/server.c | src/lua/server.c) pkg-config --exists libevent || continue ;;
+  esac
+  gcc "${flags[@]}" "${packages[@]}" "$file" || status=1
+done < <(find src tests -name '*.c' -not -path 'tests/fixtures/*' | LC_ALL=C sort)
+
+if [ -d lua ] && command -v luacheck >/dev/null; then
+  luacheck --no-color -q lua scripts tests || status=1
+fi
+if command -v shellcheck >/dev/null; then
+  find tests .ci \( -name '*.sh' -o -path '.ci/run' \) -exec shellcheck {} + || status=1
+fi
+[ $status -eq 0 ] && echo "lint: clean"
+exit $status
