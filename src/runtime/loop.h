@@ -1,9 +1,9 @@
 /* loop.h -- sockets, timers and wake-ups behind one pollable descriptor.
  *
- * Linux: an epoll that holds the watched sockets, a timerfd set to the earliest
- * timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone and call
- * kc_loop_step(l, 0, …) when it is readable. One thread, but for kc_loop_wake.
- * Timers run on CLOCK_MONOTONIC, in milliseconds.
+ * Linux: an epoll that holds the watched sockets, a timerfd set to the
+ * earliest timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone
+ * and call kc_loop_step(l, 0, …) when it is readable. One thread, but for
+ * kc_loop_wake. Timers run on CLOCK_MONOTONIC, in milliseconds.
  */
 #ifndef KC_RUNTIME_LOOP_H
 #define KC_RUNTIME_LOOP_H
