@@ -22,7 +22,7 @@ end
 
 --- The raw server of byte-level faults: `server.url "/cut-in-body"`.
 function servers.raw()
-  local server, port = start(servers.build .. "/tests/support/rawserver </dev/zero",
+  local server, port = start(servers.build .. "/tests/support/rawserver",
     "port (%d+) pid (%d+)")
   server.port = port
   function server.url(path) return "http://127.0.0.1:" .. port .. path end
