@@ -1,0 +1,76 @@
+/* key.h -- one key: its secret, what may be shown of it, its states, its use.
+ *
+ * What belongs to the key for one model is a scope; scopes are made when first
+ * charged, limited or put away. A removed key keeps its use, and its secret so
+ * that late texts can still be redacted, until the pool is freed.
+ */
+#ifndef KC_ENGINE_KEY_H
+#define KC_ENGINE_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/cooldown.h"
+#include "engine/meter.h"
+#include "engine/pool.h"
+#include "util/secret.h"
+
+struct kc_scope {
+    struct kc_meter meter;
+    struct kc_cooldown cool;
+    struct kc_limits *line; /* NULL: none of its own */
+    uint64_t total_requests;
+    uint64_t total_tokens;
+    uint64_t shut; /* the pump that keeps this key for a waiter ahead */
+};
+
+struct kc_key {
+    uint32_t index;
+    struct kc_secret *secret;
+    char suffix[KC_SUFFIX_MAX];
+    char hash[33];
+    char *label; /* NULL: none */
+    char *group;
+    int priority;
+    char **params; /* name, value, name, value, … */
+    size_t param_count;
+    bool disabled;
+    bool removed;
+    uint32_t leases; /* out */
+    struct kc_cooldown cool;
+    struct kc_limits *line;
+    struct kc_meter *meter;   /* of all models, where limits are GLOBAL */
+    struct kc_scope **scopes; /* by model id; NULL where unused */
+    size_t scope_cap;
+};
+
+enum kc_match { KC_NO_MATCH, KC_SUFFIX_MATCH, KC_WHOLE_MATCH };
+
+/* kc_key_new copies `config`; with `global` it has a meter for all models.
+ * KC_EINVALID for a secret that is none. */
+KC_CHECKED int kc_key_new(const struct kc_key_config *config, bool global,
+                          struct kc_key **out);
+
+/* kc_key_free wipes the secret and frees all; takes NULL. */
+void kc_key_free(struct kc_key *k);
+
+/* kc_key_update takes the label, group, priority and parameters of `config`;
+ * on failure the key is as before. */
+KC_CHECKED int kc_key_update(struct kc_key *k,
+                             const struct kc_key_config *config);
+
+/* kc_key_match compares the key with what a user typed. */
+enum kc_match kc_key_match(const struct kc_key *k, const char *id, size_t len);
+
+/* kc_key_state returns the state that holds for all models. */
+enum kc_state kc_key_state(const struct kc_key *k, uint64_t now_ms);
+
+/* kc_key_scope returns the scope of a model, or NULL. */
+struct kc_scope *kc_key_scope(const struct kc_key *k, uint32_t model);
+
+/* kc_key_need_scope makes it where there is none. */
+KC_CHECKED int kc_key_need_scope(struct kc_key *k, uint32_t model,
+                                 struct kc_scope **out);
+
+#endif

@@ -1,0 +1,152 @@
+/* meter.c -- test, hold, stamp and settle on one scope. */
+#include "engine/meter.h"
+
+int kc_meter_init(struct kc_meter *m)
+{
+    *m = (struct kc_meter){.in_flight = 0};
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        uint32_t bound = w == KC_DAY ? 64 : 32;
+        int err =
+            kc_ring_init(&m->rings[w], kc_window_ms((enum kc_window)w), bound);
+        if (err != KC_OK) {
+            kc_meter_deinit(m);
+            return err;
+        }
+    }
+    return KC_OK;
+}
+
+void kc_meter_deinit(struct kc_meter *m)
+{
+    for (int w = 0; w < KC_WINDOWS; w++)
+        kc_ring_deinit(&m->rings[w]);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void drop(struct kc_meter *m, uint64_t now_ms)
+{
+    for (int w = 0; w < KC_WINDOWS; w++)
+        kc_ring_drop(&m->rings[w], now_ms);
+}
+
+static void add(struct kc_meter *m, uint64_t now_ms, uint64_t requests,
+                uint64_t tokens)
+{
+    if (requests == 0 && tokens == 0)
+        return;
+    drop(m, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++)
+        kc_ring_add(&m->rings[w], now_ms + 1, requests, tokens);
+}
+
+static void check_limit(const struct kc_meter *m, enum kc_window w,
+                        enum kc_unit u, uint64_t limit, uint64_t cost,
+                        bool idle, struct kc_block *b)
+{
+    if (limit == KC_UNLIMITED)
+        return;
+    if (limit == 0 || cost > limit) {
+        kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, kc_limit_name(w, u), limit);
+        return;
+    }
+    if (!m)
+        return;
+    const struct kc_ring *r = &m->rings[w];
+    uint64_t sum = r->sum[u];
+    uint64_t held = idle ? 0 : m->held[u];
+    if (idle && u == KC_TOKENS)
+        sum -= least(sum, m->open_tokens);
+    uint64_t room = limit - cost;
+    if (held <= room && sum <= room - held)
+        return;
+    uint64_t at = KC_NEVER;
+    if (held <= room)
+        at = kc_ring_free_at(r, u, sum - (room - held));
+    kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
+}
+
+void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
+                    const struct kc_limits *limits, uint64_t tokens, bool idle,
+                    struct kc_block *b)
+{
+    if (m)
+        drop(m, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        for (int u = 0; u < KC_UNITS; u++)
+            check_limit(m, (enum kc_window)w, (enum kc_unit)u,
+                        limits->max[w][u], u == KC_REQUESTS ? 1 : tokens, idle,
+                        b);
+    }
+    uint64_t most = limits->concurrent;
+    if (most == 0)
+        kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "concurrent_requests", 0);
+    else if (m && !idle && m->in_flight >= most)
+        kc_block_add(b, KC_ELIMITED, KC_NEVER, "concurrent_requests", most);
+}
+
+void kc_meter_hold(struct kc_meter *m, uint64_t tokens)
+{
+    m->held[KC_REQUESTS]++;
+    m->held[KC_TOKENS] += tokens;
+    m->in_flight++;
+}
+
+uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms, uint64_t tokens)
+{
+    m->held[KC_REQUESTS]--;
+    m->held[KC_TOKENS] -= tokens;
+    m->open_tokens += tokens;
+    add(m, now_ms, 1, tokens);
+    return now_ms + 1;
+}
+
+static void refund(struct kc_meter *m, const struct kc_charge *c)
+{
+    uint64_t requests = 1 - c->requests;
+    uint64_t tokens = c->reserved - least(c->reserved, c->tokens);
+    if (requests == 0 && tokens == 0)
+        return;
+    for (int w = 0; w < KC_WINDOWS; w++)
+        kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
+}
+
+void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
+                     const struct kc_charge *c)
+{
+    m->in_flight--;
+    if (c->stamp_ms == 0) {
+        m->held[KC_REQUESTS]--;
+        m->held[KC_TOKENS] -= c->reserved;
+        add(m, now_ms, c->requests, c->tokens);
+        return;
+    }
+    m->open_tokens -= c->reserved;
+    refund(m, c);
+    add(m, now_ms, 0, c->tokens - least(c->tokens, c->reserved));
+}
+
+void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
+                   uint64_t requests, uint64_t tokens)
+{
+    if (at_ms > now_ms + 1)
+        at_ms = now_ms + 1;
+    if (at_ms == 0)
+        at_ms = 1;
+    drop(m, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++)
+        if (at_ms + m->rings[w].span_ms > now_ms)
+            kc_ring_add(&m->rings[w], at_ms, requests, tokens);
+}
+
+void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
+                   uint64_t used[KC_WINDOWS][KC_UNITS])
+{
+    drop(m, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++)
+        for (int u = 0; u < KC_UNITS; u++)
+            used[w][u] += m->rings[w].sum[u] + m->held[u];
+}

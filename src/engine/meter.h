@@ -1,0 +1,65 @@
+/* meter.h -- the counting state of one scope: a key, or a key for one model.
+ *
+ * Three windows by two units. A request is held from acquire (it counts in
+ * every window and does not age), stamped once the provider has counted it
+ * (from then it ages), and settled when the truth is known. Stamps round up and
+ * `now` rounds down: what happens in a millisecond counts until the end of it.
+ */
+#ifndef KC_ENGINE_METER_H
+#define KC_ENGINE_METER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/block.h"
+#include "engine/limits.h"
+#include "engine/ring.h"
+#include "util/err.h"
+
+struct kc_meter {
+    struct kc_ring rings[KC_WINDOWS];
+    uint64_t held[KC_UNITS]; /* acquired, not stamped */
+    uint64_t open_tokens;    /* stamped, not settled: some may come back */
+    uint64_t in_flight;      /* not settled */
+};
+
+/* kc_meter_init makes an empty meter; on failure there is nothing to free. */
+KC_CHECKED int kc_meter_init(struct kc_meter *m);
+void kc_meter_deinit(struct kc_meter *m);
+
+/* kc_meter_check adds to `b` what keeps one request of `tokens` from passing.
+ * `m` NULL: nothing was used yet. With `idle` it reckons as if all that is in
+ * flight were given back: never later than the truth will be. Changes no
+ * count. */
+void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
+                    const struct kc_limits *limits, uint64_t tokens, bool idle,
+                    struct kc_block *b);
+
+/* kc_meter_hold reserves one request and its tokens. */
+void kc_meter_hold(struct kc_meter *m, uint64_t tokens);
+
+/* kc_meter_stamp lets a held request age and returns its stamp, which is the
+ * same in every meter that is told the same time. */
+uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms, uint64_t tokens);
+
+struct kc_charge {     /* how one request ended */
+    uint64_t stamp_ms; /* 0: never stamped */
+    uint64_t reserved; /* tokens */
+    uint64_t requests; /* the truth: 1, or 0 when it was not sent */
+    uint64_t tokens;   /* the truth */
+};
+
+/* kc_meter_settle replaces a reservation by the truth. */
+void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
+                     const struct kc_charge *c);
+
+/* kc_meter_book counts what happened at `at_ms`, in the windows that still
+ * reach there. */
+void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
+                   uint64_t requests, uint64_t tokens);
+
+/* kc_meter_used adds what counts in each window now, in flight included. */
+void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
+                   uint64_t used[KC_WINDOWS][KC_UNITS]);
+
+#endif

@@ -1,0 +1,112 @@
+/* pool_impl.h -- the body of a pool, for the pool_*.c files and snapshot.c
+ * only.
+ *
+ * Whoever comes in through pool.h enters (which locks and moves the time on)
+ * and leaves; the functions below expect the lock to be held.
+ */
+#ifndef KC_ENGINE_POOL_IMPL_H
+#define KC_ENGINE_POOL_IMPL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/block.h"
+#include "engine/key.h"
+#include "engine/lease.h"
+#include "engine/pool.h"
+#include "engine/queue.h"
+#include "engine/selection.h"
+#include "util/map.h"
+#include "util/rng.h"
+
+/* More tokens than this are no request; it keeps every sum far from 2^64. */
+#define KC_TOKENS_MAX ((UINT64_C(1) << 40) - 1)
+
+struct kc_model {
+    uint32_t id; /* its place in pool->models and in each key's scopes */
+    char *name;
+    struct kc_limits *line; /* of every key; NULL: none */
+    bool used;
+    struct kc_queue queue;
+    struct kc_waiter *cursor; /* of a running pump */
+    struct kc_model *next_active;
+};
+
+struct kc_pool {
+    pthread_mutex_t lock;
+    struct kc_pool_config config;
+    uint64_t now_ms;
+    uint64_t grants; /* ever given: the serial number of the last one */
+    uint64_t pumps;  /* names what a scope is shut for */
+    struct kc_rng rng;
+
+    struct kc_key **keys; /* index - 1 */
+    uint32_t key_count, key_cap;
+    struct kc_map by_hash;
+    struct kc_selector selector;
+
+    struct kc_model **models;
+    uint32_t model_count, model_cap;
+    struct kc_map by_name;
+    uint32_t *used; /* ids in the order of their first use */
+    uint32_t used_count;
+
+    struct kc_limits *line; /* of every key and model; NULL: none */
+    struct kc_leases leases;
+    struct kc_model *active; /* models with waiters */
+    size_t waiting;
+};
+
+/* kc_pool_enter locks and returns engine time: the greatest ever told. */
+uint64_t kc_pool_enter(struct kc_pool *p, uint64_t now_ms);
+void kc_pool_leave(struct kc_pool *p);
+
+/* kc_pool_key returns a key, removed ones too; NULL for a bad index. */
+struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);
+
+/* kc_pool_need_model finds or makes the record of a model; NULL is "". */
+KC_CHECKED int kc_pool_need_model(struct kc_pool *p, const char *name,
+                                  struct kc_model **out);
+struct kc_model *kc_pool_find_model(const struct kc_pool *p, const char *name);
+
+/* kc_pool_use_model notes that a model was used. */
+void kc_pool_use_model(struct kc_pool *p, struct kc_model *m);
+
+/* kc_pool_limits returns the line that holds; `k` and `m` may be NULL. */
+const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
+                                       const struct kc_key *k,
+                                       const struct kc_model *m);
+
+/* How a choice is made for a request. */
+struct kc_offer {
+    const struct kc_request *request;
+    struct kc_model *model;
+    uint64_t pump; /* 0, or leave out the scopes that it has shut */
+    bool idle;     /* as if all that is in flight were given back */
+};
+
+/* kc_pool_choose finds the key to serve a request: KC_OK (b->key), or as
+ * kc_pool_acquire with the reason in *b. It changes no count; with `commit`
+ * the selection moves on. */
+int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
+                   struct kc_block *b);
+
+/* kc_pool_grant chooses and charges. KC_ENOMEM changes no count. */
+KC_CHECKED int kc_pool_grant(struct kc_pool *p, const struct kc_offer *offer,
+                             struct kc_grant *grant, struct kc_block *b);
+
+/* kc_pool_refuse puts a block into the caller's words; `out` may be NULL. */
+void kc_pool_refuse(const struct kc_pool *p, const struct kc_block *b,
+                    struct kc_refusal *out);
+
+/* kc_pool_expire_now is kc_pool_expire under the lock. */
+size_t kc_pool_expire_now(struct kc_pool *p);
+
+/* kc_pool_queue_block tells whether a caller who comes now must wait behind
+ * others: *b gets the time of the first of them. */
+bool kc_pool_queue_block(struct kc_pool *p, const struct kc_request *request,
+                         struct kc_model *m, struct kc_block *b);
+
+#endif

@@ -1,0 +1,77 @@
+/* pool_state.c -- what refusals prove about a key, and what the user says. */
+#include "engine/pool_impl.h"
+
+int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                 const char *model, uint64_t delay_ms, const char *reason,
+                 uint64_t *until_ms)
+{
+    uint64_t now = kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key);
+    struct kc_cooldown *c = k ? &k->cool : NULL;
+    int err = k ? KC_OK : KC_ENOTFOUND;
+    if (k && model) {
+        struct kc_model *m;
+        struct kc_scope *s;
+        err = kc_pool_need_model(p, model, &m);
+        if (err == KC_OK)
+            err = kc_key_need_scope(k, m->id, &s);
+        if (err == KC_OK)
+            c = &s->cool;
+    }
+    uint64_t until = 0;
+    if (err == KC_OK)
+        until = kc_cooldown_cool(c, now, delay_ms, p->grants, &p->rng, reason);
+    kc_pool_leave(p);
+    if (until_ms)
+        *until_ms = until;
+    return err;
+}
+
+int kc_pool_suspend(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                    uint64_t confirm_ms, const char *reason)
+{
+    uint64_t now = kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key);
+    if (k)
+        kc_cooldown_suspend(&k->cool, now, confirm_ms, p->grants, reason);
+    kc_pool_leave(p);
+    return k ? KC_OK : KC_ENOTFOUND;
+}
+
+int kc_pool_unpaid(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                   const char *reason)
+{
+    kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key);
+    if (k)
+        kc_cooldown_unpaid(&k->cool, p->grants, reason);
+    kc_pool_leave(p);
+    return k ? KC_OK : KC_ENOTFOUND;
+}
+
+int kc_pool_disable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
+{
+    kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key);
+    int err = k && !k->removed ? KC_OK : KC_ENOTFOUND;
+    if (err == KC_OK)
+        k->disabled = true;
+    kc_pool_leave(p);
+    return err;
+}
+
+int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
+{
+    kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key);
+    int err = k && !k->removed ? KC_OK : KC_ENOTFOUND;
+    if (err == KC_OK) {
+        k->disabled = false;
+        kc_cooldown_clear(&k->cool);
+        for (size_t i = 0; i < k->scope_cap; i++)
+            if (k->scopes[i])
+                kc_cooldown_clear(&k->scopes[i]->cool);
+    }
+    kc_pool_leave(p);
+    return err;
+}

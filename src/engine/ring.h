@@ -1,0 +1,66 @@
+/* ring.h -- what was used in the last `span` milliseconds, in few entries.
+ *
+ * An entry is (newest tick, requests, tokens), oldest first; it leaves at its
+ * newest tick + span, never earlier, so no unit is forgotten too soon. As long
+ * as no more than `bound` stamps are alive the ring is an exact log. A full one
+ * fuses the two neighbours that lie closest, which holds no unit longer than
+ * span + 2 span / bound + granule + 2 ms. A tick is 1 ms above a base that
+ * moves along, so 32 bits are enough. Pure: no clock; every call is told now.
+ */
+#ifndef KC_ENGINE_RING_H
+#define KC_ENGINE_RING_H
+
+#include <stdint.h>
+
+#include "engine/limits.h"
+#include "util/err.h"
+
+#define KC_RING_START 4 /* entries of a new ring; it doubles up to its bound \
+                         */
+
+struct kc_ring_entry {
+    uint32_t tick;
+    uint32_t requests;
+    uint64_t tokens;
+};
+
+struct kc_ring {
+    struct kc_ring_entry *entries;
+    uint32_t cap; /* a power of two */
+    uint32_t bound;
+    uint32_t head;
+    uint32_t len;
+    uint32_t opened; /* first tick of the newest entry */
+    uint32_t granule;
+    uint64_t span_ms;
+    uint64_t base_ms;
+    uint64_t gone_ms; /* newest stamp that has left */
+    uint64_t sum[KC_UNITS];
+};
+
+/* kc_ring_init makes an empty ring. `bound` is a power of two, at least
+ * KC_RING_START; `span_ms` is less than 2^31. */
+KC_CHECKED int kc_ring_init(struct kc_ring *r, uint64_t span_ms,
+                            uint32_t bound);
+void kc_ring_deinit(struct kc_ring *r);
+
+/* kc_ring_drop forgets what has left at `now_ms`. The sums are right for the
+ * time of the last drop. */
+void kc_ring_drop(struct kc_ring *r, uint64_t now_ms);
+
+/* kc_ring_add books units at `stamp_ms`, which is at least 1; before the newest
+ * stamp it counts as the newest. It cannot fail: without memory it fuses. */
+void kc_ring_add(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
+                 uint64_t tokens);
+
+/* kc_ring_refund takes units back from the entry that holds `stamp_ms`; once
+ * that has left there is nothing to take. */
+void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
+                    uint64_t tokens);
+
+/* kc_ring_free_at returns the first time at which `need` units of `u` have
+ * left; KC_NEVER when there are fewer. */
+uint64_t kc_ring_free_at(const struct kc_ring *r, enum kc_unit u,
+                         uint64_t need);
+
+#endif

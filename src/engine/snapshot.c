@@ -1,0 +1,87 @@
+/* snapshot.c -- what was used, told and remembered. */
+#include "engine/pool_impl.h"
+
+static void add_scope(struct kc_scope *s, uint64_t now, bool windows,
+                      struct kc_snapshot *out)
+{
+    if (windows)
+        kc_meter_used(&s->meter, now, out->used);
+    out->total_requests += s->total_requests;
+    out->total_tokens += s->total_tokens;
+    out->in_flight += s->meter.in_flight;
+}
+
+/* Adds one key. For all models together the limiting meter, where there is
+ * one, tells the windows: it is what decides. */
+static void add_key(struct kc_key *k, uint64_t now, const struct kc_model *m,
+                    struct kc_snapshot *out)
+{
+    if (m) {
+        struct kc_scope *s = kc_key_scope(k, m->id);
+        if (s)
+            add_scope(s, now, true, out);
+        return;
+    }
+    if (k->meter)
+        kc_meter_used(k->meter, now, out->used);
+    for (size_t i = 0; i < k->scope_cap; i++)
+        if (k->scopes[i])
+            add_scope(k->scopes[i], now, !k->meter, out);
+}
+
+int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                     const char *model, struct kc_snapshot *out)
+{
+    *out = (struct kc_snapshot){.in_flight = 0};
+    uint64_t now = kc_pool_enter(p, now_ms);
+    const struct kc_model *m = model ? kc_pool_find_model(p, model) : NULL;
+    struct kc_key *one = kc_pool_key(p, key);
+    int err = key == 0 || one ? KC_OK : KC_ENOTFOUND;
+    if (model && !m) {
+        /* never used: all zero */
+    } else if (one) {
+        add_key(one, now, m, out);
+    } else if (key == 0) {
+        for (uint32_t i = 0; i < p->key_count; i++)
+            add_key(p->keys[i], now, m, out);
+    }
+    kc_pool_leave(p);
+    return err;
+}
+
+int kc_pool_model(struct kc_pool *p, size_t n, struct kc_buf *out)
+{
+    kc_pool_enter(p, 0);
+    int err = KC_EEND;
+    if (n < p->used_count)
+        err = kc_buf_addstr(out, p->models[p->used[n]]->name);
+    kc_pool_leave(p);
+    return err;
+}
+
+int kc_pool_restore(struct kc_pool *p, uint64_t now_ms, const char *hash,
+                    const char *model, uint64_t at_ms, uint64_t requests,
+                    uint64_t tokens)
+{
+    uint64_t now = kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_map_get(&p->by_hash, hash);
+    struct kc_model *m = NULL;
+    struct kc_scope *s = NULL;
+    int err = k ? kc_pool_need_model(p, model, &m) : KC_ENOTFOUND;
+    if (err == KC_OK)
+        err = kc_key_need_scope(k, m->id, &s);
+    if (err == KC_OK) {
+        if (requests > KC_TOKENS_MAX)
+            requests = KC_TOKENS_MAX;
+        if (tokens > KC_TOKENS_MAX)
+            tokens = KC_TOKENS_MAX;
+        kc_meter_book(&s->meter, now, at_ms, requests, tokens);
+        if (k->meter)
+            kc_meter_book(k->meter, now, at_ms, requests, tokens);
+        s->total_requests += requests;
+        s->total_tokens += tokens;
+        kc_pool_use_model(p, m);
+    }
+    kc_pool_leave(p);
+    return err;
+}
