@@ -167,7 +167,7 @@ check-valgrind: setup-test
 
 check-gc: setup-test
 	@$(MAKE) --no-print-directory -s all
-	@LUA_CPATH="$(BUILD)/?.so" KEYCYCLE_BUILD=$(BUILD) $(LUA) -e 'collectgarbage("generational"); collectgarbage("incremental", 1, 1000)' \
+	@LUA_CPATH="$(BUILD)/?.so;;" KEYCYCLE_BUILD=$(BUILD) $(LUA) -e 'collectgarbage("generational"); collectgarbage("incremental", 1, 1000)' \
 		/usr/bin/busted -o utfTerminal tests/lua
 
 fuzz: setup-test

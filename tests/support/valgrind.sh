@@ -3,7 +3,7 @@
 # usage: valgrind.sh BUILD
 set -euo pipefail
 build=${1:-build}
-export KEYCYCLE_BUILD=$build LUA_CPATH="$build/?.so"
+export KEYCYCLE_BUILD=$build LUA_CPATH="$build/?.so;;"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! valgrind -q --leak-check=full --error-exitcode=9 lua5.4 /usr/bin/busted \
