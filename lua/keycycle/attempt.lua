@@ -73,33 +73,37 @@ local function start(run, lease, left)
   return call
 end
 
-local function garbage(call, message)
-  local body = call:body()
+-- A body on its way into an error: cut, and without the key it may echo.
+local function shown(run, body)
+  return run.entry.pool:redact(body):sub(1, MAX_ERROR_BODY)
+end
+
+local function garbage(run, call, body, message)
   return {
-    transport = true, sent = true, status = call:status(), body = body:sub(1, MAX_ERROR_BODY),
+    transport = true, sent = true, status = call:status(), body = shown(run, body),
     err = { code = "garbage", message = message },
   }
 end
 
 -- An answer that is not events.
 local function plain(run, call)
-  local status, headers = call:status(), call:headers()
+  local status, headers, body = call:status(), call:headers(), call:body()
   if status >= 300 then
-    local body = call:body():sub(1, MAX_ERROR_BODY)
-    return { status = status, headers = headers, body = body, sent = true,
-      message = classify.message(body) }
+    local text = shown(run, body)
+    return { status = status, headers = headers, body = text, sent = true,
+      message = classify.message(text) }
   end
-  local body = call:body()
   if run.request.raw then
     return { ok = true, status = status, headers = headers, body = body, decoded = body }
   end
-  if not body:find "%S" then return garbage(call, "the answer is empty") end
+  if not body:find "%S" then return garbage(run, call, body, "the answer is empty") end
   local decoded, why = json.decode(body, { null = "absent" })
   if type(decoded) ~= "table" then
-    return garbage(call, "the answer is not a JSON object: " .. (why or "a single value"))
+    why = "the answer is not a JSON object: " .. (why or "a single value")
+    return garbage(run, call, body, why)
   end
   if decoded.error then
-    local text = run.entry.pool:redact(body):sub(1, MAX_ERROR_BODY)
+    local text = shown(run, body)
     return { status = status, headers = headers, body = text, sent = true,
       message = classify.message(text) or "an error inside a successful answer" }
   end

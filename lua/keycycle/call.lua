@@ -10,6 +10,7 @@ local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local task = require "keycycle.task"
+local usage = require "keycycle.usage"
 
 local call = {}
 
@@ -135,7 +136,7 @@ local function final_error(run, verdict)
   local fields = fields_of(run, {
     message = message, code = verdict.kind, retry_after = verdict.retry_after,
   })
-  if last.status == 429 and (verdict.kind == "quota" or verdict.kind == "temporary") then
+  if classify.is_limit(verdict, last.status) then
     fields.code = "rate_limited"
     return errors.new(errors.RateLimitError, fields)
   end
@@ -198,18 +199,6 @@ local function after_failure(run, index, result, verdict)
   wait_before_retry(run, seconds, err)
 end
 
---- Reads the usage of a body: by the caller's extractor, the adapter's, or the
---- protocol's. What an extractor raises never loses the response.
-function call.usage_of(run, body)
-  local extract = run.opts.usage_extractor or run.entry.adapter.usage
-  if extract then
-    local ok, usage = pcall(extract, body)
-    if ok then return usage end
-    log.warn("the usage extractor of %s failed: %s", run.entry.name, tostring(usage))
-  end
-  return run.protocol and run.protocol.usage(body) or nil
-end
-
 -- One attempt with one lease: the answer, or nil, result, verdict.
 local function try_once(run, lease)
   local left = remaining(run)
@@ -243,6 +232,10 @@ function call.new(entry, route, request, opts)
   local estimate = opts.estimated_tokens
     or entry.adapter.estimate and entry.adapter.estimate(request.json or {})
     or protocol and protocol.estimate(request.json or {}) or 0
+  if opts.pin_key and opts.key_id == nil then
+    errors.raise(errors.InvalidConfigurationError, { code = "invalid", provider = entry.name,
+      message = "pin_key needs key_id: it says which key" })
+  end
   local started = core.mono()
   return {
     entry = entry, route = route, request = request, opts = opts, policy = chosen,
@@ -277,8 +270,8 @@ function call.run(run)
       if result.stream then
         held.lease = nil
       else
-        result.usage = call.usage_of(run, result.decoded)
-        lease:commit(result.usage)
+        result.usage = usage.of(run, result.decoded)
+        usage.settle(lease, result.usage)
       end
       return result
     end

@@ -138,14 +138,29 @@ local function effective_status(status, body)
   return err and 500 or status
 end
 
+--- Whether a verdict says that a rate or a quota is used up, rather than that
+--- something else was refused for a while.
+---@param status? integer the status that came, which of a 408 is no limit
+function classify.is_limit(verdict, status)
+  return verdict.kind == "quota" or (verdict.kind == "temporary" and status ~= 408)
+end
+
+local function lower_names(headers)
+  local out = {}
+  for name, value in pairs(type(headers) == "table" and headers or {}) do
+    if type(name) == "string" then out[name:lower()] = tostring(value) end
+  end
+  return out
+end
+
 --- Classifies a response.
 ---@param adapter? table the provider's definition
----@param response table status, headers (lower-case names), body (text or table)
+---@param response table status, headers (by name), body (text or table)
 ---@return table verdict kind, scope, window, retry_after
 function classify.classify(adapter, response)
   local body = classify.body_table(response.body)
   local status = effective_status(math.tointeger(tonumber(response.status)), body)
-  local retry_after = classify.retry_after(response.headers)
+  local retry_after = classify.retry_after(lower_names(response.headers))
   for _, rule in ipairs(adapter and adapter.classify or {}) do
     local ok, fits = pcall(rule_fits, rule, status, body)
     if ok and fits then

@@ -39,9 +39,9 @@ function config.environment(env_file)
     })
   end
   return function(name)
-    local real = os.getenv(name)
-    if real ~= nil and real ~= "" then return real end
-    return values and values[name]
+    local value = os.getenv(name)
+    if value == nil or value == "" then value = values and values[name] end
+    return value ~= "" and value or nil
   end
 end
 

@@ -1,15 +1,14 @@
 --- Reads `.env` files: `NAME=value` lines with the usual rules.
 ---
 --- Quotes (single: as it is; double: \n, \t, \", \\, \$), `export`, comments,
---- `${NAME}` and `$NAME` from the real environment first, then from the lines
---- above. The process's environment is only read.
+--- `${NAME}` from the real environment first, then from the lines above; a `$`
+--- without a brace is itself. The process's environment is only read.
 local dotenv = {}
 
 local escapes = { n = "\n", r = "\r", t = "\t" }
 
 local function expand(text, lookup)
-  text = text:gsub("%${([%a_][%w_]*)}", function(name) return lookup(name) or "" end)
-  return (text:gsub("%$([%a_][%w_]*)", function(name) return lookup(name) or "" end))
+  return (text:gsub("%${([%a_][%w_]*)}", function(name) return lookup(name) or "" end))
 end
 
 -- A double-quoted value from the byte after the quote: text, and where it ends.

@@ -4,6 +4,7 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local group = require "keycycle.group"
 local http = require "keycycle.http"
 local json = require "keycycle.json"
 local limits = require "keycycle.limits"
@@ -29,7 +30,7 @@ local keycycle = {
   info = proxy.info, load_api_keys = config.load_api_keys,
   policy = policy.define, provider = provider.define,
   is = errors.is, try = errors.try,
-  run = task.run, spawn = task.spawn, gather = task.gather, sleep = task.sleep,
+  run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
   step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
 }
 
@@ -49,6 +50,9 @@ end
 --- What a response means: `{ kind, scope, window, retry_after }`. An unknown
 --- provider gets the generic rules.
 function keycycle.classify(name, response)
+  if type(response) ~= "table" then
+    error("classify needs { status =, headers =, body = }, not a " .. type(response), 2)
+  end
   return classify.classify(provider.get(name), response)
 end
 

@@ -4,6 +4,8 @@ local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local options = require "keycycle.options"
+local provider = require "keycycle.provider"
 local task = require "keycycle.task"
 
 local manager = {}
@@ -98,7 +100,6 @@ function methods:keys()
 end
 
 local function lease_from(self, model, opts, index, pin)
-  opts = opts or {}
   local pool, entry = pool_of(self)
   if type(model) ~= "string" then
     model = entry.config.default_model or ""
@@ -121,14 +122,16 @@ end
 ---@param opts? table estimated_tokens, wait (default false), timeout, priority,
 --- key_id, pin_key
 function methods:get_key(model, opts)
-  local index = opts and opts.key_id and entries[self]:find_key(opts.key_id)
-  return lease_from(self, model, opts, index, opts and opts.pin_key)
+  opts = options.check(opts or {})
+  local _, entry = pool_of(self)
+  local index = opts.key_id and entry:find_key(opts.key_id)
+  return lease_from(self, model, opts, index, opts.pin_key)
 end
 
 --- The same of one key and no other. Raises KeyNotFoundError.
 function methods:get_specific_key(id, model, opts)
-  pool_of(self)
-  return lease_from(self, model, opts, entries[self]:find_key(id), true)
+  local _, entry = pool_of(self)
+  return lease_from(self, model, options.check(opts or {}), entry:find_key(id), true)
 end
 
 --- Settles a lease with what was used.
@@ -226,9 +229,12 @@ manager_mt.__tostring = function(self) return "keycycle manager of " .. self.pro
 -- What a program with its own HTTP tells about an answer: the verdict, and the
 -- lease is settled and its key put away as our own client would.
 function core.lease_methods.fail(lease, response)
-  local verdict = classify.classify(nil, response)
+  if type(response) ~= "table" then
+    error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
+  end
+  local verdict = classify.classify(provider.get(lease.provider), response)
   if verdict.kind == "quota" then lease:cooldown(verdict.retry_after or 1) end
-  if (response.status or 0) >= 500 then
+  if (tonumber(response.status) or 0) >= 500 then
     lease:cancel { sent = true }
   else
     lease:refuse()

@@ -46,7 +46,9 @@ function policy.decide(given, failure)
   if not ok then
     log.warn("policy %s failed, the default decides: %s", given.name or "?", tostring(action))
   end
-  if ok and actions[action] then return action, math.max(0, tonumber(seconds) or 0) end
+  seconds = tonumber(seconds)
+  if not seconds or seconds ~= seconds or seconds < 0 then seconds = 0 end
+  if ok and actions[action] then return action, seconds end
   local default = policy.get "default"
   if given == default then return "fail", 0 end
   return policy.decide(default, failure)

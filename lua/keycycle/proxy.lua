@@ -5,54 +5,26 @@
 local core = require "keycycle.core"
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
+local options = require "keycycle.options"
 
 local proxy = {}
 
 local json = core.json
+local plain = { string = true, number = true, boolean = true }
 local infos = setmetatable({}, { __mode = "k" })
 local states = setmetatable({}, { __mode = "k" }) -- client or path node -> its state
 
-local options = {
-  model = "string", estimated_tokens = "number", max_retries = "number", wait = "boolean",
-  timeout = "number", request_timeout = "number", idle_timeout = "number",
-  deadline = "number", priority = "number", affinity = "string", key_id = "any",
-  pin_key = "boolean", policy = "any", usage_extractor = "function", model_param = "string",
-  excluded_params = "table", base_url = "string", headers = "table",
-}
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
-
-local function bad_request(entry, message)
+local function bad_request(entry, fmt, ...)
   errors.raise(errors.KeycycleError, {
-    code = "bad_request", provider = entry.name, message = message,
+    code = "bad_request", provider = entry.name, message = fmt:format(...),
   })
-end
-
---- Checks a table of client options; raises InvalidConfigurationError.
-function proxy.check_options(opts)
-  if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
-  for k, v in pairs(opts) do
-    local want = options[k]
-    if not want then invalid("there is no client option %q", tostring(k)) end
-    if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
-    if want == "number" and (v < 0 or v ~= v) then
-      invalid("option %s must not be negative", k)
-    end
-  end
-  if opts.priority and not (math.tointeger(opts.priority) and opts.priority <= 7) then
-    invalid "option priority goes from 0 to 7"
-  end
-  if opts.affinity then invalid "option affinity is not served by this version" end
-  return opts
 end
 
 local function merge(base, more)
   if not more then return base end
   local all = {}
   for k, v in pairs(base) do all[k] = v end
-  for k, v in pairs(proxy.check_options(more)) do all[k] = v end
+  for k, v in pairs(options.check(more)) do all[k] = v end
   return all
 end
 
@@ -64,7 +36,7 @@ local function complete(entry, route, request, opts)
   local model = opts.model or entry.config.default_model
   local fill = route.model and request[name] == nil
   if fill and not model then
-    bad_request(entry, ("no model: give %s in the request or default_model"):format(name))
+    bad_request(entry, "no model: give %s in the request or default_model", name)
   end
   if not fill and not excluded then return request end
   local copy = setmetatable({}, getmetatable(request))
@@ -76,7 +48,7 @@ end
 
 local function encode(entry, value)
   local text, why = json.encode(value)
-  if not text then bad_request(entry, "the request cannot be sent: " .. why) end
+  if not text then bad_request(entry, "the request cannot be sent: %s", why) end
   return text
 end
 
@@ -103,17 +75,28 @@ local function send(entry, route, request, opts)
   return result.decoded
 end
 
+-- What stands after the "?": one text or number a name.
+local function check_query(entry, query)
+  for name, value in pairs(query or {}) do
+    if type(name) ~= "string" or not plain[type(value)] then
+      bad_request(entry, "the query's %s must be a text, a number or a boolean", tostring(name))
+    end
+  end
+  return query
+end
+
 -- A call by a route of the adapter.
 local function invoke(client, name, request, opts)
   local state = states[client]
   local entry, route = state.entry, state.entry.adapter.routes[name]
   opts = merge(state.opts, opts)
   entry:check_open()
-  if route.method == "GET" then
-    return send(entry, route, { query = request, headers = nil }, opts)
+  local bare = route.method == "GET" and request == nil
+  if not bare and type(request) ~= "table" then
+    bad_request(entry, "%s needs a table, not a %s", name, type(request))
   end
-  if type(request) ~= "table" then
-    bad_request(entry, ("%s needs a table, not a %s"):format(name, type(request)))
+  if route.method == "GET" then
+    return send(entry, route, { query = check_query(entry, request) }, opts)
   end
   local body = complete(entry, route, request, opts)
   return send(entry, route, {
@@ -121,14 +104,36 @@ local function invoke(client, name, request, opts)
   }, opts)
 end
 
+local spec_fields = { method = "string", path = "string", query = "table", body = "string",
+  headers = "table", stream = "boolean", model = "string" }
+
+local function check_spec(entry, spec)
+  if type(spec) ~= "table" then
+    bad_request(entry, "request needs a table, not a %s", type(spec))
+  end
+  for name, value in pairs(spec) do
+    local want = spec_fields[name]
+    if name ~= "json" and not want then
+      bad_request(entry, "request has no field %q", tostring(name))
+    end
+    if want and type(value) ~= want then
+      bad_request(entry, "request.%s must be a %s", name, want)
+    end
+  end
+  if not spec.path or spec.path:sub(1, 1) ~= "/" then
+    bad_request(entry, "request.path must be a text that begins with /")
+  end
+  if spec.json ~= nil and spec.body then
+    bad_request(entry, "request takes json or body, not both")
+  end
+  check_query(entry, spec.query)
+end
+
 -- client:request { … }: any path of the provider.
 local function request_any(client, spec, opts)
   local state = states[client]
   local entry = state.entry
-  if type(spec) ~= "table" then bad_request(entry, "request needs a table") end
-  if type(spec.path) ~= "string" or spec.path:sub(1, 1) ~= "/" then
-    bad_request(entry, "request.path must be a text that begins with /")
-  end
+  check_spec(entry, spec)
   opts = merge(state.opts, opts)
   entry:check_open()
   local method = spec.method or ((spec.json or spec.body) and "POST" or "GET")
@@ -221,7 +226,7 @@ local client_mt = {
 ---@param opts? table the options of API.md section 4
 function proxy.new(entry, opts)
   local client = setmetatable({}, client_mt)
-  states[client] = { entry = entry, opts = proxy.check_options(opts or {}), nodes = {} }
+  states[client] = { entry = entry, opts = options.check(opts or {}), nodes = {} }
   return client
 end
 

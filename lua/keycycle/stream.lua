@@ -5,8 +5,8 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
-local log = require "keycycle.log"
 local task = require "keycycle.task"
+local usage = require "keycycle.usage"
 
 local stream = {}
 
@@ -31,9 +31,9 @@ end
 local function settle(s)
   local lease = s.lease
   if lease.settled then return end
-  local usage = usage_of(s)
-  s.info.usage = usage
-  lease:commit(usage)
+  local used = usage_of(s)
+  s.info.usage = used
+  usage.settle(lease, used)
 end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.
@@ -64,22 +64,8 @@ local function failure_in(s, chunk, data)
     message = classify.message(body) or "an error inside the stream" }
 end
 
-local function read_usage(s, chunk)
-  local extract = s.run.opts.usage_extractor or s.run.entry.adapter.usage
-  if not extract then
-    s.usage = s.run.protocol and s.run.protocol.usage(chunk) or s.usage
-    return
-  end
-  local ok, usage = pcall(extract, chunk)
-  if ok then
-    s.usage = usage or s.usage
-  else
-    log.warn("the usage extractor of %s failed: %s", s.run.entry.name, tostring(usage))
-  end
-end
-
 local function note(s, chunk)
-  read_usage(s, chunk)
+  s.usage = usage.of(s.run, chunk) or s.usage
   if not (s.run.protocol and s.run.protocol.chunk) then
     s.content = true
     return
@@ -122,7 +108,7 @@ local function raise(s, failed)
   local verdict = classify.classify(run.entry.adapter, failed)
   fields.code, fields.message = verdict.kind, failed.message
   fields.retry_after = verdict.retry_after
-  local limited = verdict.kind == "quota" or verdict.kind == "temporary"
+  local limited = classify.is_limit(verdict, failed.status)
   if limited then fields.code = "rate_limited" end
   errors.raise(limited and errors.RateLimitError or errors.APIError, fields)
 end

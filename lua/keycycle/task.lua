@@ -13,12 +13,12 @@ local methods = {}
 local task_mt = { __name = "keycycle.task", __index = methods }
 
 -- The scheduler of this Lua state: there is one, as there is one runtime.
-local live = {}      -- task -> true, until it has ended
+local live = {} -- luacheck: ignore 241 (it keeps tasks that nobody holds)
 local live_count = 0
 local runnable = {}  -- a queue of tasks to resume: runnable[first .. last]
 local first, last = 1, 0
 local waiting = {}   -- id of a waitable -> task
-local current        -- the task being resumed now
+local current        -- the task whose code runs now, in whatever coroutine
 local by_thread = setmetatable({}, { __mode = "k" })
 
 local function push(t)
@@ -26,7 +26,12 @@ local function push(t)
   t.queued = true
   last = last + 1
   runnable[last] = t
-  core.wake()
+  if first == last then core.wake() end
+end
+
+-- A step uses up the wake of what it leaves for the next one.
+local function wake_if_runnable()
+  if first <= last then core.wake() end
 end
 
 local function pop()
@@ -52,17 +57,10 @@ local function yielding()
   return nil
 end
 
---- The task whose code runs now, in whatever thread; nil outside of tasks.
-local function enclosing()
-  return current
-end
-
 -- Yields until `id` is marked ready, or the task is woken (await, cancel).
 local function park(t, id)
   if id then waiting[id] = t end
-  t.parked = true
   coroutine.yield(task)
-  t.parked = false
   if id then waiting[id] = nil end
 end
 
@@ -75,18 +73,37 @@ local function step_core(timeout, budget)
   if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
 end
 
+-- Takes the waitables that became ready to their tasks.
+local function collect_ready()
+  local id = core.next_ready()
+  while id do
+    local t = waiting[id]
+    if t then push(t) end
+    id = core.next_ready()
+  end
+end
+
+-- Runs I/O until it is ready, but no task: those that could go on are queued.
+local function block(waitable)
+  while not waitable:ready() do
+    step_core(nil)
+    collect_ready()
+  end
+  wake_if_runnable()
+end
+
 --- Waits until `waitable:ready()`. Raises CancelledError in a cancelled task.
 ---@param waitable table|userdata with id() and ready()
 function task.wait(waitable)
-  check_cancelled(enclosing())
+  check_cancelled(current)
   while not waitable:ready() do
     local t = yielding()
     if t then
       park(t, waitable:id())
     else
-      step_core(nil)
+      block(waitable)
     end
-    check_cancelled(enclosing())
+    check_cancelled(current)
   end
 end
 
@@ -99,26 +116,34 @@ local function report(t)
   end
 end
 
+-- Closes what a failed task left to be closed: its waits there raise if it was
+-- cancelled, else they block. What a handler raises is the error from then on.
+local function unwind(t)
+  local before = current
+  current = t
+  local ok, err = coroutine.close(t.co)
+  current = before
+  if not ok then t.err = err end
+end
+
 local function finish(t, ok, ...)
   t.done = true
   live[t] = nil
   live_count = live_count - 1
-  by_thread[t.co] = nil
   if ok then
     t.results = table.pack(...)
   else
     t.failed, t.err = true, (...)
     t.trace = debug.traceback(t.co, tostring(t.err))
-    -- What the task left to be closed is closed now; its own waits raise.
-    coroutine.close(t.co)
+    unwind(t)
   end
-  for _, waiter in ipairs(t.awaiting) do push(waiter) end
-  if t.failed and #t.awaiting > 0 then t.observed = true end
-  if t.on_end then t.on_end(t) end
+  by_thread[t.co] = nil
+  for _, fn in ipairs(t.on_end) do fn(t) end
 end
 
 local function resume(t)
-  if t.done then return end
+  -- One that runs already, further down the stack, sees a cancellation itself.
+  if t.done or coroutine.status(t.co) ~= "suspended" then return end
   local before = current
   current = t
   local function after(ok, ...)
@@ -127,7 +152,7 @@ local function resume(t)
       return finish(t, ok, ...)
     end
     if (...) ~= task then
-      -- Somebody yielded out of a task by hand: nothing would ever resume it.
+      -- Somebody yielded out of a task by hand: it goes on in its turn.
       push(t)
     end
   end
@@ -140,6 +165,34 @@ local function resume(t)
   end
 end
 
+local function join(t, group)
+  t.group = group
+  while group do
+    group:add(t)
+    group = group.parent
+  end
+end
+
+--- Starts `fn(...)` as a task; it runs from the next step on.
+---@param group? table told of the task, of what it spawns, and of their ends
+---@param fn function
+---@return table task
+function task.spawn_in(group, fn, ...)
+  local t = setmetatable({ args = table.pack(...), on_end = {} }, task_mt)
+  t.co = coroutine.create(fn)
+  by_thread[t.co] = t
+  live[t] = true
+  live_count = live_count + 1
+  join(t, group)
+  push(t)
+  return t
+end
+
+--- The group of the task that runs now.
+function task.group()
+  return current and current.group
+end
+
 --- Starts `fn(...)` as a task; it runs from the next step on.
 ---@param fn function
 ---@return table task
@@ -147,23 +200,12 @@ function task.spawn(fn, ...)
   if type(fn) ~= "function" then
     error("spawn needs a function, not a " .. type(fn), 2)
   end
-  local t = setmetatable({ args = table.pack(...), awaiting = {} }, task_mt)
-  t.co = coroutine.create(fn)
-  by_thread[t.co] = t
-  live[t] = true
-  live_count = live_count + 1
-  push(t)
-  return t
+  return task.spawn_in(task.group(), fn, ...)
 end
 
--- Takes the waitables that became ready to their tasks.
-local function collect_ready()
-  local id = core.next_ready()
-  while id do
-    local t = waiting[id]
-    if t then push(t) end
-    id = core.next_ready()
-  end
+--- Whether `value` is a task.
+function task.is_task(value)
+  return getmetatable(value) == task_mt
 end
 
 -- Resumes what is runnable now; what becomes so meanwhile waits for its turn.
@@ -187,6 +229,7 @@ function task.step(timeout, budget)
   step_core(timeout, budget)
   collect_ready()
   run_queue(stop_at)
+  wake_if_runnable()
   return live_count
 end
 
@@ -223,25 +266,40 @@ local function raise_deadlock()
   })
 end
 
---- Waits for the task's end: its results; raises the very error it failed with.
-function methods:await()
-  if self == current then error("a task cannot await itself", 2) end
-  while not self.done do
-    local t = yielding()
+-- Parks the task `t` until `what` has ended or something else wakes it.
+local function park_for(t, what)
+  local function wake() push(t) end
+  table.insert(what.on_end, wake)
+  park(t)
+  for i, fn in ipairs(what.on_end) do
+    if fn == wake then
+      table.remove(what.on_end, i)
+      break
+    end
+  end
+end
+
+--- Waits until `what.done`: a task, or anything that then calls the functions of
+--- its list `on_end`. Outside of tasks, and in a foreign coroutine of one, all
+--- tasks go on meanwhile. Raises when nothing can (code `deadlock`).
+function task.wait_end(what)
+  local t = yielding()
+  check_cancelled(current)
+  while not what.done do
     if t then
-      check_cancelled(t)
-      self.awaiting[#self.awaiting + 1] = t
-      park(t)
-      check_cancelled(t)
-    elseif current then
-      check_cancelled(current)
-      -- Inside a foreign coroutine of a task: others may run, this one cannot.
-      task.step(nil)
+      park_for(t, what)
     else
       if stuck() then raise_deadlock() end
       task.step(nil)
     end
+    check_cancelled(current)
   end
+end
+
+--- Waits for the task's end: its results; raises the very error it failed with.
+function methods:await()
+  if self == current then error("a task cannot await itself", 2) end
+  task.wait_end(self)
   self.observed = true
   if self.failed then error(self.err, 0) end
   return table.unpack(self.results, 1, self.results.n)
@@ -266,92 +324,6 @@ task_mt.__gc = report
 
 task_mt.__tostring = function(t)
   return "task (" .. t:status() .. ")"
-end
-
-local function cancel_all(list)
-  for _, t in ipairs(list) do t:cancel() end
-end
-
-local function drain(list)
-  for _, t in ipairs(list) do
-    if not t.done then pcall(t.await, t) end
-    t.observed = true
-  end
-end
-
---- Runs tasks and functions side by side: a list of their first results, in
---- order. The first error cancels the others, then it is raised.
----@param list table of tasks and functions
----@return table
-function task.gather(list)
-  local tasks, failed = {}, nil
-  for i, item in ipairs(list) do
-    local t = type(item) == "function" and task.spawn(item) or item
-    if getmetatable(t) ~= task_mt then
-      error(("gather: item %d is neither a task nor a function"):format(i), 2)
-    end
-    tasks[i] = t
-  end
-  for _, t in ipairs(tasks) do
-    t.on_end = function(ended)
-      if ended.failed and not failed then
-        failed = ended
-        cancel_all(tasks)
-      end
-    end
-    if t.done then t.on_end(t) end
-  end
-  local results = {}
-  for i, t in ipairs(tasks) do
-    local ok, value = pcall(t.await, t)
-    if ok then
-      results[i] = value
-    elseif not failed then
-      -- We ourselves were cancelled while we waited.
-      cancel_all(tasks)
-      drain(tasks)
-      error(value, 0)
-    end
-  end
-  if failed then
-    drain(tasks)
-    error(failed.err, 0)
-  end
-  return results
-end
-
---- Runs `fn(...)` as a task and everything it spawns to the end; fn's results.
---- An error of fn cancels what is left, then it is raised.
-function task.run(fn, ...)
-  if current then return task.spawn(fn, ...):await() end
-  local before = {}
-  for t in pairs(live) do before[t] = true end
-  local main = task.spawn(fn, ...)
-  local function others_live()
-    for t in pairs(live) do
-      if not before[t] then return true end
-    end
-    return false
-  end
-  local function unwind()
-    for t in pairs(live) do
-      if not before[t] then t:cancel("the run was ended") end
-    end
-  end
-  while others_live() do
-    if main.failed then unwind() end
-    if stuck() then
-      unwind()
-      while others_live() and not stuck() do task.step(0) end
-      main.observed = true
-      if main.failed and not errors.is(main.err, errors.CancelledError) then break end
-      raise_deadlock()
-    end
-    task.step(nil)
-  end
-  main.observed = true
-  if main.failed then error(main.err, 0) end
-  return table.unpack(main.results, 1, main.results.n)
 end
 
 --- Waits `seconds` of real time.
@@ -381,7 +353,10 @@ end
 function task.wrap(fn)
   local co = coroutine.create(fn)
   local function pass(ok, ...)
-    if not ok then error((...), 0) end
+    if not ok then
+      coroutine.close(co)
+      error((...), 0)
+    end
     if coroutine.status(co) ~= "dead" and (...) == task then
       coroutine.yield(task)
       return pass(coroutine.resume(co))
@@ -389,8 +364,7 @@ function task.wrap(fn)
     return ...
   end
   return function(...)
-    local owner = yielding()
-    by_thread[co] = owner
+    by_thread[co] = yielding()
     return pass(coroutine.resume(co, ...))
   end
 end

@@ -56,8 +56,10 @@ describe("the usage in an answer", function()
   end)
 
   it("is none where there is none", function()
-    for _, body in ipairs { {}, { usage = "much" }, { usage = {} }, { usage = { total_tokens = 0 } },
-      { usage = { total_tokens = -5 } }, { usage = { total_tokens = "x" } }, { x_groq = 1 } } do
+    for _, body in ipairs {
+      {}, { usage = "much" }, { usage = {} }, { usage = { total_tokens = 0 } },
+      { usage = { total_tokens = -5 } }, { usage = { total_tokens = "x" } }, { x_groq = 1 },
+    } do
       assert.is_nil(chat.usage(body))
     end
   end)

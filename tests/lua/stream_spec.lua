@@ -135,7 +135,9 @@ describe("closing a stream", function()
   it("happens by break", function()
     local result, lease, call = open { text "a", text "b", "[DONE]" }
     local s = result.stream
-    for _ in s, nil, nil, s do break end
+    for chunk in s, nil, nil, s do
+      if chunk then break end
+    end
     assert.equal(1, call.closed)
     assert.is_true(lease.settled)
   end)

@@ -5,6 +5,7 @@ local policy = require "keycycle.policy"
 
 local TRIES_A_KEY = 3
 local TRIES_UNREACHED = 2 -- retries while no server answers at all
+local LONGEST_WAIT = 60   -- seconds: who is told to wait longer wants to know it
 local waits = backoff.new()
 
 return policy.define {
@@ -14,6 +15,7 @@ return policy.define {
     local kind = failure.kind
     if kind == "temporary" or kind == "overloaded" or kind == "server" then
       if not failure.status and failure.attempt > TRIES_UNREACHED then return "fail" end
+      if (failure.retry_after or 0) > LONGEST_WAIT then return "fail" end
       local wait = waits:delay(failure.key_attempt, failure.retry_after)
       -- Another key does not help an overloaded provider, but may help here.
       if failure.key_attempt > TRIES_A_KEY and kind == "temporary" then return "rotate" end

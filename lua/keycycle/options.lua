@@ -1,0 +1,42 @@
+--- The options of a client, a call and a lease, checked (API.md section 4).
+local errors = require "keycycle.errors"
+
+local options = {}
+
+local known = {
+  model = "string", estimated_tokens = "number", max_retries = "number", wait = "boolean",
+  timeout = "number", request_timeout = "number", idle_timeout = "number",
+  deadline = "number", priority = "number", affinity = "string", key_id = "any",
+  pin_key = "boolean", policy = "any", usage_extractor = "function", model_param = "string",
+  excluded_params = "table", base_url = "string", headers = "table",
+}
+local MOST_TOKENS = 2 ^ 53 -- what JSON's numbers hold exactly
+
+local function invalid(fmt, ...)
+  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
+end
+
+local function check_number(name, value)
+  if value ~= value or value < 0 then invalid("option %s must not be negative", name) end
+  if name == "estimated_tokens" and value > MOST_TOKENS then
+    invalid "option estimated_tokens is too large"
+  end
+  if name == "priority" and not (math.tointeger(value) and value <= 7) then
+    invalid "option priority goes from 0 to 7"
+  end
+end
+
+--- Checks a table of options and returns it; raises InvalidConfigurationError.
+function options.check(opts)
+  if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
+  for k, v in pairs(opts) do
+    local want = known[k]
+    if not want then invalid("there is no option %q", tostring(k)) end
+    if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
+    if want == "number" then check_number(k, v) end
+  end
+  if opts.affinity then invalid "option affinity is not served by this version" end
+  return opts
+end
+
+return options

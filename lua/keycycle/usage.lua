@@ -1,0 +1,58 @@
+--- What a call used: read by the caller's extractor, the adapter's, or the
+--- protocol's. What an extractor does wrong never loses the response.
+local log = require "keycycle.log"
+
+local usage = {}
+
+local counts = { "input_tokens", "output_tokens", "total_tokens" }
+local MOST = 2 ^ 53 -- what JSON's numbers hold exactly
+
+local function count(value)
+  local n = math.tointeger(value)
+  return n and n >= 0 and n <= MOST and n or nil
+end
+
+-- A number is the total; else what is wrong.
+local function check(value)
+  if value == nil then return nil end
+  if count(value) then return { total_tokens = count(value) } end
+  if type(value) ~= "table" then return nil, "a " .. type(value) .. " is no usage" end
+  local sum = 0
+  for _, name in ipairs(counts) do
+    if value[name] ~= nil then
+      local n = count(value[name])
+      if not n then return nil, name .. " is no count of tokens" end
+      if name ~= "total_tokens" then sum = sum + n end
+    end
+  end
+  local out = {}
+  for k, v in pairs(value) do out[k] = v end
+  for _, name in ipairs(counts) do out[name] = count(value[name]) end
+  out.total_tokens = out.total_tokens or sum
+  return out
+end
+
+--- The usage that a body or an event of a stream tells; nil: it tells none.
+---@param run table the state of the call
+---@param body any the decoded answer or event
+---@return table? usage input_tokens, output_tokens, total_tokens, …
+function usage.of(run, body)
+  local extract = run.opts.usage_extractor or run.entry.adapter.usage
+  if extract then
+    local ok, given = pcall(extract, body)
+    local found, why
+    if ok then found, why = check(given) else why = tostring(given) end
+    if not why then return found end
+    log.warn("the usage extractor of %s failed: %s", run.entry.name, why)
+  end
+  return run.protocol and type(body) == "table" and run.protocol.usage(body) or nil
+end
+
+--- Commits a lease with what was used. One that is over its maximum age was
+--- settled as unknown meanwhile, which must not cost the program its answer.
+function usage.settle(lease, used)
+  local ok, err = pcall(lease.commit, lease, used)
+  if not ok then log.info("the lease had ended before its answer: %s", tostring(err)) end
+end
+
+return usage
