@@ -128,6 +128,14 @@ $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
 
+# The whole library in one archive: a target calls what it likes of it.
+FUZZ_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
+		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+fuzz-bins: $(FUZZ_BIN)
 unit-bins: $(UNIT_BIN)
 support-bins: $(BUILD)/tests/support/rawserver $(BUILD)/tests/support/slow_resolver.so
 
@@ -141,6 +149,9 @@ setup:
 	@tests/support/setup.sh build
 setup-test:
 	@tests/support/setup.sh build test
+setup-fuzz:
+	@tests/support/setup.sh build test clang
+	@tests/support/setup.sh fuzzer
 
 demo: setup
 	@$(MAKE) --no-print-directory -s all
@@ -170,7 +181,7 @@ check-gc: setup-test
 	@LUA_CPATH="$(BUILD)/?.so;;" KEYCYCLE_BUILD=$(BUILD) $(LUA) -e 'collectgarbage("generational"); collectgarbage("incremental", 1, 1000)' \
 		/usr/bin/busted -o utfTerminal tests/lua
 
-fuzz: setup-test
+fuzz: setup-fuzz
 	@tests/support/fuzz.sh $(BUILD)
 
 bench: setup
@@ -214,7 +225,7 @@ help:
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins support-bins setup setup-test demo test check asan check-asan \
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check asan check-asan \
 	check-valgrind check-gc fuzz bench lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -182,8 +182,8 @@ static int pool_set_limits(lua_State *L)
     kc_limits_unlimited(&limits);
     if (!lua_isnoneornil(L, 4)) {
         luaL_checktype(L, 4, LUA_TTABLE);
-        for (int w = 0; w < KC_WINDOWS; w++)
-            for (int u = 0; u < KC_UNITS; u++)
+        for (enum kc_window w = 0; w < KC_WINDOWS; w++)
+            for (enum kc_unit u = 0; u < KC_UNITS; u++)
                 read_limit(L, 4, kc_limit_name(w, u), &limits.max[w][u]);
         read_limit(L, 4, "concurrent_requests", &limits.concurrent);
     }
@@ -217,8 +217,8 @@ static int pool_limits(lua_State *L)
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
     lua_newtable(L);
-    for (int w = 0; w < KC_WINDOWS; w++)
-        for (int u = 0; u < KC_UNITS; u++)
+    for (enum kc_window w = 0; w < KC_WINDOWS; w++)
+        for (enum kc_unit u = 0; u < KC_UNITS; u++)
             push_limit(L, kc_limit_name(w, u), limits.max[w][u]);
     push_limit(L, "concurrent_requests", limits.concurrent);
     return 1;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing to build ("build") and to test ("test") keycycle, on
-# Debian and its kin through apt. Elsewhere it names what is missing and stops.
+# Installs what is missing to build ("build"), to test ("test") and to fuzz
+# ("clang", then "fuzzer") keycycle, on Debian and its kin through apt. Elsewhere
+# it names what is missing and stops.
 set -euo pipefail
 
 packages=()
@@ -32,8 +33,13 @@ for part in "$@"; do
     want 'command -v openssl' openssl
     want 'command -v valgrind' valgrind
     want 'command -v shellcheck' shellcheck
+    ;;
+  clang)
     want 'command -v clang' clang
-    want 'ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a /usr/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' libclang-rt-14-dev
+    ;;
+  fuzzer) # its package bears clang's number
+    want "find '$(clang -print-resource-dir)' -name '*clang_rt.fuzzer*.a' | grep -q ." \
+      "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
     ;;
   *)
     echo "setup: unknown part $part" >&2
