@@ -333,6 +333,10 @@ void kc_curl_finish(struct kc_curl_exchange *x, CURLcode code)
         x->may_redirect = false;
         x->pub.have_headers = true;
     }
+    if (err == KC_OK && !x->pub.have_headers) { /* libcurl lets it pass */
+        err = KC_ECUT;
+        words = "the connection ended within the headers";
+    }
     if (err == KC_OK && x->pub.is_events)
         err = kc_sse_finish(&x->sse, queue_event, x);
     kc_curl_fail(x, err, err == KC_OK ? "" : words);

@@ -56,7 +56,7 @@ describe("a call to a broken server", function()
 
   it("says when the connection ends before the headers", function()
     fails("/cut-before-headers", keycycle.TransportError, "cut")
-    fails("/cut-in-headers", keycycle.TransportError)
+    fails("/cut-in-headers", keycycle.TransportError, "cut")
   end)
 
   it("says when the connection ends in the body", function()

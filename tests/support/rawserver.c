@@ -4,7 +4,7 @@
  * cut-in-event garbage never never-body header-bomb body-bomb endless-line
  * html-200 empty-200 error-200 null-content lone-surrogate bad-json bad-utf8
  * retry-after?v=V sse?mode=M gzip redirect-same redirect-other redirect-loop
- * flood slow-events status?code=N echo-key count ok
+ * flood slow-events status?code=N echo-key echo-head count ok
  */
 #include "support/rawserver.h"
 
@@ -23,14 +23,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_REQUEST (1 << 20)
+#define MAX_REQUEST (4 << 20)
 #define MAX_CONNECTIONS 256
 
 struct rawserver {
     int fd;
     int stop[2]; /* a pipe: readable once closing */
     unsigned port;
-    atomic_uint count;
+    atomic_uint count, connections;
     atomic_bool closing;
     pthread_t thread;
     pthread_t workers[MAX_CONNECTIONS];
@@ -306,6 +306,14 @@ static bool count(struct conn *c)
     return json(c, 200, "", body);
 }
 
+/* The request line and the header fields, as they came. */
+static bool echo_head(struct conn *c)
+{
+    char *end = strstr(c->request, "\r\n\r\n");
+    return answer(c, 200, "", "text/plain", c->request,
+                  (size_t)(end + 2 - c->request));
+}
+
 static bool serve_bodies(struct conn *c, const char *name)
 {
     if (strcmp(name, "html-200") == 0)
@@ -333,6 +341,8 @@ static bool serve_bodies(struct conn *c, const char *name)
         return status(c);
     if (strcmp(name, "echo-key") == 0)
         return echo_key(c);
+    if (strcmp(name, "echo-head") == 0)
+        return echo_head(c);
     if (strcmp(name, "count") == 0)
         return count(c);
     return content(c, "\"ok\"");
@@ -458,6 +468,7 @@ static void accept_one(struct rawserver *s)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     c->server = s;
     c->fd = fd;
+    atomic_fetch_add(&s->connections, 1);
     pthread_create(&s->workers[s->worker_count++], NULL, run_connection, c);
 }
 
@@ -502,6 +513,11 @@ unsigned rawserver_port(const struct rawserver *s)
 unsigned rawserver_count(const struct rawserver *s)
 {
     return atomic_load(&s->count);
+}
+
+unsigned rawserver_connections(const struct rawserver *s)
+{
+    return atomic_load(&s->connections);
 }
 
 void rawserver_close(struct rawserver *s)

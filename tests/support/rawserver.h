@@ -16,6 +16,9 @@ unsigned rawserver_port(const struct rawserver *s);
 /* rawserver_count returns how many requests came so far. */
 unsigned rawserver_count(const struct rawserver *s);
 
+/* rawserver_connections returns how many connections it accepted so far. */
+unsigned rawserver_connections(const struct rawserver *s);
+
 /* rawserver_close ends every connection and its thread. */
 void rawserver_close(struct rawserver *s);
 
