@@ -172,6 +172,12 @@ check-asan: setup-test
 		all unit-bins support-bins
 	@tests/support/run_tests.sh $(BUILD)/asan
 
+# The floors that threads share, watched for races.
+check-tsan: setup-test
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
+		CFLAGS="-O1 -g" unit-bins
+	@tests/support/run_tests.sh $(BUILD)/tsan unit
+
 check-valgrind: setup-test
 	@$(MAKE) --no-print-directory -s all
 	@tests/support/valgrind.sh $(BUILD)
@@ -219,6 +225,7 @@ help:
 	@echo 'make                 the module, the host and the library, under build/'
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
+	@echo 'make check-tsan      the unit tests under the thread sanitizer'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
@@ -226,6 +233,6 @@ help:
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check asan check-asan \
-	check-valgrind check-gc fuzz bench lint format install uninstall clean help
+	check-tsan check-valgrind check-gc fuzz bench lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -43,9 +43,7 @@ bool kc_block_better(const struct kc_block *a, const struct kc_block *b)
     int rb = rank(b->err);
     if (ra != rb)
         return ra < rb;
-    if (a->err == KC_ELIMITED)
-        return a->at_ms < b->at_ms;
     if (a->err == KC_EIMPOSSIBLE)
         return a->max > b->max;
-    return false;
+    return a->at_ms < b->at_ms;
 }

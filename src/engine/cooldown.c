@@ -37,8 +37,8 @@ void kc_cooldown_check(const struct kc_cooldown *c, uint64_t now_ms, bool idle,
     if (state == KC_PROBING) {
         if (c->probe != 0 && !idle)
             kc_block_add(b, KC_ELIMITED, KC_NEVER, name, 0);
-    } else if (c->until_ms == KC_NEVER) {
-        kc_block_add(b, KC_ENOKEY, KC_NEVER, name, 0);
+    } else if (c->until_ms == KC_NEVER || state == KC_SUSPENDED) {
+        kc_block_add(b, KC_ENOKEY, c->until_ms, name, 0);
     } else {
         kc_block_add(b, KC_ELIMITED, c->until_ms, name, 0);
     }

@@ -182,8 +182,9 @@ struct kc_refusal {
 
 /* kc_pool_acquire charges every meter of one key, or none.
  * KC_OK: *grant is set. KC_ELIMITED: *refusal says how long. KC_EIMPOSSIBLE:
- * over the limit itself on every key, *refusal names it. KC_ENOKEY: no key can
- * serve without the user's help. KC_ENOTFOUND: no such `key`. A refusal changes
+ * over the limit itself on every key, *refusal names it. KC_ENOKEY: no key is
+ * to be counted on; where one is SUSPENDED, *refusal says when it is probed.
+ * KC_ENOTFOUND: no such `key`. A refusal changes
  * no count. A caller who finds others queued for the same model is refused with
  * KC_ELIMITED, unless it names a pinned key nobody waits for. */
 KC_CHECKED int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,

@@ -131,7 +131,7 @@ void kc_pool_refuse(const struct kc_pool *p, const struct kc_block *b,
     if (!out)
         return;
     uint64_t wait = KC_NEVER;
-    if (b->err == KC_ELIMITED && b->at_ms != KC_NEVER)
+    if ((b->err == KC_ELIMITED || b->err == KC_ENOKEY) && b->at_ms != KC_NEVER)
         wait = b->at_ms > p->now_ms ? b->at_ms - p->now_ms : 0;
     *out = (struct kc_refusal){
         .wait_ms = wait, .limit = b->limit, .max = b->max, .key = b->key};

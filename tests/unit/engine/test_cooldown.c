@@ -153,7 +153,7 @@ static void auth_is_suspended_probed_and_then_invalid(void **state)
     /* What was sent at the same time is no confirmation. */
     kc_cooldown_suspend(&c, NOW + 10, 30000, 5, "401");
     assert_int_equal(c.until_ms, NOW + 30000);
-    assert_int_equal(passes(&c, NOW + 29999), KC_ELIMITED);
+    assert_int_equal(passes(&c, NOW + 29999), KC_ENOKEY);
     assert_int_equal(passes(&c, NOW + 30000), KC_OK);
     kc_cooldown_suspend(&c, NOW + 30000, 30000, 5, "401");
     assert_int_equal(kc_cooldown_state(&c, NOW + 30000), KC_INVALID);

@@ -1,0 +1,104 @@
+/* Many threads on one pool: a limit of 60 serves exactly 60. */
+#include "unit/engine/pool_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define THREADS 8
+
+struct shared {
+    struct kc_pool *pool;
+    atomic_int granted, refused;
+};
+
+static void *take_what_there_is(void *arg)
+{
+    struct shared *s = arg;
+    for (int i = 0; i < 200; i++) {
+        struct kc_request request = {.model = "m", .tokens = 1};
+        struct kc_grant g;
+        struct kc_refusal r;
+        if (kc_pool_acquire(s->pool, START_MS, &request, &g, &r) != KC_OK) {
+            atomic_fetch_add(&s->refused, 1);
+            continue;
+        }
+        atomic_fetch_add(&s->granted, 1);
+        kc_pool_stamp(s->pool, START_MS, g.lease);
+        if (kc_pool_settle(s->pool, START_MS, g.lease, KC_DONE, NULL) != KC_OK)
+            atomic_fetch_add(&s->granted, 1000);
+    }
+    return NULL;
+}
+
+static void run(struct shared *s, void *(*fn)(void *))
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fn, s), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void a_limit_of_sixty_serves_exactly_sixty(void **state)
+{
+    (void)state;
+    struct shared s = {.pool = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 3)};
+    limit(s.pool, KC_MINUTE, KC_REQUESTS, 20);
+    run(&s, take_what_there_is);
+    assert_int_equal(atomic_load(&s.granted), 60);
+    assert_int_equal(atomic_load(&s.refused), THREADS * 200 - 60);
+    struct kc_snapshot c = counts(s.pool, START_MS, 0, NULL);
+    assert_int_equal(c.total_requests, 60);
+    assert_int_equal(c.total_tokens, 60);
+    assert_int_equal(c.in_flight, 0);
+    kc_pool_free(s.pool);
+}
+
+/* Everything at once, for the thread sanitizer to watch. */
+static void *do_everything(void *arg)
+{
+    struct shared *s = arg;
+    for (int i = 0; i < 300; i++) {
+        uint64_t now = START_MS + (uint64_t)i * 100, until, wait;
+        struct kc_waiter w = {.request = {.model = i % 2 ? "m" : "n"},
+                              .priority = i % 8,
+                              .deadline_ms = now + 50};
+        struct kc_snapshot snapshot;
+        struct kc_key_info info;
+        int err = kc_pool_enqueue(s->pool, now, &w);
+        if (err == KC_EAGAIN)
+            kc_pool_dequeue(s->pool, &w);
+        if (w.grant.lease &&
+            kc_pool_settle(s->pool, now, w.grant.lease, KC_DONE, NULL) != KC_OK)
+            atomic_fetch_add(&s->refused, 1);
+        if (i % 50 == 0 &&
+            kc_pool_cool(s->pool, now, 2, NULL, 10, "429", &until) != KC_OK)
+            atomic_fetch_add(&s->refused, 1);
+        if (kc_pool_snapshot(s->pool, now, 0, NULL, &snapshot) != KC_OK ||
+            kc_pool_key_info(s->pool, now, 1, "m", &info) != KC_OK ||
+            kc_pool_next_available(s->pool, now, &w.request, &wait) != KC_OK)
+            atomic_fetch_add(&s->refused, 1);
+    }
+    return NULL;
+}
+
+static void every_call_may_come_from_any_thread(void **state)
+{
+    (void)state;
+    struct shared s = {.pool = new_pool(KC_GLOBAL, KC_ROUND_ROBIN, 3)};
+    limit(s.pool, KC_MINUTE, KC_REQUESTS, 1000);
+    run(&s, do_everything);
+    assert_int_equal(atomic_load(&s.refused), 0);
+    assert_int_equal(kc_pool_waiting(s.pool), 0);
+    assert_int_equal(counts(s.pool, START_MS, 0, NULL).in_flight, 0);
+    kc_pool_free(s.pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_limit_of_sixty_serves_exactly_sixty),
+        cmocka_unit_test(every_call_may_come_from_any_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
