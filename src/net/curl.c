@@ -266,7 +266,10 @@ static void close_transport(struct kc_transport *base)
     struct kc_curl *t = self(base);
     while (t->spares)
         curl_easy_cleanup(t->spare[--t->spares]);
-    curl_multi_cleanup(t->multi);
+    if (t->multi)
+        curl_multi_cleanup(t->multi);
+    if (t->share)
+        curl_share_cleanup(t->share);
     free(t->ca_file);
     free(t);
 }
@@ -299,14 +302,13 @@ int kc_curl_open(const struct kc_poller *poller, struct kc_transport **out)
     t->poller = *poller;
     t->pid = getpid();
     t->multi = curl_multi_init();
+    t->share = curl_share_init();
     t->ca_file = bundle ? strdup(bundle) : NULL;
-    if (!t->multi || (bundle && !t->ca_file)) {
-        if (t->multi)
-            curl_multi_cleanup(t->multi);
-        free(t->ca_file);
-        free(t);
+    if (!t->multi || !t->share || (bundle && !t->ca_file)) {
+        close_transport(&t->head);
         return KC_ENOMEM;
     }
+    curl_share_setopt(t->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
     curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);

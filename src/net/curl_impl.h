@@ -17,6 +17,7 @@ struct kc_curl {
     struct kc_transport head;
     struct kc_poller poller;
     CURLM *multi;
+    CURLSH *share;       /* TLS sessions, which each handle would keep alone */
     char *ca_file;       /* NULL: libcurl's own */
     uint64_t curl_at_ms; /* when libcurl wants its timer; 0: not */
     uint64_t idle_at_ms; /* when to look for idle exchanges; 0: not */

@@ -259,6 +259,7 @@ int kc_curl_setup(struct kc_curl_exchange *x,
     set_callbacks(x);
     set_safety(x);
     set_method(x, c);
+    curl_easy_setopt(x->easy, CURLOPT_SHARE, x->t->share);
     curl_easy_setopt(x->easy, CURLOPT_URL, c->url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->fields);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, USER_AGENT);

@@ -39,4 +39,77 @@ function servers.mock(options)
   return server
 end
 
+-- A port that was free a moment ago.
+local function free_port()
+  local server <close> = assert(require("keycycle.server").open { port = 0 })
+  return server:port()
+end
+
+local function sh(command, ...)
+  local line = command:format(...)
+  assert(os.execute(line .. " >/dev/null 2>&1"), line)
+end
+
+local function write(path, text)
+  local f <close> = assert(io.open(path, "w"))
+  f:write(text)
+end
+
+local nginx_conf = [[
+daemon on; worker_processes 1; pid %s/pid; error_log %s/error.log warn;
+events { worker_connections 512; }
+http {
+  access_log off;
+  client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;
+  uwsgi_temp_path %s/u; scgi_temp_path %s/s;
+  ssl_certificate %s/cert.pem; ssl_certificate_key %s/key.pem;
+  ssl_session_cache shared:tls:1m;
+  server {
+    listen 127.0.0.1:%d ssl http2;
+    location / { default_type application/json; return 200
+      '{"protocol":"$server_protocol","connection":$connection,"choices":[{"index":0,"message":{"role":"assistant","content":"hi"}}],"usage":{"total_tokens":3}}'; }
+  }
+  server {
+    listen 127.0.0.1:%d ssl; keepalive_timeout 0;
+    location / { default_type application/json; return 200
+      '{"protocol":"$server_protocol","reused":"$ssl_session_reused","choices":[],"usage":{"total_tokens":3}}'; }
+  }
+}
+]]
+
+--- nginx over TLS with a certificate of its own for `name` (and 127.0.0.1 with
+--- `name` "localhost"): `server.cert` is the file, `server.h2` and `server.h1`
+--- the ports of HTTP/2 and of HTTP/1.1 without keep-alive.
+function servers.tls(name)
+  local dir = os.tmpname()
+  os.remove(dir)
+  sh("mkdir -p %s", dir)
+  local names = "DNS:" .. name .. (name == "localhost" and ",IP:127.0.0.1" or "")
+  sh("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout %s/key.pem -out %s/cert.pem"
+    .. " -subj /CN=%s -addext subjectAltName=%s", dir, dir, name, names)
+  local server = { cert = dir .. "/cert.pem", h2 = free_port(), h1 = free_port() }
+  write(dir .. "/nginx.conf", nginx_conf:gsub("%%s", dir):format(server.h2, server.h1))
+  -- It returns once it listens.
+  sh("PATH=$PATH:/usr/sbin nginx -p %s -c %s/nginx.conf", dir, dir)
+  function server.stop()
+    sh("PATH=$PATH:/usr/sbin nginx -p %s -c %s/nginx.conf -s stop", dir, dir)
+    sh("rm -rf %s", dir)
+  end
+  return server
+end
+
+--- Runs `code` in a host of its own with arguments and a changed environment:
+--- what it printed, and its exit code.
+function servers.host(code, args, env)
+  local script = os.tmpname()
+  write(script, code)
+  local pipe = assert(io.popen(("env %s timeout 60 %s/keycycle %s %s 2>&1; echo \"rc=$?\"")
+    :format(env or "", servers.build, script, args or "")))
+  local out = pipe:read "a"
+  pipe:close()
+  os.remove(script)
+  local text, rc = out:match "^(.-)rc=(%d+)\n$"
+  return text, tonumber(rc)
+end
+
 return servers
