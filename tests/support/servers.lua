@@ -67,12 +67,13 @@ http {
   server {
     listen 127.0.0.1:%d ssl http2;
     location / { default_type application/json; return 200
-      '{"protocol":"$server_protocol","connection":$connection,"choices":[{"index":0,"message":{"role":"assistant","content":"hi"}}],"usage":{"total_tokens":3}}'; }
+      '{"protocol":"$server_protocol","connection":$connection,
+        "choices":[],"usage":{"total_tokens":3}}'; }
   }
   server {
     listen 127.0.0.1:%d ssl; keepalive_timeout 0;
     location / { default_type application/json; return 200
-      '{"protocol":"$server_protocol","reused":"$ssl_session_reused","choices":[],"usage":{"total_tokens":3}}'; }
+      '{"reused":"$ssl_session_reused","choices":[],"usage":{"total_tokens":3}}'; }
   }
 }
 ]]
