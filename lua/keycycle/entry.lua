@@ -95,8 +95,8 @@ end
 function methods:prepare(model)
   self:check_open()
   if self.models_seen[model] then return end
-  self.models_seen[model] = true
   limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
+  self.models_seen[model] = true -- not before: what raised is asked again
 end
 
 --- The indexes of the keys that are there.

@@ -1,0 +1,93 @@
+local keycycle = require "keycycle"
+local limits = require "keycycle.limits"
+local raises = require "tests.support.raises"
+
+local Invalid = keycycle.InvalidConfigurationError
+
+describe("RateLimits", function()
+  it("are whole numbers by name", function()
+    assert.equal(5, keycycle.RateLimits({ requests_per_minute = 5 }).requests_per_minute)
+    assert.equal(0, keycycle.RateLimits({ tokens_per_day = 0 }).tokens_per_day)
+    assert.equal(5, keycycle.RateLimits({ tokens_per_hour = 5.0 }).tokens_per_hour)
+    assert.is_nil(next(keycycle.RateLimits {}))
+  end)
+
+  it("raise for all else, naming it", function()
+    for word, given in pairs {
+      ["\"rpm\""] = { rpm = 5 }, ["requests_per_minute"] = { requests_per_minute = -1 },
+      ["requests_per_hour"] = { requests_per_hour = 1.5 },
+      ["requests_per_day"] = { requests_per_day = "5" },
+      ["tokens_per_minute"] = { tokens_per_minute = math.huge },
+      ["tokens_per_day"] = { tokens_per_day = 0 / 0 },
+      ["input_tokens_per_minute is not counted"] = { input_tokens_per_minute = 5 },
+      ["day_resets_at is not counted"] = { day_resets_at = "UTC" },
+    } do
+      raises(Invalid, word, keycycle.RateLimits, given)
+    end
+    raises(Invalid, "must be a table", keycycle.RateLimits, 5)
+  end)
+end)
+
+describe("a provider's limits", function()
+  it("are one table for all models, or one a model", function()
+    assert.equal(5, limits.read({ requests_per_minute = 5 }, "limits").default.requests_per_minute)
+    local by_model = limits.read({ m = { requests_per_day = 1 }, default = {} }, "limits")
+    assert.equal(1, by_model.m.requests_per_day)
+    assert.truthy(by_model.default)
+    assert.is_nil(limits.read(nil, "limits"))
+  end)
+
+  it("name the model whose limits are wrong", function()
+    raises(Invalid, "limits.m.requests_per_day", limits.read, { m = { requests_per_day = "x" } },
+      "limits")
+    raises(Invalid, "limits has no field", limits.read, { m = 5 }, "limits")
+    raises(Invalid, "limits has no field", limits.read, { 5 }, "limits")
+    raises(Invalid, "table or a function", limits.read, 5, "limits")
+  end)
+
+  -- What holds for (key, model), as the engine sees it.
+  local function holding(config)
+    config.base_url, config.keys = "http://127.0.0.1:1/v1",
+      { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba" }
+    local wrapper = keycycle.MultiClientWrapper.new {}
+    wrapper:register_provider("p", config)
+    local manager = wrapper:get_manager "p"
+    return wrapper, function(key, model)
+      return manager:explain(model)[key].limits.requests_per_minute
+    end
+  end
+
+  it("hold by key and model, then key, then model, then default", function()
+    local wrapper <close>, of = holding {
+      limits = { m = { requests_per_minute = 2 }, default = { requests_per_minute = 1 } },
+      key_limits = { [1] = { m = { requests_per_minute = 4 },
+        default = { requests_per_minute = 3 } } },
+    }
+    assert.same({ 4, 3, 2, 1 }, { of(1, "m"), of(1, "x"), of(2, "m"), of(2, "x") })
+    assert.truthy(wrapper)
+  end)
+
+  it("are asked of a function once a key and model", function()
+    local asked = {}
+    local wrapper <close>, of = holding { limits = function(model, key)
+      asked[#asked + 1] = model .. key
+      return { requests_per_minute = model == "m" and key * 10 or nil }
+    end }
+    assert.same({ 10, 20, 10 }, { of(1, "m"), of(2, "m"), of(1, "m") })
+    assert.is_nil(of(1, "x"))
+    table.sort(asked)
+    assert.same({ "m1", "m2", "x1", "x2" }, asked)
+    assert.truthy(wrapper)
+  end)
+
+  it("of a function are checked", function()
+    local wrapper <close>, of = holding { limits = function() return { rpm = 5 } end }
+    raises(Invalid, "function's result", of, 1, "m")
+    raises(Invalid, "function's result", of, 1, "m") -- each time, until it is right
+    assert.truthy(wrapper)
+  end)
+
+  it("by key need a key that is there", function()
+    raises(keycycle.KeyNotFoundError, nil, holding, { key_limits = { [3] = {} } })
+  end)
+end)
