@@ -35,6 +35,9 @@ local function complete(entry, route, request, opts)
   local excluded = opts.excluded_params or entry.config.excluded_params
   local model = opts.model or entry.config.default_model
   local fill = route.model and request[name] == nil
+  if not fill and route.model and type(request[name]) ~= "string" then
+    bad_request(entry, "%s must be a text, not a %s", name, type(request[name]))
+  end
   if fill and not model then
     bad_request(entry, "no model: give %s in the request or default_model", name)
   end

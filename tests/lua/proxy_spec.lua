@@ -83,6 +83,34 @@ describe("a client", function()
     assert.equal(0, sent())
   end)
 
+  it("refuses a query, a model or a field that is none", function()
+    for word, fn in pairs {
+      ["models.list needs a table"] = function() client.models.list "gpt" end,
+      ["the query's after"] = function() client.models.list { after = {} } end,
+      ["the query's 1"] = function() client.models.list { "x" } end,
+      ["model must be"] = function()
+        client.chat.completions.create { model = {}, messages = messages }
+      end,
+      ["no field \"paht\""] = function() client.request { paht = "/models" } end,
+      ["request.query must"] = function() client.request { path = "/models", query = "a=1" } end,
+      ["request.headers must"] = function() client.request { path = "/x", headers = "a: 1" } end,
+      ["not both"] = function() client.request { path = "/x", json = {}, body = "x" } end,
+    } do
+      assert.equal("bad_request", raises(keycycle.KeycycleError, word, fn).code)
+    end
+    raises(keycycle.InvalidConfigurationError, nil, client.request,
+      { path = "/x", headers = { ["a\r\nb"] = "x" } })
+    raises(keycycle.InvalidConfigurationError, nil, client.request,
+      { path = "/x", method = "GET /" })
+    assert.equal(0, sent())
+  end)
+
+  it("pins a key only when it is told which", function()
+    raises(keycycle.InvalidConfigurationError, "key_id", client.chat.completions.create,
+      { messages = messages }, { pin_key = true })
+    assert.equal(0, sent())
+  end)
+
   it("needs a model from somewhere", function()
     wrapper:stop()
     wrapper = keycycle.MultiClientWrapper.new { db_env_var = "KEYCYCLE_NO_SUCH_VARIABLE" }

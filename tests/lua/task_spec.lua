@@ -79,6 +79,19 @@ describe("a task", function()
     assert.truthy(tostring(err):find("itself", 1, true))
   end)
 
+  it("that failed closes what it holds, whose waits then block", function()
+    local slept = false
+    local t = keycycle.spawn(function()
+      local held <close> = setmetatable({}, { __close = function()
+        keycycle.sleep(0.001)
+        slept = true
+      end })
+      error("after " .. type(held))
+    end)
+    assert.is_false((pcall(t.await, t)))
+    assert.is_true(slept)
+  end)
+
   it("needs a function", function()
     assert.has_error(function() keycycle.spawn "text" end)
   end)
@@ -171,6 +184,21 @@ describe("cancelling", function()
     assert.is_true(closed)
   end)
 
+  it("raises in the waits of what it closes, too", function()
+    local clock, seen = manual(), nil
+    local t = keycycle.spawn(function()
+      local held <close> = setmetatable({}, { __close = function()
+        seen = select(2, pcall(keycycle.sleep, 0.001))
+      end })
+      wait_on(clock, 5)
+      return held
+    end)
+    keycycle.step(0)
+    t:cancel()
+    assert.is_false((pcall(t.await, t)))
+    assert.is_true(keycycle.is(seen, keycycle.CancelledError), tostring(seen))
+  end)
+
   it("keeps one from ever running that has not begun", function()
     local ran = false
     local t = keycycle.spawn(function() ran = true end)
@@ -240,6 +268,18 @@ describe("gather", function()
     assert.equal("cancelled", t:status())
   end)
 
+  it("may be asked twice for the same task", function()
+    local t = keycycle.spawn(function() return 5 end)
+    assert.same({ 5, 5 }, keycycle.gather { t, t })
+    assert.same({ 5 }, keycycle.gather { t })
+  end)
+
+  it("names what is neither a task nor a function", function()
+    local ok, err = pcall(keycycle.gather, { function() end, 5 })
+    assert.is_false(ok)
+    assert.truthy(err:find("item 2", 1, true))
+  end)
+
   it("takes tasks and functions, and an empty list", function()
     assert.same({}, keycycle.gather {})
     local ok, err = pcall(keycycle.gather, { "text" })
@@ -273,6 +313,22 @@ describe("run", function()
     assert.is_false(ok)
     assert.equal(err, caught)
     assert.equal("cancelled", child:status())
+  end)
+
+  it("inside another waits for its own and leaves the rest alone", function()
+    local clock, order = manual(), {}
+    keycycle.run(function()
+      keycycle.spawn(function()
+        wait_on(clock, 5)
+        order[#order + 1] = "outer"
+      end)
+      keycycle.run(function()
+        keycycle.spawn(function() order[#order + 1] = "inner" end)
+      end)
+      order[#order + 1] = "after"
+      clock:advance(5)
+    end)
+    assert.same({ "inner", "after", "outer" }, order)
   end)
 
   it("inside a task is a task of its own that is awaited", function()
@@ -342,6 +398,22 @@ describe("a wait", function()
     assert.same({ true, "slept", "dead", false }, inner_status)
   end)
 
+  it("does not turn while it blocks, though tasks could go on", function()
+    local core = require "keycycle.core"
+    local ran, steps, step = false, 0, core.step
+    local t = keycycle.spawn(function() ran = true end)
+    core.step = function(...)
+      steps = steps + 1
+      return step(...)
+    end
+    keycycle.sleep(0.03)
+    core.step = step
+    assert.is_false(ran)
+    assert.is_true(steps < 10, steps .. " turns")
+    t:await()
+    assert.is_true(ran)
+  end)
+
   it("on a manual clock raises at once outside of a task", function()
     local ok, err = pcall(task.wait_clock, 5, manual(), "come back")
     assert.is_false(ok)
@@ -362,6 +434,18 @@ describe("a wait", function()
     end)
     assert.same({ 1, 2 }, got)
     assert.equal(1, other)
+  end)
+
+  it("closes a wrapped generator that fails", function()
+    local closed = false
+    local generator = keycycle.wrap(function()
+      local held <close> = setmetatable({}, { __close = function() closed = true end })
+      error("from " .. type(held), 0)
+    end)
+    local ok, err = pcall(generator)
+    assert.is_false(ok)
+    assert.equal("from table", err)
+    assert.is_true(closed)
   end)
 
   it("blocks in a wrapped generator outside of tasks", function()

@@ -1,0 +1,197 @@
+local keycycle = require "keycycle"
+local raises = require "tests.support.raises"
+
+local A, B = "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba"
+
+describe("a manager", function()
+  local wrapper, manager, clock
+  before_each(function()
+    clock = keycycle.clock.manual(1000000)
+    wrapper = keycycle.MultiClientWrapper.new { clock = clock }
+    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { { api_key = A, label = "first", group = "org", region = "eu" }, B },
+      limits = { requests_per_minute = 2, tokens_per_minute = 100 } })
+    manager = wrapper:get_manager "p"
+  end)
+  after_each(function() wrapper:stop() end)
+
+  it("counts what is reserved, then what was used", function()
+    local lease = manager:get_key("m", { estimated_tokens = 40 })
+    local s = manager:get_global_stats().total
+    assert.same({ 1, 40, 1, 0 }, { s.rpm, s.tpm, s.in_flight, s.total_tokens })
+    lease:commit { input_tokens = 10, output_tokens = 5 }
+    s = manager:get_global_stats().total
+    assert.same({ 1, 15, 0, 15 }, { s.rpm, s.tpm, s.in_flight, s.total_tokens })
+    for _, name in ipairs { "rpm", "rph", "rpd" } do assert.equal(1, s[name]) end
+    clock:advance(61)
+    s = manager:get_global_stats().total
+    assert.same({ 0, 1, 15 }, { s.rpm, s.rph, s.tph })
+  end)
+
+  it("has statistics by key, by model and by both", function()
+    manager:get_specific_key(1, "m"):commit(3)
+    manager:get_specific_key(1, "n"):commit(4)
+    manager:get_specific_key(2, "n"):commit(5)
+    local key = manager:get_key_stats(1)
+    assert.same({ 1, "efghij", 7 }, { key.index, key.suffix, key.total.total_tokens })
+    assert.equal(3, key.breakdown.m.total_tokens)
+    assert.equal(4, key.breakdown.n.total_tokens)
+    local model = manager:get_model_stats "n"
+    assert.same({ "n", 9, 5 },
+      { model.model_id, model.total.total_tokens, model.keys[2].snapshot.total_tokens })
+    assert.equal(5, manager:get_granular_stats(2, "n").snapshot.total_tokens)
+    assert.equal(5, manager:get_granular_stats(B, "n").snapshot.total_tokens)
+    assert.equal(5, manager:get_granular_stats("fedcba", "n").snapshot.total_tokens)
+    assert.equal(0, manager:get_granular_stats(2, "m").snapshot.total_requests)
+  end)
+
+  it("has nil for a key that nobody knows, and an error for key 0", function()
+    assert.is_nil(manager:get_key_stats(3))
+    assert.is_nil(manager:get_key_stats "nobody")
+    assert.is_nil(manager:get_granular_stats(-1, "m"))
+    raises(keycycle.KeyNotFoundError, "count from 1", manager.get_key_stats, manager, 0)
+    raises(keycycle.KeyNotFoundError, nil, manager.get_specific_key, manager, 3, "m")
+    manager:add_key "sk-another-long-one-efghij"
+    assert.equal("ambiguous", raises(keycycle.KeyNotFoundError, nil, manager.get_key_stats, manager,
+      "efghij").code)
+  end)
+
+  it("leases a key that tells what it is", function()
+    local lease <close> = manager:get_key()
+    assert.same({ A, 1, "efghij", "p", "m", "eu" }, { lease.api_key, lease.index, lease.suffix,
+      lease.provider, lease.model, lease.params.region })
+    assert.is_nil(tostring(lease):find(A, 1, true))
+  end)
+
+  it("says why it leases none", function()
+    for _ = 1, 4 do manager:get_key("m"):commit(1) end
+    local lease, why = manager:get_key "m"
+    assert.is_nil(lease)
+    assert.same({ "limited", "requests_per_minute" }, { why.code, why.limit })
+    assert.is_true(why.retry_after > 59 and why.retry_after <= 61)
+    lease, why = manager:get_key("m", { estimated_tokens = 101 })
+    assert.is_nil(lease)
+    assert.equal("impossible", why.code)
+  end)
+
+  it("checks its options", function()
+    for word, opts in pairs { estimated = { estimated = 5 }, negative = { timeout = -1 },
+      estimated_tokens = { estimated_tokens = "x" } } do
+      raises(keycycle.InvalidConfigurationError, word, manager.get_key, manager, "m", opts)
+    end
+    raises(keycycle.InvalidConfigurationError, "table", manager.get_key, manager, "m", 5)
+  end)
+
+  it("waits for a key inside a task", function()
+    for _ = 1, 4 do manager:get_key("m"):commit(1) end
+    local t = keycycle.spawn(function()
+      return manager:get_key("m", { wait = true, timeout = 100 })
+    end)
+    keycycle.step(0)
+    assert.equal("waiting", t:status())
+    clock:advance(61)
+    local lease <close> = t:await()
+    assert.equal("m", lease.model)
+  end)
+
+  it("settles a lease once", function()
+    local lease = manager:get_key "m"
+    lease:commit(5)
+    assert.equal("stale", raises(keycycle.KeycycleError, nil, lease.commit, lease, 5).code)
+    assert.equal("stale", raises(keycycle.KeycycleError, nil, lease.cancel, lease).code)
+    lease:close()
+  end)
+
+  it("gives back what was never sent, and keeps what was", function()
+    manager:get_key("m", { estimated_tokens = 7 }):cancel()
+    assert.equal(0, manager:get_global_stats().total.rpm)
+    manager:get_key("m", { estimated_tokens = 7 }):cancel { sent = true }
+    local s = manager:get_global_stats().total
+    assert.same({ 1, 7, 7 }, { s.rpm, s.tpm, s.total_tokens })
+  end)
+
+  it("counts a lease that is lost as used", function()
+    manager:get_key("m", { estimated_tokens = 7 })
+    collectgarbage()
+    collectgarbage()
+    local s = manager:get_global_stats().total
+    assert.same({ 0, 1, 7 }, { s.in_flight, s.rpm, s.tpm })
+  end)
+
+  it("records usage for programs with their own HTTP", function()
+    manager:record_usage(manager:get_key "m", 12)
+    assert.equal(12, manager:get_global_stats().total.total_tokens)
+    local lease = manager:get_key "m"
+    local verdict = lease:fail { status = 429, headers = { ["Retry-After"] = "30" }, body = "" }
+    assert.same({ "quota", 30 }, { verdict.kind, verdict.retry_after })
+    assert.equal("cooling", manager:keys()[2].state)
+    assert.has_error(function() manager:get_key("m"):fail(429) end)
+  end)
+
+  it("shows each key's state without the key", function()
+    manager:disable(2)
+    local keys = manager:keys()
+    assert.same({ 1, "efghij", "first", "ready", "org" },
+      { keys[1].index, keys[1].suffix, keys[1].label, keys[1].state, keys[1].group })
+    assert.equal("disabled", keys[2].state)
+    for _, key in ipairs(keys) do
+      for _, value in pairs(key) do
+        assert.is_nil(tostring(value):find("0123456789", 1, true))
+        assert.is_nil(tostring(value):find("9876543210", 1, true))
+      end
+    end
+    manager:enable(2)
+    assert.equal("ready", manager:keys()[2].state)
+  end)
+
+  it("explains why a key can or cannot serve", function()
+    manager:get_specific_key(1, "m"):commit(1)
+    manager:get_specific_key(1, "m"):commit(1)
+    manager:disable(2)
+    local lines = manager:explain "m"
+    assert.is_false(lines[1].usable)
+    assert.is_true(lines[1].retry_after > 59)
+    assert.equal(2, lines[1].used.rpm)
+    assert.equal(2, lines[1].limits.requests_per_minute)
+    assert.is_false(lines[2].usable)
+    assert.equal("disabled", lines[2].state)
+    assert.is_nil(lines[2].retry_after)
+  end)
+
+  it("knows when a request can be served", function()
+    assert.equal(0, manager:next_available "m")
+    for _ = 1, 4 do manager:get_key("m"):commit(1) end
+    local seconds = manager:next_available "m"
+    assert.is_true(seconds > 59 and seconds <= 61)
+    clock:advance(seconds)
+    assert.equal(0, manager:next_available "m")
+    assert.same({ nil, "impossible" }, { manager:next_available("m", 101) })
+    manager:disable(1)
+    manager:disable(2)
+    assert.same({ nil, "no_key" }, { manager:next_available "m" })
+  end)
+
+  it("takes keys in and out while it runs", function()
+    assert.equal(3, manager:add_key { api_key = "sk-test-third-0123456789", label = "third" })
+    manager:remove_key(1)
+    local seen = {}
+    for _, key in ipairs(manager:keys()) do seen[#seen + 1] = key.index end
+    assert.same({ 2, 3 }, seen)
+    assert.equal(2, manager:get_key("m").index)
+    raises(keycycle.InvalidConfigurationError, nil, manager.add_key, manager, "")
+  end)
+
+  it("rotates when it is told to", function()
+    assert.equal(1, manager:get_key("a").index)
+    manager:force_rotate_index()
+    assert.equal(2, manager:get_key("a").index)
+  end)
+
+  it("tells its counts as Prometheus text", function()
+    manager:get_key("m"):commit(5)
+    local text = manager:metrics()
+    assert.truthy(text:find('keycycle_tokens_total{provider="p",key="1"} 5', 1, true))
+    assert.truthy(text:find("# TYPE keycycle_in_flight gauge", 1, true))
+    assert.is_nil(text:find("efghij", 1, true))
+  end)
+end)
