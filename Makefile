@@ -94,7 +94,8 @@ UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_SRC := $(filter-out %_main.c tests/support/slow_resolver.c,$(wildcard tests/support/*.c))
+SUPPORT_ALONE := tests/support/slow_resolver.c tests/support/forklib.c
+SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
 SUPPORT_net := $(SUPPORT_OBJ)
@@ -124,6 +125,10 @@ $(BUILD)/tests/support/slow_resolver.so: tests/support/slow_resolver.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
 
+$(BUILD)/tests/support/forklib.so: tests/support/forklib.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@
+
 $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
@@ -137,7 +142,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 
 fuzz-bins: $(FUZZ_BIN)
 unit-bins: $(UNIT_BIN)
-support-bins: $(BUILD)/tests/support/rawserver $(BUILD)/tests/support/slow_resolver.so
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:

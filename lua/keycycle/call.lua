@@ -63,8 +63,9 @@ local function raise_no_lease(run, err)
   local fields = fields_of(run)
   if err.code == "limited" and run.last and run.last.status == 429 then
     fields.message = "every key is at its limit, by the provider's word"
-  end
-  if err.code == "no_key" then
+  elseif err.code == "limited" and err.limit and err.limit ~= "" then
+    fields.message = "every key is at its limit: " .. err.limit
+  elseif err.code == "no_key" then
     fields.message = "no key is usable: each is suspended, invalid, disabled or unpaid"
   elseif err.code == "impossible" then
     fields.message = ("the request (%d tokens) is larger than the limit %s%s")

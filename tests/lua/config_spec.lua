@@ -61,7 +61,8 @@ describe("keys from the environment", function()
   it("are kept once, with a warning that shows none", function()
     local lines = {}
     keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
-    local keys = load("KCTEST_API_KEY_1=" .. A .. "\nKCTEST_API_KEY_2=" .. A .. "\nKCTEST_API_KEY_3=" .. B)
+    local keys = load("KCTEST_API_KEY_1=" .. A .. "\nKCTEST_API_KEY_2=" .. A
+      .. "\nKCTEST_API_KEY_3=" .. B)
     keycycle.log.set_sink(nil)
     assert.equal(2, #keys)
     assert.equal(1, #lines)
@@ -127,9 +128,12 @@ describe("a provider's configuration", function()
   it("raises for what it does not know or serve", function()
     for word, given in pairs {
       ["\"modle\""] = { modle = "x" }, ["key_tiers is not served"] = { key_tiers = {} },
-      ["strategy"] = { strategy = "both" }, ["selection is not served"] = { selection = "weighted" },
-      ["unknown selection"] = { selection = "best" }, ["cooldown_seconds"] = { cooldown_seconds = -1 },
-      ["max_wait_queue"] = { max_wait_queue = 1.5 }, ["default_model must be"] = { default_model = 5 },
+      ["strategy"] = { strategy = "both" },
+      ["selection is not served"] = { selection = "weighted" },
+      ["unknown selection"] = { selection = "best" },
+      ["cooldown_seconds"] = { cooldown_seconds = -1 },
+      ["max_wait_queue"] = { max_wait_queue = 1.5 },
+      ["default_model must be"] = { default_model = 5 },
     } do
       raises(Invalid, word, keycycle.ProviderEnvConfig, given)
     end

@@ -7,7 +7,7 @@ local colour = { terminal = true, colour = true }
 local function sink()
   local out = { text = "" }
   function out:write(...) self.text = self.text .. table.concat { ... } end
-  function out:flush() end
+  function out.flush() end
   return out
 end
 

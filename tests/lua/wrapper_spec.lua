@@ -49,7 +49,8 @@ describe("MultiClientWrapper.new", function()
     raises(keycycle.StoreError, nil, keycycle.MultiClientWrapper.new,
       { db_url = "sqlite:/nowhere/at/all/x.db" })
     local folder <const>, remove = files.folder()
-    raises(keycycle.StoreError, nil, keycycle.MultiClientWrapper.new, { db_url = "sqlite:" .. folder })
+    raises(keycycle.StoreError, nil, keycycle.MultiClientWrapper.new,
+      { db_url = "sqlite:" .. folder })
     remove()
     files.with(("not a database at all. "):rep(100), function(path)
       local err = raises(keycycle.StoreError, path, keycycle.MultiClientWrapper.new,
@@ -163,7 +164,8 @@ end)
 describe("a wrapper", function()
   it("names what is registered when asked for another", function()
     local wrapper <close> = keycycle.MultiClientWrapper.new {}
-    assert.equal("unknown_provider", raises(Invalid, "none", wrapper.get_manager, wrapper, "x").code)
+    local err = raises(Invalid, "none", wrapper.get_manager, wrapper, "x")
+    assert.equal("unknown_provider", err.code)
     wrapper:register_provider("q", config()):register_provider("p", config())
     raises(Invalid, "p, q", wrapper.get_rotating_client, wrapper, "x")
   end)

@@ -1,0 +1,49 @@
+--- After a fork: the child is told so at its first use and breaks nothing of the
+--- parent's; it can make a wrapper of its own.
+local servers = require "tests.support.servers"
+
+local SCRIPT = [[
+  local keycycle = require "keycycle"
+  local posix = require "forklib"
+  local path = os.tmpname()
+  local function open()
+    return keycycle.MultiClientWrapper.new { db_url = "sqlite:" .. path }
+      :register_provider("p", { base_url = arg[1], default_model = "m",
+        keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" } })
+  end
+  local wrapper = open()
+  local client = wrapper:get_rotating_client "p"
+  local function ask() return client.chat.completions:create {
+    messages = { { role = "user", content = "hi" } } } end
+  ask()
+  io.stdout:flush()
+  local pid = posix.fork()
+  if pid == 0 then
+    local codes = {}
+    for i, fn in ipairs { ask,
+      function() wrapper:get_manager "p":get_key "m" end,
+      function() wrapper:get_manager "p":get_global_stats() end } do
+      local ok, err = pcall(fn)
+      codes[i] = ok and "went through" or err.code
+    end
+    print("child", table.concat(codes, " "))
+    os.exit(0, true)
+  end
+  print("exit", posix.wait(pid))
+  ask()
+  wrapper:stop()
+  local again <close> = open()
+  print("parent", again:get_manager "p":get_global_stats().total.total_requests)
+  for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
+]]
+
+describe("after a fork", function()
+  it("the child is told, and the parent goes on undisturbed", function()
+    local mock = servers.mock "--keys sk-mock-aaaaaaaaaaaaaaaa-1"
+    local out, rc = servers.host(SCRIPT, mock.url,
+      ("LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+    mock.stop()
+    assert.equal("child\tforked forked forked\nexit\t0\nparent\t2\n", out)
+    assert.equal(0, rc)
+  end)
+end)
