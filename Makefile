@@ -175,7 +175,7 @@ asan:
 check-asan: setup-test
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
 		all unit-bins support-bins
-	@tests/support/run_tests.sh $(BUILD)/asan
+	@tests/support/run_tests.sh $(BUILD)/asan sanitized
 
 # The floors that threads share, watched for races.
 check-tsan: setup-test
@@ -188,9 +188,8 @@ check-valgrind: setup-test
 	@tests/support/valgrind.sh $(BUILD)
 
 check-gc: setup-test
-	@$(MAKE) --no-print-directory -s all
-	@LUA_CPATH="$(BUILD)/?.so;;" KEYCYCLE_BUILD=$(BUILD) $(LUA) -e 'collectgarbage("generational"); collectgarbage("incremental", 1, 1000)' \
-		/usr/bin/busted -o utfTerminal tests/lua
+	@$(MAKE) --no-print-directory -s all asan
+	@KEYCYCLE_EAGER_GC=200 tests/support/run_tests.sh $(BUILD) specs
 
 fuzz: setup-fuzz
 	@tests/support/fuzz.sh $(BUILD)

@@ -124,6 +124,8 @@ describe("a call to a broken server", function()
     local err = fails("/echo-key", keycycle.InvalidKeyError)
     assert.equal(401, err.status)
     assert.truthy(err.body)
+    err = fails("/html-echo", keycycle.TransportError, "garbage")
+    assert.truthy(err.body:find("No route for ***", 1, true))
   end)
 
   it("does not follow a redirect to another host", function()

@@ -1,5 +1,5 @@
 --- After a fork: the child is told so at its first use and breaks nothing of the
---- parent's; it can make a wrapper of its own.
+--- parent's. What of libcurl's it can neither use nor close it leaks, by design.
 local servers = require "tests.support.servers"
 
 local SCRIPT = [[
@@ -41,7 +41,7 @@ describe("after a fork", function()
   it("the child is told, and the parent goes on undisturbed", function()
     local mock = servers.mock "--keys sk-mock-aaaaaaaaaaaaaaaa-1"
     local out, rc = servers.host(SCRIPT, mock.url,
-      ("LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
     mock.stop()
     assert.equal("child\tforked forked forked\nexit\t0\nparent\t2\n", out)
     assert.equal(0, rc)

@@ -2,7 +2,7 @@
  *
  * Faults: cut-before-headers cut-in-headers cut-in-body cut-in-chunk
  * cut-in-event garbage never never-body header-bomb body-bomb endless-line
- * html-200 empty-200 error-200 null-content lone-surrogate bad-json bad-utf8
+ * html-200 html-echo empty-200 error-200 null-content lone-surrogate bad-json bad-utf8
  * retry-after?v=V sse?mode=M gzip redirect-same redirect-other redirect-loop
  * flood slow-events status?code=N echo-key echo-head count ok
  */
@@ -298,6 +298,14 @@ static bool echo_key(struct conn *c)
     return json(c, 401, "", body);
 }
 
+static bool html_echo(struct conn *c)
+{
+    char body[512];
+    int n = snprintf(body, sizeof body, "<html>No route for %s</html>",
+                     c->token);
+    return answer(c, 200, "", "text/html", body, (size_t)n);
+}
+
 static bool count(struct conn *c)
 {
     char body[64];
@@ -318,6 +326,8 @@ static bool serve_bodies(struct conn *c, const char *name)
 {
     if (strcmp(name, "html-200") == 0)
         return answer(c, 200, "", "text/html", "<html>maintenance</html>", 24);
+    if (strcmp(name, "html-echo") == 0)
+        return html_echo(c);
     if (strcmp(name, "empty-200") == 0)
         return json(c, 200, "", "");
     if (strcmp(name, "error-200") == 0)
