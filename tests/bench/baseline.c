@@ -110,6 +110,7 @@ int main(int argc, char **argv)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &s);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     long count = strtol(argv[4], NULL, 10);
     int ok = call(&s, easy); /* opens the connection: not measured */
     clock_t start = clock();
