@@ -60,3 +60,23 @@ describe("plain HTTP", function()
     assert.equal("bad_url", select(2, pcall(keycycle.http.request, { url = "x" })).code)
   end)
 end)
+
+describe("the notes on the C module", function()
+  it("name every function that it has, and no other", function()
+    local core = require "keycycle.core"
+    local f <close> = assert(io.open "lua/keycycle/meta/core.lua")
+    local text, named = f:read "a", {}
+    for name in text:gmatch "\nfunction core%.([%w_]+)%(" do
+      assert.equal("function", type(core[name]), name)
+      named[name] = true
+    end
+    for name, value in pairs(core) do
+      if type(value) == "function" then assert.is_true(named[name], name) end
+    end
+    local pool = core.pool { provider = "p" }
+    for name in text:gmatch "\nfunction pool:([%w_]+)%(" do
+      assert.equal("function", type(pool[name]), name)
+    end
+    pool:close()
+  end)
+end)

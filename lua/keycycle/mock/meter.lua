@@ -11,13 +11,14 @@ local meter_mt = { __index = methods }
 --- limits: { requests = { minute = n, … }, tokens = { … } }; absent: no limit.
 --- now: a function that tells the time in seconds.
 function meter.new(limits, now)
-  return setmetatable({ limits = limits, now = now, log = {}, first = 1 }, meter_mt)
+  return setmetatable({ limits = limits, now = now, log = {}, first = 1, last = 0 },
+    meter_mt)
 end
 
 -- What the longest window has forgotten is dropped.
 local function prune(self)
   local before = self.now() - WINDOWS.day
-  while self.log[self.first] and self.log[self.first].at <= before do
+  while self.first <= self.last and self.log[self.first].at <= before do
     self.log[self.first] = nil
     self.first = self.first + 1
   end
@@ -25,9 +26,8 @@ end
 
 local function used(self, unit, window)
   local since, sum, oldest = self.now() - WINDOWS[window], 0, nil
-  for i = self.first + 0, math.huge do
+  for i = self.first, self.last do
     local entry = self.log[i]
-    if not entry then break end
     if entry.at > since then
       sum = sum + entry[unit]
       oldest = oldest or entry.at
@@ -41,9 +41,8 @@ local function wait_for(self, unit, window, limit, cost)
   local sum = used(self, unit, window)
   if sum + cost <= limit then return 0 end
   local need, at = sum + cost - limit, nil
-  for i = self.first, math.huge do
+  for i = self.first, self.last do
     local entry = self.log[i]
-    if not entry then break end
     if entry.at > self.now() - WINDOWS[window] then
       need, at = need - entry[unit], entry.at
       if need <= 0 then break end
@@ -65,15 +64,9 @@ function methods:take(tokens)
     end
   end
   if worst > 0 then return worst, unit_of, limit_of end
-  self.log[self.first + self:count()] = { at = self.now(), requests = 1, tokens = tokens }
+  self.last = self.last + 1
+  self.log[self.last] = { at = self.now(), requests = 1, tokens = tokens }
   return nil
-end
-
---- How many entries are kept.
-function methods:count()
-  local n = 0
-  while self.log[self.first + n] do n = n + 1 end
-  return n
 end
 
 --- Limit, what remains and seconds to the reset of the minute, for the headers;
