@@ -1,4 +1,5 @@
 local keycycle = require "keycycle"
+local raises = require "tests.support.raises"
 
 local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba" }
 local messages = { { role = "user", content = "Hi" } }
@@ -10,14 +11,6 @@ local function wrapper_of(config)
   local all = { base_url = "http://127.0.0.1:1/v1", keys = KEYS, default_model = "m" }
   for k, v in pairs(config or {}) do all[k] = v end
   return wrapper:register_provider("p", all)
-end
-
-local function raises(class, word, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(keycycle.is(err, class), tostring(err))
-  if word then assert.truthy(tostring(err):find(word, 1, true), tostring(err)) end
-  return err
 end
 
 describe("a client", function()
