@@ -11,7 +11,7 @@ end
 
 local PRELUDE = [[
   local keycycle = require "keycycle"
-  local wrapper = keycycle.MultiClientWrapper.new {}
+  local wrapper = keycycle.MultiClientWrapper.new { db_url = arg[2] }
   wrapper:register_provider("p", { base_url = arg[1], allow_insecure = true,
     keys = { "sk-test-0123456789abcdefghij" }, default_model = "m" })
   local client = wrapper:get_rotating_client("p", { max_retries = 0 })
@@ -47,12 +47,13 @@ local bodies = {
     say "closing" os.exit(0, true)]] },
 }
 
-local function run(host, body, url)
+local function run(host, body, url, more)
   local script = os.tmpname()
   local f <close> = assert(io.open(script, "w"))
   f:write(PRELUDE, body)
   f:close()
-  local pipe = assert(io.popen(("timeout 20 %s %s %s 2>&1; echo rc=$?"):format(host, script, url)))
+  local pipe = assert(io.popen(("timeout 20 %s %s %s %s 2>&1; echo rc=$?")
+    :format(host, script, url, more or "")))
   local out = pipe:read "a"
   pipe:close()
   os.remove(script)
@@ -69,6 +70,22 @@ describe("closing a Lua state in the middle of", function()
       it(what .. " ends cleanly in " .. host, function()
         local out = run(host, case[2], raw.url(case[1]) .. "/v1")
         assert.equal("closing\nrc=0\n", out)
+      end)
+    end
+
+    -- What was sent, or may have been, stays counted: the file says so.
+    for _, what in ipairs { "a call", "a stream" } do
+      it(what .. " settles its lease in " .. host, function()
+        local path = os.tmpname()
+        local url = "sqlite:" .. path
+        assert.equal("closing\nrc=0\n",
+          run(host, bodies[what][2], raw.url(bodies[what][1]) .. "/v1", url))
+        local out = run(host, [[
+          local total = wrapper:get_manager "p":get_global_stats().total
+          print(total.total_requests, total.total_tokens > 0, total.in_flight)
+          wrapper:stop()]], raw.url "/ok" .. "/v1", url)
+        for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
+        assert.equal("1\ttrue\t0\nrc=0\n", out)
       end)
     end
 
