@@ -141,6 +141,10 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
 fuzz-bins: $(FUZZ_BIN)
+$(BUILD)/tests/bench/engine: tests/bench/engine.c $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(CFLAGS) $^ -o $@
+
 unit-bins: $(UNIT_BIN)
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
 
@@ -195,7 +199,8 @@ fuzz: setup-fuzz
 	@tests/support/fuzz.sh $(BUILD)
 
 bench: setup
-	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/bench/baseline
+	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/bench/baseline $(BUILD)/tests/bench/engine
+	@$(BUILD)/tests/bench/engine
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 lint:
