@@ -5,6 +5,7 @@
 --- A lease is always held in a to-be-closed variable: whatever raises, it ends.
 local core = require "keycycle.core"
 local attempt = require "keycycle.attempt"
+local choice = require "keycycle.choice"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
@@ -50,7 +51,7 @@ local function wait_for_lease(run, key, timeout)
   local opts = run.opts
   local waiter <close>, err = run.entry.pool:wait(run.model, run.tokens, {
     key = key, pin = opts.pin_key, not_key = run.not_key,
-    priority = opts.priority, timeout = timeout,
+    affinity = opts.affinity, priority = opts.priority, timeout = timeout,
   })
   if not waiter then return nil, err end
   local started = run.entry.pool:now()
@@ -79,12 +80,14 @@ local function acquire(run)
   local opts, entry = run.opts, run.entry
   entry:prepare(run.model)
   local key = run.same_key or run.key
-  local lease, err = entry.pool:acquire(run.model, run.tokens, key,
-    opts.pin_key or run.same_key ~= nil, run.not_key)
+  local want = { model = run.model, tokens = run.tokens, key = key, not_key = run.not_key,
+    pin = opts.pin_key or run.same_key ~= nil, affinity = opts.affinity }
+  local lease, err = choice.acquire(entry, want)
   if not lease and run.same_key and err.code ~= "closed" then
     -- The same key has no room any more: any other will do.
     run.same_key = nil
-    lease, err = entry.pool:acquire(run.model, run.tokens, run.key, opts.pin_key, run.not_key)
+    want.key, want.pin = run.key, opts.pin_key
+    lease, err = choice.acquire(entry, want)
   end
   if not lease and err.code == "limited" and opts.wait ~= false then
     local timeout = at_most(opts.timeout or DEFAULT_WAIT, remaining(run))

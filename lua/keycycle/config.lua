@@ -9,6 +9,7 @@ local provider = require "keycycle.provider"
 local config = {}
 
 local MAX_KEYS = 10000
+local MAX_WEIGHT = 1000000
 local default_env_file
 
 --- The file to read where a program names none (the host's --env).
@@ -107,6 +108,15 @@ end
 local own_fields = { api_key = true, label = true, tier = true, group = true, weight = true,
   priority = true, models = true, params = true }
 
+local function check_models(models, where)
+  if type(models) ~= "table" or #models == 0 then
+    invalid("%s.models must be a list of names", where)
+  end
+  for _, model in ipairs(models) do
+    if type(model) ~= "string" then invalid("%s.models must be a list of names", where) end
+  end
+end
+
 local function read_entry(item, where, opts)
   local param = opts.api_key_param or "api_key"
   if type(item) == "string" then item = { [param] = item } end
@@ -124,9 +134,12 @@ local function read_entry(item, where, opts)
       entry.params[k] = v
     end
   end
-  for _, later in ipairs { "tier", "weight", "models" } do
-    if entry[later] ~= nil then invalid("%s.%s is not served by this version", where, later) end
+  if entry.tier ~= nil then invalid("%s.tier is not served by this version", where) end
+  local weight = entry.weight
+  if weight and not (math.tointeger(weight) and weight >= 1 and weight <= MAX_WEIGHT) then
+    invalid("%s.weight must be a whole number from 1 to %d", where, MAX_WEIGHT)
   end
+  if entry.models ~= nil then check_models(entry.models, where) end
   return entry
 end
 
@@ -221,23 +234,21 @@ local provider_fields = {
 }
 -- Contract names that a later version serves: refused, never ignored.
 local later_fields = { key_tiers = true, tier_limits = true }
-local later_selections = { random_two = true, weighted = true, most_remaining = true,
-  best_fit = true }
-local selections = { balanced = "round_robin", round_robin = "round_robin",
-  fill_first = "fill_first" }
+local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",
+  "most_remaining", "best_fit" }
 
+-- The engine's name for it; a function chooses before `balanced` does.
 local function check_selection(name, value)
-  if value == nil then return "round_robin" end
-  if type(value) == "function" or later_selections[value] then
-    invalid("provider %s: this selection is not served by this version", name)
+  if value == nil or type(value) == "function" then return "balanced" end
+  for _, known in ipairs(selections) do
+    if value == known then return value end
   end
-  return selections[value]
-    or invalid("provider %s: unknown selection %q (balanced, round_robin, fill_first)", name,
-      tostring(value))
+  invalid("provider %s: unknown selection %q (%s, or a function)", name, tostring(value),
+    table.concat(selections, ", "))
 end
 
 --- Checks a ProviderEnvConfig (or register_provider's table) and returns a copy
---- with `selection` as the engine knows it.
+--- with `selection` as the engine knows it, and `choose` where it is a function.
 function config.check_provider(name, given)
   if type(given) ~= "table" then invalid("the configuration of %s must be a table", name) end
   local out = {}
@@ -260,6 +271,7 @@ function config.check_provider(name, given)
   if queue and not (math.tointeger(queue) and queue >= 0) then
     invalid("provider %s: max_wait_queue must be a whole number", name)
   end
+  out.choose = type(out.selection) == "function" and out.selection or nil
   out.selection = check_selection(name, out.selection)
   return out
 end

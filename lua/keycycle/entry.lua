@@ -32,6 +32,9 @@ function entry.new(name, settings, keys, clock)
   self.pool = check(core.pool {
     provider = name, strategy = self.scope, selection = settings.selection,
     max_wait_queue = settings.max_wait_queue, clock = clock,
+    -- Many programs at once must not all begin with the first key; on a clock of
+    -- its own a run repeats.
+    random_start = clock == nil,
   })
   self:configure(settings, keys)
   return self

@@ -1,6 +1,7 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
 local core = require "keycycle.core"
+local choice = require "keycycle.choice"
 local classify = require "keycycle.classify"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
@@ -106,11 +107,13 @@ local function lease_from(self, model, opts, index, pin)
   end
   entry:prepare(model)
   local tokens = math.max(0, math.ceil(opts.estimated_tokens or 0))
-  local lease, err = pool:acquire(model, tokens, index, pin)
+  local lease, err = choice.acquire(entry, { model = model, tokens = tokens, key = index,
+    pin = pin, affinity = opts.affinity })
   if lease or not opts.wait or err.code ~= "limited" then return lease, err end
   if pool:clock_is_manual() and not task.may_yield() then return nil, err end
   local waiter <close>, refused = pool:wait(model, tokens, {
-    key = index, pin = pin, priority = opts.priority, timeout = opts.timeout or 10,
+    key = index, pin = pin, affinity = opts.affinity, priority = opts.priority,
+    timeout = opts.timeout or 10,
   })
   if not waiter then return nil, refused end
   task.wait(waiter)
@@ -120,7 +123,7 @@ end
 --- A lease for `model`, or nil and why: `{ code, retry_after, limit }`.
 ---@param model? string default_model
 ---@param opts? table estimated_tokens, wait (default false), timeout, priority,
---- key_id, pin_key
+--- key_id, pin_key, affinity
 function methods:get_key(model, opts)
   opts = options.check(opts or {})
   local _, entry = pool_of(self)

@@ -35,7 +35,6 @@ function options.check(opts)
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
     if want == "number" then check_number(k, v) end
   end
-  if opts.affinity then invalid "option affinity is not served by this version" end
   return opts
 end
 

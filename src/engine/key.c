@@ -19,11 +19,11 @@ static int copy_text(const char *text, char **out)
     return text && !*out ? KC_ENOMEM : KC_OK;
 }
 
-static void free_params(char **params, size_t count)
+static void free_texts(char **texts, size_t count)
 {
-    for (size_t i = 0; params && i < 2 * count; i++)
-        free(params[i]);
-    free(params);
+    for (size_t i = 0; texts && i < count; i++)
+        free(texts[i]);
+    free(texts);
 }
 
 static int copy_params(const struct kc_key_config *config, char ***out)
@@ -38,11 +38,29 @@ static int copy_params(const struct kc_key_config *config, char ***out)
         const struct kc_param *p = &config->params[i];
         if (copy_text(p->name ? p->name : "", &params[2 * i]) != KC_OK ||
             copy_text(p->value ? p->value : "", &params[2 * i + 1]) != KC_OK) {
-            free_params(params, config->param_count);
+            free_texts(params, 2 * config->param_count);
             return KC_ENOMEM;
         }
     }
     *out = params;
+    return KC_OK;
+}
+
+static int copy_models(const struct kc_key_config *config, char ***out)
+{
+    *out = NULL;
+    if (config->model_count == 0)
+        return KC_OK;
+    char **models = calloc(config->model_count, sizeof *models);
+    if (!models)
+        return KC_ENOMEM;
+    for (size_t i = 0; i < config->model_count; i++) {
+        if (copy_text(config->models[i], &models[i]) != KC_OK) {
+            free_texts(models, config->model_count);
+            return KC_ENOMEM;
+        }
+    }
+    *out = models;
     return KC_OK;
 }
 
@@ -51,25 +69,41 @@ int kc_key_update(struct kc_key *k, const struct kc_key_config *config)
     char *label = NULL;
     char *group = NULL;
     char **params = NULL;
+    char **models = NULL;
     int err = copy_text(config->label, &label);
     if (err == KC_OK)
         err = copy_text(config->group, &group);
     if (err == KC_OK)
         err = copy_params(config, &params);
+    if (err == KC_OK)
+        err = copy_models(config, &models);
     if (err != KC_OK) {
         free(label);
         free(group);
+        free_texts(params, 2 * config->param_count);
         return err;
     }
     free(k->label);
     free(k->group);
-    free_params(k->params, k->param_count);
+    free_texts(k->params, 2 * k->param_count);
+    free_texts(k->models, k->model_count);
     k->label = label;
     k->group = group;
     k->params = params;
     k->param_count = config->param_count;
+    k->models = models;
+    k->model_count = config->model_count;
     k->priority = config->priority;
+    k->weight = config->weight ? config->weight : 1;
     return KC_OK;
+}
+
+bool kc_key_serves(const struct kc_key *k, const char *model)
+{
+    for (size_t i = 0; i < k->model_count; i++)
+        if (strcmp(k->models[i], model) == 0)
+            return true;
+    return k->model_count == 0;
 }
 
 static int new_meter(struct kc_meter **out)
@@ -104,6 +138,7 @@ int kc_key_new(const struct kc_key_config *config, bool global,
     }
     kc_secret_suffix(k->secret, k->suffix);
     kc_secret_hash(k->secret, k->hash);
+    k->place = kc_affinity(k->hash);
     *out = k;
     return KC_OK;
 }
@@ -130,7 +165,8 @@ void kc_key_free(struct kc_key *k)
     free(k->line);
     free(k->label);
     free(k->group);
-    free_params(k->params, k->param_count);
+    free_texts(k->params, 2 * k->param_count);
+    free_texts(k->models, k->model_count);
     kc_secret_free(k->secret);
     free(k);
 }

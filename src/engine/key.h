@@ -33,6 +33,10 @@ struct kc_key {
     char *label; /* NULL: none */
     char *group;
     int priority;
+    uint32_t weight;  /* at least 1 */
+    uint64_t place;   /* a number of its own, for affinity */
+    char **models;    /* those it serves; none: all */
+    size_t model_count;
     char **params; /* name, value, name, value, … */
     size_t param_count;
     bool disabled;
@@ -55,13 +59,16 @@ KC_CHECKED int kc_key_new(const struct kc_key_config *config, bool global,
 /* kc_key_free wipes the secret and frees all; takes NULL. */
 void kc_key_free(struct kc_key *k);
 
-/* kc_key_update takes the label, group, priority and parameters of `config`;
- * on failure the key is as before. */
+/* kc_key_update takes all of `config` but the secret; on failure the key is as
+ * before. */
 KC_CHECKED int kc_key_update(struct kc_key *k,
                              const struct kc_key_config *config);
 
 /* kc_key_match compares the key with what a user typed. */
 enum kc_match kc_key_match(const struct kc_key *k, const char *id, size_t len);
+
+/* kc_key_serves: the key's list of models lets `model` pass. */
+bool kc_key_serves(const struct kc_key *k, const char *model);
 
 /* kc_key_state returns the state that holds for all models. */
 enum kc_state kc_key_state(const struct kc_key *k, uint64_t now_ms);

@@ -88,6 +88,50 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "concurrent_requests", most);
 }
 
+static uint64_t used(const struct kc_meter *m, int w, int u)
+{
+    return m ? m->rings[w].sum[u] + m->held[u] : 0;
+}
+
+uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
+{
+    uint64_t most = 0;
+    if (!m)
+        return 0;
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        for (int u = 0; u < KC_UNITS; u++) {
+            uint64_t limit = limits->max[w][u];
+            if (limit == KC_UNLIMITED || limit == 0)
+                continue;
+            /* Below 2^41 by KC_TOKENS_MAX where it passes; else it is full. */
+            uint64_t n = least(used(m, w, u), limit);
+            uint64_t share = limit >> 47 ? n / ((limit >> 16) + 1)
+                                         : (n << 16) / limit;
+            if (share > most)
+                most = share;
+        }
+    }
+    return most << 32 | least(m->in_flight, UINT32_MAX);
+}
+
+uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
+                       uint64_t tokens)
+{
+    uint64_t fits = UINT64_MAX;
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        for (int u = 0; u < KC_UNITS; u++) {
+            uint64_t limit = limits->max[w][u];
+            uint64_t cost = u == KC_REQUESTS ? 1 : tokens;
+            if (limit != KC_UNLIMITED && cost > 0)
+                fits = least(fits, (limit - least(used(m, w, u), limit)) / cost);
+        }
+    }
+    uint64_t most = limits->concurrent;
+    if (most != KC_UNLIMITED)
+        fits = least(fits, most - least(m ? m->in_flight : 0, most));
+    return fits;
+}
+
 void kc_meter_hold(struct kc_meter *m, uint64_t tokens)
 {
     m->held[KC_REQUESTS]++;

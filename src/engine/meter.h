@@ -35,6 +35,17 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
                     const struct kc_limits *limits, uint64_t tokens, bool idle,
                     struct kc_block *b);
 
+/* kc_meter_load tells how full it is: the fullest window's share of its limit
+ * in 1/2^16, then what is in flight. Of two meters the one with the lower
+ * number is the less loaded. As of the last kc_meter_check; NULL: 0. */
+uint64_t kc_meter_load(const struct kc_meter *m,
+                       const struct kc_limits *limits);
+
+/* kc_meter_fits tells how many requests of `tokens` would still pass at once;
+ * UINT64_MAX without a limit. As of the last kc_meter_check; `m` may be NULL. */
+uint64_t kc_meter_fits(const struct kc_meter *m,
+                       const struct kc_limits *limits, uint64_t tokens);
+
 /* kc_meter_hold reserves one request and its tokens. */
 void kc_meter_hold(struct kc_meter *m, uint64_t tokens);
 

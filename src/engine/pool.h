@@ -25,7 +25,18 @@
 struct kc_pool;
 
 enum kc_strategy { KC_PER_MODEL, KC_GLOBAL };
-enum kc_selection { KC_ROUND_ROBIN, KC_FILL_FIRST };
+
+/* Which of the keys with room serves a request, within the first tier (by
+ * priority) that has one. */
+enum kc_selection {
+    KC_BALANCED,       /* the least loaded of all, or of 4 in a tier over 8 */
+    KC_ROUND_ROBIN,    /* the next one */
+    KC_RANDOM_TWO,     /* the less loaded of two */
+    KC_FILL_FIRST,     /* the same until it is full */
+    KC_WEIGHTED,       /* at random, in proportion to the keys' weights */
+    KC_MOST_REMAINING, /* which could serve the most such requests */
+    KC_BEST_FIT        /* which could serve the fewest: room stays whole */
+};
 
 /* READY..PROBING may serve now or later by themselves; EXHAUSTED too when it
  * has an `until`. The rest wait for the user. */
@@ -50,7 +61,8 @@ struct kc_pool_config {
     enum kc_selection selection;
     uint32_t max_waiters;  /* most callers in the queue */
     uint64_t max_lease_ms; /* a lease older than this is settled as unknown */
-    uint64_t seed;         /* of the jitter */
+    uint64_t seed;         /* of the jitter and of random choices */
+    bool random_start;     /* the first choice falls on any key */
 };
 
 /* kc_pool_new makes a pool without keys. Copies `config`. */
@@ -73,6 +85,9 @@ struct kc_key_config { /* all text is copied */
     const char *label;             /* NULL: none */
     const char *group;             /* NULL: none */
     int priority;                  /* lower numbers are served first */
+    uint32_t weight;               /* for KC_WEIGHTED; 0 is 1 */
+    const char *const *models;     /* the only ones it serves */
+    size_t model_count;            /* 0: it serves all */
     const struct kc_param *params; /* extra, not secret */
     size_t param_count;
 };
@@ -163,7 +178,13 @@ struct kc_request {
     uint32_t key;      /* 0: any; else this key is tried first */
     bool pin;          /* with `key`: no other key will do */
     uint32_t not_key;  /* 0, or a key to use only when no other will do */
+    uint64_t affinity; /* 0, or kc_affinity: the same key while it has room */
 };
+
+/* kc_affinity makes a request's affinity of a text; never 0. The key that it
+ * falls on depends on the text and the keys alone (rendezvous hashing: Thaler,
+ * Ravishankar 1996), so that a key that comes or goes moves few others. */
+uint64_t kc_affinity(const char *text);
 
 struct kc_grant {
     uint64_t lease; /* slot and generation; 0 is never a lease */

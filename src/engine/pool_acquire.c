@@ -1,89 +1,9 @@
-/* pool_acquire.c -- which key serves a request, and its charge.
+/* pool_acquire.c -- a request's charge, or the words of its refusal.
  *
- * Every meter of a key is tested before any is written, so a refusal changes
- * nothing.
+ * Every meter of a key was tested before any is written here, so a refusal
+ * changes nothing.
  */
 #include "engine/pool_impl.h"
-
-/* Adds to `b` all that keeps key `k` from serving the request. */
-static void weigh(struct kc_pool *p, struct kc_key *k,
-                  const struct kc_offer *offer, struct kc_block *b)
-{
-    kc_block_clear(b, k->index);
-    if (k->removed || k->disabled) {
-        kc_block_add(b, KC_ENOKEY, KC_NEVER,
-                     kc_state_name(kc_key_state(k, p->now_ms)), 0);
-        return;
-    }
-    struct kc_scope *s = kc_key_scope(k, offer->model->id);
-    struct kc_meter *m = s ? &s->meter : NULL;
-    if (p->config.strategy == KC_GLOBAL)
-        m = k->meter;
-    kc_cooldown_check(&k->cool, p->now_ms, offer->idle, b);
-    if (s)
-        kc_cooldown_check(&s->cool, p->now_ms, offer->idle, b);
-    kc_meter_check(m, p->now_ms, kc_pool_limits(p, k, offer->model),
-                   offer->request->tokens, offer->idle, b);
-    if (offer->pump != 0 && s && s->shut == offer->pump)
-        kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
-}
-
-/* Asks one key; keeps the more hopeful of two refusals. */
-static bool ask(struct kc_pool *p, struct kc_key *k,
-                const struct kc_offer *offer, struct kc_block *best)
-{
-    struct kc_block b;
-    weigh(p, k, offer, &b);
-    if (best->key == 0 || kc_block_better(&b, best))
-        *best = b;
-    return best->err == KC_OK;
-}
-
-static bool ask_all(struct kc_pool *p, const struct kc_offer *offer,
-                    bool commit, struct kc_block *best)
-{
-    const struct kc_request *r = offer->request;
-    struct kc_walk walk = {0, 0};
-    uint32_t key;
-    while ((key = kc_selector_next(&p->selector, &walk)) != 0) {
-        if (key == r->key || key == r->not_key)
-            continue;
-        if (ask(p, p->keys[key - 1], offer, best)) {
-            if (commit)
-                kc_selector_took(&p->selector, &walk);
-            return true;
-        }
-    }
-    return false;
-}
-
-int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
-                   struct kc_block *b)
-{
-    const struct kc_request *r = offer->request;
-    struct kc_key *first = kc_pool_key(p, r->key);
-    struct kc_key *last = kc_pool_key(p, r->not_key);
-    kc_block_clear(b, 0);
-    kc_block_add(b, KC_ENOKEY, KC_NEVER, "no_key", 0);
-    if (r->key != 0 && (!first || (r->pin && first->removed))) {
-        b->err = KC_ENOTFOUND;
-        return b->err;
-    }
-    if (r->tokens > KC_TOKENS_MAX) {
-        kc_block_clear(b, 0);
-        kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "tokens", KC_TOKENS_MAX);
-        return b->err;
-    }
-    if (first && !first->removed && ask(p, first, offer, b))
-        return KC_OK;
-    if (first && r->pin)
-        return b->err;
-    if (ask_all(p, offer, commit, b))
-        return KC_OK;
-    if (last && last != first && !last->removed)
-        ask(p, last, offer, b);
-    return b->err;
-}
 
 static int charge(struct kc_pool *p, const struct kc_offer *offer,
                   struct kc_key *k, struct kc_grant *grant)

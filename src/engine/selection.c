@@ -1,4 +1,4 @@
-/* selection.c -- round robin and fill first, within tiers. */
+/* selection.c -- tiers of keys, and where the next choice begins. */
 #include "engine/selection.h"
 
 #include <stdlib.h>
@@ -84,22 +84,13 @@ void kc_selector_remove(struct kc_selector *s, uint32_t key, int priority)
     }
 }
 
-uint32_t kc_selector_next(const struct kc_selector *s, struct kc_walk *walk)
+void kc_selector_took(struct kc_selector *s, size_t tier, size_t place)
 {
-    for (; walk->tier < s->len; walk->tier++, walk->step = 0) {
-        const struct kc_tier *t = &s->tiers[walk->tier];
-        if (walk->step < t->len)
-            return t->keys[(t->start + walk->step++) % t->len];
-    }
-    return 0;
-}
-
-void kc_selector_took(struct kc_selector *s, const struct kc_walk *walk)
-{
-    struct kc_tier *t = &s->tiers[walk->tier];
-    t->last = (t->start + walk->step - 1) % t->len;
-    if (s->mode == KC_ROUND_ROBIN)
-        t->start = (t->last + 1) % t->len;
+    struct kc_tier *t = &s->tiers[tier];
+    t->begun = true;
+    t->last = place;
+    if (s->mode != KC_FILL_FIRST)
+        t->start = (place + 1) % t->len;
 }
 
 void kc_selector_rotate(struct kc_selector *s)

@@ -1,7 +1,7 @@
 /* selection.h -- in which order the keys are asked.
  *
  * Keys stand in tiers by priority, lower numbers first, and by index within a
- * tier. A choice walks over them until one has room: at most all of them. It
+ * tier. A choice looks at a tier's keys from `start` on, round and round. This
  * knows nothing of limits; the pool says what was taken.
  */
 #ifndef KC_ENGINE_SELECTION_H
@@ -20,18 +20,13 @@ struct kc_tier {
     size_t cap;
     size_t start; /* where a choice begins */
     size_t last;  /* the place taken last, or forced */
+    bool begun;   /* a choice was made */
 };
 
 struct kc_selector {
     enum kc_selection mode;
     struct kc_tier *tiers; /* ascending by priority; may be empty ones */
     size_t len;
-};
-
-/* A walk begins all zero. */
-struct kc_walk {
-    size_t tier;
-    size_t step;
 };
 
 void kc_selector_init(struct kc_selector *s, enum kc_selection mode);
@@ -44,11 +39,8 @@ KC_CHECKED int kc_selector_put(struct kc_selector *s, uint32_t key,
 /* kc_selector_remove takes a key out; harmless when it is not there. */
 void kc_selector_remove(struct kc_selector *s, uint32_t key, int priority);
 
-/* kc_selector_next returns the next key to ask, 0 after the last. */
-uint32_t kc_selector_next(const struct kc_selector *s, struct kc_walk *walk);
-
-/* kc_selector_took says that the key of the walk's last step was chosen. */
-void kc_selector_took(struct kc_selector *s, const struct kc_walk *walk);
+/* kc_selector_took says that the key at `place` of a tier was chosen. */
+void kc_selector_took(struct kc_selector *s, size_t tier, size_t place);
 
 /* kc_selector_rotate makes the next choice begin behind the last one. */
 void kc_selector_rotate(struct kc_selector *s);

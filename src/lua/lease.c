@@ -253,6 +253,9 @@ static void read_wait(lua_State *L, int arg, struct kc_request *r,
     r->key = (uint32_t)count_field(L, arg, "key");
     r->not_key = (uint32_t)count_field(L, arg, "not_key");
     r->pin = lk_fieldbool(L, arg, "pin");
+    lua_getfield(L, arg, "affinity");
+    r->affinity = lk_optaffinity(L, -1);
+    lua_pop(L, 1);
     *timeout = lk_fieldms(L, arg, "timeout", KC_NEVER);
     if (lua_getfield(L, arg, "priority") != LUA_TNIL)
         *priority = (int)luaL_checkinteger(L, -1);

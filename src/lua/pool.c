@@ -45,8 +45,16 @@ static int option(lua_State *L, int arg, const char *name, const char *def,
     return choice;
 }
 
+uint64_t lk_optaffinity(lua_State *L, int arg)
+{
+    const char *text = luaL_optstring(L, arg, NULL);
+    return text ? kc_affinity(text) : 0;
+}
+
 static const char *const strategies[] = {"per_model", "global", NULL};
-static const char *const selections[] = {"round_robin", "fill_first", NULL};
+static const char *const selections[] = {
+    "balanced", "round_robin",    "random_two", "fill_first",
+    "weighted", "most_remaining", "best_fit",   NULL};
 
 static int core_pool(lua_State *L)
 {
@@ -55,11 +63,12 @@ static int core_pool(lua_State *L)
     struct kc_pool_config config = {
         .strategy =
             (enum kc_strategy)option(L, 1, "strategy", "per_model", strategies),
-        .selection = (enum kc_selection)option(L, 1, "selection", "round_robin",
+        .selection = (enum kc_selection)option(L, 1, "selection", "balanced",
                                                selections),
         .max_waiters = DEFAULT_WAITERS,
         .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", DEFAULT_LEASE_MS),
         .seed = kc_rng_entropy(),
+        .random_start = lk_fieldbool(L, 1, "random_start"),
     };
     if (lua_getfield(L, 1, "max_wait_queue") != LUA_TNIL)
         config.max_waiters = lk_checkindex(L, -1);
@@ -111,13 +120,30 @@ static size_t read_params(lua_State *L, int t, struct kc_param *params,
     return n;
 }
 
+/* [-0, +0, v] The same with a list of strings. */
+static size_t read_texts(lua_State *L, int t, const char **texts, size_t max)
+{
+    size_t n = (size_t)luaL_len(L, t);
+    if (n > max)
+        luaL_error(L, "a key has at most %d models", (int)max);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, t, (lua_Integer)i + 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "a key's models are strings");
+        texts[i] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    return n;
+}
+
 static int pool_add_key(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
     struct kc_param params[32];
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    struct kc_key_config key = {.params = params};
+    const char *models[256];
+    struct kc_key_config key = {.params = params, .models = models};
     key.secret = lk_fieldstr(L, 2, "api_key");
     luaL_argcheck(L, key.secret, 2, "api_key is missing");
     key.label = lk_fieldstr(L, 2, "label");
@@ -127,6 +153,11 @@ static int pool_add_key(lua_State *L)
     if (lua_getfield(L, 2, "params") == LUA_TTABLE)
         key.param_count = read_params(L, lua_gettop(L), params,
                                       sizeof params / sizeof params[0]);
+    if (lua_getfield(L, 2, "models") == LUA_TTABLE)
+        key.model_count = read_texts(L, lua_gettop(L), models,
+                                     sizeof models / sizeof models[0]);
+    if (lua_getfield(L, 2, "weight") != LUA_TNIL)
+        key.weight = lk_checkindex(L, lua_gettop(L));
     uint32_t index;
     int err = kc_pool_add_key(kc_ledger_pool(ledger), kc_ledger_now(ledger),
                               &key, &index);
@@ -241,7 +272,8 @@ static int pool_acquire(lua_State *L)
                            .tokens = lk_optcount(L, 3, 0),
                            .key = (uint32_t)lk_optcount(L, 4, 0),
                            .pin = lua_toboolean(L, 5),
-                           .not_key = (uint32_t)lk_optcount(L, 6, 0)};
+                           .not_key = (uint32_t)lk_optcount(L, 6, 0),
+                           .affinity = lk_optaffinity(L, 7)};
     struct lk_lease *box = lk_newlease(L);
     struct kc_refusal refusal;
     int err = kc_lease_acquire(ledger, &r, &box->lease, &refusal);

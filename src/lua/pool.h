@@ -11,6 +11,9 @@ struct kc_pool *lk_checkpool(lua_State *L, int arg);
 /* [-0, +0, v] An index of a key at `arg`, 0 included. */
 uint32_t lk_checkindex(lua_State *L, int arg);
 
+/* [-0, +0, v] The affinity of the string at `arg`; 0 for none or nil. */
+uint64_t lk_optaffinity(lua_State *L, int arg);
+
 /* pool:wait(model, tokens, opts), in lease.c */
 int lk_pool_wait(lua_State *L);
 

@@ -117,6 +117,8 @@ describe("keys from a table", function()
       ["extra parameters"] = { { api_key = A, region = 5 } },
       ["tier is not served"] = { { api_key = A, tier = "free" } },
       ["placeholder"] = { "sk-..." },
+      ["weight"] = { { api_key = A, weight = 0 } }, ["1000000"] = { { api_key = A, weight = 2e6 } },
+      ["models must be a list"] = { { api_key = A, models = "gpt-4o" } },
     } do
       raises(Invalid, word, config.read_keys, keys)
     end
@@ -129,7 +131,6 @@ describe("a provider's configuration", function()
     for word, given in pairs {
       ["\"modle\""] = { modle = "x" }, ["key_tiers is not served"] = { key_tiers = {} },
       ["strategy"] = { strategy = "both" },
-      ["selection is not served"] = { selection = "weighted" },
       ["unknown selection"] = { selection = "best" },
       ["cooldown_seconds"] = { cooldown_seconds = -1 },
       ["max_wait_queue"] = { max_wait_queue = 1.5 },
@@ -137,14 +138,15 @@ describe("a provider's configuration", function()
     } do
       raises(Invalid, word, keycycle.ProviderEnvConfig, given)
     end
-    raises(Invalid, "not served", keycycle.ProviderEnvConfig, { selection = function() end })
     raises(Invalid, "must be a table", keycycle.ProviderEnvConfig, "x")
   end)
 
   it("is returned as it was given", function()
     local given = { default_model = "m", selection = "balanced" }
     assert.equal(given, keycycle.ProviderEnvConfig(given))
-    assert.equal("round_robin", config.check_provider("p", given).selection)
+    assert.equal("balanced", config.check_provider("p", given).selection)
+    local function own() end
+    assert.equal(own, config.check_provider("p", { selection = own }).choose)
     assert.equal("fill_first", config.check_provider("p", { selection = "fill_first" }).selection)
   end)
 

@@ -129,7 +129,7 @@ describe("register_provider", function()
     wrapper:register_provider("p", config({ A, B }, { limits = { requests_per_minute = 5 } }))
     local manager = wrapper:get_manager "p"
     local client = wrapper:get_rotating_client "p"
-    manager:get_key("m"):commit(10)
+    manager:get_specific_key(1, "m"):commit(10)
     wrapper:register_provider("p", config({ A }, { limits = { requests_per_minute = 1 } }))
     assert.equal(1, #manager:keys())
     assert.equal(10, manager:get_key_stats(1).total.total_tokens)

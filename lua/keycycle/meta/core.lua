@@ -91,11 +91,13 @@ function journal:close(timeout) end
 
 ---@class keycycle.core.pool
 local pool = {}
---- opts: provider (name), strategy "per_model"|"global", selection
---- "round_robin"|"fill_first", max_wait_queue, max_lease_seconds, clock
+--- opts: provider (name), strategy "per_model"|"global", selection "balanced"|
+--- "round_robin"|"random_two"|"fill_first"|"weighted"|"most_remaining"|"best_fit",
+--- random_start, max_wait_queue, max_lease_seconds, clock
 ---@return keycycle.core.pool
 function core.pool(opts) end
---- entry: api_key, label, group, priority, params = { name = value }
+--- entry: api_key, label, group, priority, weight, models (list: the only ones it
+--- serves), params = { name = value }
 ---@return integer? index, table? err
 function pool:add_key(entry) end
 function pool:remove_key(index) end
@@ -119,10 +121,11 @@ function pool:set_selection(name) end
 --- (seconds, nil when an event decides), limit (name), max.
 ---@param key? integer tried first; with pin the only one
 ---@param not_key? integer used only when no other will do
+---@param affinity? string the same key for the same text, while it has room
 ---@return keycycle.core.lease?, table? err
-function pool:acquire(model, tokens, key, pin, not_key) end
---- Queues for a key. opts: key, pin, not_key, priority (0-7), timeout (seconds
---- of the pool's clock). A waiter, ready at once where a key was free; or nil,
+function pool:acquire(model, tokens, key, pin, not_key, affinity) end
+--- Queues for a key. opts: key, pin, not_key, affinity, priority (0-7), timeout
+--- (seconds of the pool's clock). A waiter, ready at once where a key was free; or nil,
 --- err: limited (with retry_after: no key in time), queue_full, impossible,
 --- no_key, not_found, closed.
 ---@return keycycle.core.waiter?, table? err

@@ -185,7 +185,7 @@ static void work(enum kc_strategy strategy, uint64_t seed)
     assert_non_null(w);
     w->strategy = strategy;
     w->now = START_MS;
-    w->pool = new_pool(strategy, KC_ROUND_ROBIN, KEYS);
+    w->pool = new_pool(strategy, (enum kc_selection)(seed % 7), KEYS);
     kc_rng_seed(&w->rng, seed);
     kc_limits_unlimited(&w->limits);
     w->limits.max[KC_MINUTE][KC_REQUESTS] = 20 + kc_rng_below(&w->rng, 60);
@@ -215,7 +215,7 @@ static void work(enum kc_strategy strategy, uint64_t seed)
 static void no_limit_is_passed_and_nothing_refused_without_cause(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
+    for (uint64_t seed = 0; seed < 7; seed++) { /* every way to choose */
         work(KC_PER_MODEL, seed);
         work(KC_GLOBAL, seed);
     }

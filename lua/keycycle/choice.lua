@@ -1,0 +1,46 @@
+--- Takes a lease from an entry's pool: the program's own selection function is
+--- asked first, then the engine chooses.
+local choice = {}
+
+local ASKED = 2 -- times: others may take the key between its answer and the lease
+
+-- The keys that have room, as a selection function sees them.
+local function candidates(entry, want)
+  local list, pool = {}, entry.pool
+  for _, index in ipairs(entry:indexes()) do
+    if pool:next_available(want.model, want.tokens, index) == 0 then
+      local key = pool:key(index, want.model)
+      list[#list + 1] = { index = index, suffix = key.suffix, label = key.label,
+        group = key.group, priority = key.priority, used = pool:snapshot(index, want.model),
+        limits = pool:limits(index, want.model) }
+    end
+  end
+  return list
+end
+
+local function ask(entry, want)
+  for _ = 1, ASKED do
+    local list = candidates(entry, want)
+    if #list == 0 then return nil end
+    local index = math.tointeger(entry.config.choose(list))
+    local lease = index and index > 0
+      and entry.pool:acquire(want.model, want.tokens, index, true)
+    if lease then return lease end
+  end
+  return nil
+end
+
+--- A lease, or nil and why, as pool:acquire. A selection function may raise: the
+--- error is the caller's.
+---@param entry table
+---@param want table model, tokens, key, pin, not_key, affinity
+function choice.acquire(entry, want)
+  if entry.config.choose and not want.key and not want.affinity then
+    local lease = ask(entry, want)
+    if lease then return lease end
+  end
+  return entry.pool:acquire(want.model, want.tokens, want.key, want.pin, want.not_key,
+    want.affinity)
+end
+
+return choice

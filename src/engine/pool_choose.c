@@ -1,0 +1,205 @@
+/* pool_choose.c -- which key serves a request. */
+#include "engine/pool_impl.h"
+
+#define FEW_KEYS 8 /* a tier of so many is looked at whole */
+#define SAMPLE 4   /* of a larger one, as ENGINE.md section 4 */
+
+/* The best key so far. */
+struct pick {
+    struct kc_block block; /* of that key: nothing in the way */
+    uint64_t score;        /* lower is better */
+    uint64_t weights;      /* of all that had room */
+    size_t place;          /* in its tier */
+    bool found;
+};
+
+uint64_t kc_affinity(const char *text)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a, and a last stir */
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 1099511628211u;
+    h ^= h >> 33;
+    h *= 0xff51afd7ed558ccdu;
+    h ^= h >> 33;
+    return h ? h : 1;
+}
+
+static struct kc_meter *meter_of(const struct kc_pool *p,
+                                 const struct kc_key *k,
+                                 const struct kc_offer *offer)
+{
+    struct kc_scope *s = kc_key_scope(k, offer->model->id);
+    if (p->config.strategy == KC_GLOBAL)
+        return k->meter;
+    return s ? &s->meter : NULL;
+}
+
+/* Adds to `b` all that keeps key `k` from serving the request. */
+static void weigh(struct kc_pool *p, struct kc_key *k,
+                  const struct kc_offer *offer, struct kc_block *b)
+{
+    kc_block_clear(b, k->index);
+    if (k->removed || k->disabled) {
+        kc_block_add(b, KC_ENOKEY, KC_NEVER,
+                     kc_state_name(kc_key_state(k, p->now_ms)), 0);
+        return;
+    }
+    if (k->model_count > 0 && !kc_key_serves(k, offer->model->name)) {
+        kc_block_add(b, KC_ENOKEY, KC_NEVER, "models", 0);
+        return;
+    }
+    struct kc_scope *s = kc_key_scope(k, offer->model->id);
+    kc_cooldown_check(&k->cool, p->now_ms, offer->idle, b);
+    if (s)
+        kc_cooldown_check(&s->cool, p->now_ms, offer->idle, b);
+    kc_meter_check(meter_of(p, k, offer), p->now_ms,
+                   kc_pool_limits(p, k, offer->model), offer->request->tokens,
+                   offer->idle, b);
+    if (offer->pump != 0 && s && s->shut == offer->pump)
+        kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
+}
+
+static uint64_t score_of(struct kc_pool *p, const struct kc_key *k,
+                         const struct kc_offer *offer)
+{
+    const struct kc_request *r = offer->request;
+    if (r->affinity) {
+        struct kc_rng rank;
+        kc_rng_seed(&rank, r->affinity ^ k->place);
+        return kc_rng_next(&rank);
+    }
+    const struct kc_meter *m = meter_of(p, k, offer);
+    const struct kc_limits *limits = kc_pool_limits(p, k, offer->model);
+    switch (p->selector.mode) {
+    case KC_BALANCED:
+    case KC_RANDOM_TWO:
+        return kc_meter_load(m, limits);
+    case KC_MOST_REMAINING:
+        return UINT64_MAX - kc_meter_fits(m, limits, r->tokens);
+    case KC_BEST_FIT:
+        return kc_meter_fits(m, limits, r->tokens);
+    default:
+        return 0;
+    }
+}
+
+/* Looks at one key: a better one becomes the pick; of those that are in the way
+ * the most hopeful reason is kept in `refusal`. */
+static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
+                     const struct kc_offer *offer, struct pick *pick,
+                     struct kc_block *refusal)
+{
+    struct kc_block b;
+    weigh(p, k, offer, &b);
+    if (b.err != KC_OK) {
+        if (refusal->key == 0 || kc_block_better(&b, refusal))
+            *refusal = b;
+        return;
+    }
+    uint64_t score = score_of(p, k, offer);
+    bool better = !pick->found || score < pick->score;
+    if (p->selector.mode == KC_WEIGHTED && !offer->request->affinity) {
+        pick->weights += k->weight;
+        better = kc_rng_below(&p->rng, pick->weights) < k->weight;
+    }
+    if (better)
+        *pick = (struct pick){.block = b,
+                              .score = score,
+                              .weights = pick->weights,
+                              .place = place,
+                              .found = true};
+}
+
+/* How many keys of a tier are drawn at random; 0: all are looked at. */
+static size_t sample_of(const struct kc_pool *p, const struct kc_tier *t,
+                        const struct kc_request *r)
+{
+    if (r->affinity)
+        return 0;
+    if (p->selector.mode == KC_BALANCED && t->len > FEW_KEYS)
+        return SAMPLE;
+    return p->selector.mode == KC_RANDOM_TWO && t->len > 2 ? 2 : 0;
+}
+
+static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
+                         const struct kc_offer *offer, struct pick *pick,
+                         struct kc_block *refusal)
+{
+    const struct kc_request *r = offer->request;
+    enum kc_selection mode = p->selector.mode;
+    size_t draws = sample_of(p, t, r);
+    bool in_turn = mode == KC_ROUND_ROBIN || mode == KC_FILL_FIRST;
+    bool first_will_do = draws > 0 || (in_turn && !r->affinity);
+    if (p->config.random_start && !t->begun && mode != KC_FILL_FIRST)
+        t->start = t->last = kc_rng_below(&p->rng, t->len);
+    t->begun = t->len > 0;
+    for (size_t i = 0; i < draws; i++) {
+        size_t place = kc_rng_below(&p->rng, t->len);
+        uint32_t key = t->keys[place];
+        if (key != r->key && key != r->not_key)
+            consider(p, p->keys[key - 1], place, offer, pick, refusal);
+    }
+    for (size_t i = 0; i < t->len; i++) {
+        if (pick->found && first_will_do)
+            return;
+        size_t place = (t->start + i) % t->len;
+        uint32_t key = t->keys[place];
+        if (key != r->key && key != r->not_key)
+            consider(p, p->keys[key - 1], place, offer, pick, refusal);
+    }
+}
+
+static bool pick_any(struct kc_pool *p, const struct kc_offer *offer,
+                     bool commit, struct kc_block *b)
+{
+    for (size_t i = 0; i < p->selector.len; i++) {
+        struct pick pick = {.found = false};
+        pick_in_tier(p, &p->selector.tiers[i], offer, &pick, b);
+        if (!pick.found)
+            continue;
+        if (commit)
+            kc_selector_took(&p->selector, i, pick.place);
+        *b = pick.block;
+        return true;
+    }
+    return false;
+}
+
+/* One key alone. */
+static bool pick_key(struct kc_pool *p, struct kc_key *k,
+                     const struct kc_offer *offer, struct kc_block *b)
+{
+    struct pick pick = {.found = false};
+    consider(p, k, 0, offer, &pick, b);
+    if (pick.found)
+        *b = pick.block;
+    return pick.found;
+}
+
+int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
+                   struct kc_block *b)
+{
+    const struct kc_request *r = offer->request;
+    struct kc_key *first = kc_pool_key(p, r->key);
+    struct kc_key *last = kc_pool_key(p, r->not_key);
+    kc_block_clear(b, 0);
+    kc_block_add(b, KC_ENOKEY, KC_NEVER, "no_key", 0);
+    if (r->key != 0 && (!first || (r->pin && first->removed))) {
+        b->err = KC_ENOTFOUND;
+        return b->err;
+    }
+    if (r->tokens > KC_TOKENS_MAX) {
+        kc_block_clear(b, 0);
+        kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "tokens", KC_TOKENS_MAX);
+        return b->err;
+    }
+    if (first && !first->removed && pick_key(p, first, offer, b))
+        return KC_OK;
+    if (first && r->pin)
+        return b->err;
+    if (pick_any(p, offer, commit, b))
+        return KC_OK;
+    if (last && last != first && !last->removed)
+        pick_key(p, last, offer, b);
+    return b->err;
+}
