@@ -12,6 +12,7 @@ local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
+local simulate = require "keycycle.simulate"
 local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
 local classify = require "keycycle.classify"
@@ -28,7 +29,7 @@ local keycycle = {
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
   info = proxy.info, load_api_keys = config.load_api_keys,
-  policy = policy.define, provider = provider.define,
+  simulate = simulate.run, policy = policy.define, provider = provider.define,
   is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
   step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,

@@ -123,7 +123,8 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
             uint64_t limit = limits->max[w][u];
             uint64_t cost = u == KC_REQUESTS ? 1 : tokens;
             if (limit != KC_UNLIMITED && cost > 0)
-                fits = least(fits, (limit - least(used(m, w, u), limit)) / cost);
+                fits =
+                    least(fits, (limit - least(used(m, w, u), limit)) / cost);
         }
     }
     uint64_t most = limits->concurrent;

@@ -42,7 +42,7 @@ uint64_t kc_meter_load(const struct kc_meter *m,
                        const struct kc_limits *limits);
 
 /* kc_meter_fits tells how many requests of `tokens` would still pass at once;
- * UINT64_MAX without a limit. As of the last kc_meter_check; `m` may be NULL. */
+ * UINT64_MAX without a limit. As of the last kc_meter_check; NULL: unused. */
 uint64_t kc_meter_fits(const struct kc_meter *m,
                        const struct kc_limits *limits, uint64_t tokens);
 

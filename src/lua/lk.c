@@ -102,7 +102,9 @@ static uint64_t toms(lua_State *L, int arg, const char *what)
     lua_Number s = lua_tonumberx(L, arg, &isnum);
     if (!isnum || isnan(s) || s < 0)
         luaL_error(L, "%s must be seconds, not negative", what);
-    return (uint64_t)ceil((s > MAX_SECONDS ? MAX_SECONDS : s) * 1000);
+    /* 0.029 s are 29.000000000000004 ms: that must not become 30. */
+    double ms = (s > MAX_SECONDS ? MAX_SECONDS : s) * 1000;
+    return (uint64_t)ceil(ms - ms * 1e-12);
 }
 
 uint64_t lk_optms(lua_State *L, int arg, uint64_t def)

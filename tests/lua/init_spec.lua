@@ -35,6 +35,11 @@ describe("the module", function()
     assert.equal(5, clock:now())
     clock:advance(1.5)
     assert.equal(6.5, clock:now())
+    for i = 1, 999 do -- not one of them a millisecond too far
+      local before = clock:now()
+      clock:advance(i / 1000)
+      assert.equal(i, math.floor((clock:now() - before) * 1000 + 0.5))
+    end
     assert.has_error(function() clock:advance(-1) end)
     assert.is_true(math.abs(keycycle.clock.now() - os.time()) < 5)
   end)
