@@ -143,6 +143,28 @@ int kc_key_new(const struct kc_key_config *config, bool global,
     return KC_OK;
 }
 
+int kc_key_new_group(const char *name, bool global, struct kc_key **out)
+{
+    *out = NULL;
+    struct kc_key *k = calloc(1, sizeof *k);
+    if (!k)
+        return KC_ENOMEM;
+    int err = copy_text(name, &k->group);
+    if (err == KC_OK && global)
+        err = new_meter(&k->meter);
+    if (err != KC_OK) {
+        kc_key_free(k);
+        return err;
+    }
+    *out = k;
+    return KC_OK;
+}
+
+struct kc_key *kc_key_quota(struct kc_key *k)
+{
+    return k->shared ? k->shared : k;
+}
+
 static void free_scope(struct kc_scope *s)
 {
     if (!s)

@@ -1,4 +1,5 @@
-/* key.h -- one key: its secret, what may be shown of it, its states, its use.
+/* key.h -- one key: its secret, what may be shown of it, its states, its use;
+ * and a group of keys that share one quota, which is a key without a secret.
  *
  * What belongs to the key for one model is a scope; scopes are made when first
  * charged, limited or put away. A removed key keeps its use, and its secret so
@@ -32,6 +33,7 @@ struct kc_key {
     char hash[33];
     char *label; /* NULL: none */
     char *group;
+    struct kc_key *shared; /* the record of its group; NULL: none */
     int priority;
     uint32_t weight;  /* at least 1 */
     uint64_t place;   /* a number of its own, for affinity */
@@ -55,6 +57,15 @@ enum kc_match { KC_NO_MATCH, KC_SUFFIX_MATCH, KC_WHOLE_MATCH };
  * KC_EINVALID for a secret that is none. */
 KC_CHECKED int kc_key_new(const struct kc_key_config *config, bool global,
                           struct kc_key **out);
+
+/* kc_key_new_group makes the record that the keys of a group share: their
+ * limits are tested, and their refusals kept, there. */
+KC_CHECKED int kc_key_new_group(const char *name, bool global,
+                                struct kc_key **out);
+
+/* kc_key_quota returns the record whose use and states decide: the group's, or
+ * the key itself. */
+struct kc_key *kc_key_quota(struct kc_key *k);
 
 /* kc_key_free wipes the secret and frees all; takes NULL. */
 void kc_key_free(struct kc_key *k);

@@ -19,6 +19,7 @@ struct kc_lease {
     uint64_t stamp_ms;   /* 0: not stamped */
     uint64_t tokens;     /* reserved */
     uint32_t key;        /* index, from 1 */
+    uint32_t group;      /* place + 1 in the pool's groups; 0: none */
     uint32_t model;      /* id */
     uint32_t prev, next; /* slot + 1; 0 ends the list */
 };

@@ -21,6 +21,7 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);
+    kc_map_init(&p->by_group);
     kc_selector_init(&p->selector, config->selection);
     kc_leases_init(&p->leases);
     *out = p;
@@ -34,6 +35,9 @@ void kc_pool_free(struct kc_pool *p)
     for (uint32_t i = 0; i < p->key_count; i++)
         kc_key_free(p->keys[i]);
     free(p->keys);
+    for (uint32_t i = 0; i < p->group_count; i++)
+        kc_key_free(p->groups[i]);
+    free(p->groups);
     for (uint32_t i = 0; i < p->model_count; i++) {
         free(p->models[i]->line);
         free(p->models[i]->name);
@@ -44,6 +48,7 @@ void kc_pool_free(struct kc_pool *p)
     free(p->line);
     kc_map_deinit(&p->by_hash);
     kc_map_deinit(&p->by_name);
+    kc_map_deinit(&p->by_group);
     kc_selector_deinit(&p->selector);
     kc_leases_deinit(&p->leases);
     pthread_mutex_destroy(&p->lock);

@@ -83,7 +83,8 @@ struct kc_param {
 struct kc_key_config { /* all text is copied */
     const char *secret;
     const char *label;             /* NULL: none */
-    const char *group;             /* NULL: none */
+    const char *group;             /* shares one quota with all of that name:
+                                    * limits, 429s and unpaid bills; or NULL */
     int priority;                  /* lower numbers are served first */
     uint32_t weight;               /* for KC_WEIGHTED; 0 is 1 */
     const char *const *models;     /* the only ones it serves */

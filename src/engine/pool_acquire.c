@@ -5,12 +5,25 @@
  */
 #include "engine/pool_impl.h"
 
+/* Holds one request on a key's record, or on its group's. */
+static void hold(struct kc_key *k, uint32_t model, const struct kc_lease *l)
+{
+    struct kc_scope *s = kc_key_scope(k, model);
+    kc_meter_hold(&s->meter, l->tokens);
+    if (k->meter)
+        kc_meter_hold(k->meter, l->tokens);
+    kc_cooldown_granted(&k->cool, l->acquired_ms, l->id);
+    kc_cooldown_granted(&s->cool, l->acquired_ms, l->id);
+}
+
 static int charge(struct kc_pool *p, const struct kc_offer *offer,
                   struct kc_key *k, struct kc_grant *grant)
 {
-    struct kc_scope *s;
+    struct kc_scope *s, *shared;
     struct kc_lease *l;
     int err = kc_key_need_scope(k, offer->model->id, &s);
+    if (err == KC_OK && k->shared)
+        err = kc_key_need_scope(k->shared, offer->model->id, &shared);
     if (err == KC_OK)
         err = kc_leases_open(&p->leases, &l);
     if (err != KC_OK)
@@ -21,11 +34,11 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     l->tokens = tokens;
     l->key = k->index;
     l->model = offer->model->id;
-    kc_meter_hold(&s->meter, tokens);
-    if (k->meter)
-        kc_meter_hold(k->meter, tokens);
-    kc_cooldown_granted(&k->cool, p->now_ms, l->id);
-    kc_cooldown_granted(&s->cool, p->now_ms, l->id);
+    hold(k, l->model, l);
+    if (k->shared) {
+        l->group = k->shared->index;
+        hold(k->shared, l->model, l);
+    }
     kc_pool_use_model(p, offer->model);
     s->total_requests++;
     k->leases++;

@@ -24,14 +24,26 @@ uint64_t kc_affinity(const char *text)
     return h ? h : 1;
 }
 
-static struct kc_meter *meter_of(const struct kc_pool *p,
-                                 const struct kc_key *k,
+/* Where the limits of `k` are tested. */
+static struct kc_meter *meter_of(const struct kc_pool *p, struct kc_key *k,
                                  const struct kc_offer *offer)
 {
-    struct kc_scope *s = kc_key_scope(k, offer->model->id);
+    struct kc_key *quota = kc_key_quota(k);
+    struct kc_scope *s = kc_key_scope(quota, offer->model->id);
     if (p->config.strategy == KC_GLOBAL)
-        return k->meter;
+        return quota->meter;
     return s ? &s->meter : NULL;
+}
+
+static void check_states(const struct kc_pool *p, const struct kc_key *k,
+                         const struct kc_offer *offer, struct kc_block *b)
+{
+    const struct kc_scope *s = kc_key_scope(k, offer->model->id);
+    kc_cooldown_check(&k->cool, p->now_ms, offer->idle, b);
+    if (s)
+        kc_cooldown_check(&s->cool, p->now_ms, offer->idle, b);
+    if (offer->pump != 0 && s && s->shut == offer->pump)
+        kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
 }
 
 /* Adds to `b` all that keeps key `k` from serving the request. */
@@ -48,18 +60,15 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
         kc_block_add(b, KC_ENOKEY, KC_NEVER, "models", 0);
         return;
     }
-    struct kc_scope *s = kc_key_scope(k, offer->model->id);
-    kc_cooldown_check(&k->cool, p->now_ms, offer->idle, b);
-    if (s)
-        kc_cooldown_check(&s->cool, p->now_ms, offer->idle, b);
+    check_states(p, k, offer, b);
+    if (k->shared)
+        check_states(p, k->shared, offer, b);
     kc_meter_check(meter_of(p, k, offer), p->now_ms,
                    kc_pool_limits(p, k, offer->model), offer->request->tokens,
                    offer->idle, b);
-    if (offer->pump != 0 && s && s->shut == offer->pump)
-        kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
 }
 
-static uint64_t score_of(struct kc_pool *p, const struct kc_key *k,
+static uint64_t score_of(struct kc_pool *p, struct kc_key *k,
                          const struct kc_offer *offer)
 {
     const struct kc_request *r = offer->request;

@@ -45,6 +45,9 @@ struct kc_pool {
     struct kc_key **keys; /* index - 1 */
     uint32_t key_count, key_cap;
     struct kc_map by_hash;
+    struct kc_key **groups; /* each key's `index` is its place + 1 */
+    uint32_t group_count;
+    struct kc_map by_group;
     struct kc_selector selector;
 
     struct kc_model **models;
@@ -65,6 +68,10 @@ void kc_pool_leave(struct kc_pool *p);
 
 /* kc_pool_key returns a key, removed ones too; NULL for a bad index. */
 struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);
+
+/* kc_pool_need_group finds or makes the record of a group of keys. */
+KC_CHECKED int kc_pool_need_group(struct kc_pool *p, const char *name,
+                                  struct kc_key **out);
 
 /* kc_pool_need_model finds or makes the record of a model; NULL is "". */
 KC_CHECKED int kc_pool_need_model(struct kc_pool *p, const char *name,

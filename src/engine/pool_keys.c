@@ -4,6 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+int kc_pool_need_group(struct kc_pool *p, const char *name,
+                       struct kc_key **out)
+{
+    *out = kc_map_get(&p->by_group, name);
+    if (*out)
+        return KC_OK;
+    struct kc_key **groups =
+        realloc(p->groups, (p->group_count + 1) * sizeof *groups);
+    if (!groups)
+        return KC_ENOMEM;
+    p->groups = groups;
+    struct kc_key *g;
+    int err = kc_key_new_group(name, p->config.strategy == KC_GLOBAL, &g);
+    if (err == KC_OK)
+        err = kc_map_set(&p->by_group, name, g);
+    if (err != KC_OK) {
+        kc_key_free(g);
+        return err;
+    }
+    groups[p->group_count++] = g;
+    g->index = p->group_count;
+    *out = g;
+    return KC_OK;
+}
+
 static int put_new(struct kc_pool *p, struct kc_key *k)
 {
     if (p->key_count == p->key_cap) {
@@ -59,10 +84,16 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
     if (err != KC_OK)
         return err;
     kc_pool_enter(p, now_ms);
-    struct kc_key *old = kc_map_get(&p->by_hash, k->hash);
-    err = old ? put_again(p, old, config) : put_new(p, k);
+    struct kc_key *old = kc_map_get(&p->by_hash, k->hash), *group = NULL;
+    if (config->group)
+        err = kc_pool_need_group(p, config->group, &group);
     if (err == KC_OK)
-        *index = old ? old->index : k->index;
+        err = old ? put_again(p, old, config) : put_new(p, k);
+    if (err == KC_OK) {
+        struct kc_key *mine = old ? old : k;
+        mine->shared = group;
+        *index = mine->index;
+    }
     kc_pool_leave(p);
     if (old || err != KC_OK)
         kc_key_free(k);
@@ -150,6 +181,7 @@ static const struct kc_cooldown *worst_model(const struct kc_pool *p,
     return worst;
 }
 
+/* The state of one record: a key's, or its group's. */
 static void tell_state(const struct kc_pool *p, const struct kc_key *k,
                        uint64_t now, const char *model, struct kc_key_info *out)
 {
@@ -186,6 +218,8 @@ int kc_pool_key_info(struct kc_pool *p, uint64_t now_ms, uint32_t index,
         kc_copy_cut(out->hash, sizeof out->hash, k->hash);
         out->priority = k->priority;
         tell_state(p, k, now, model, out);
+        if (out->state == KC_READY && k->shared)
+            tell_state(p, k->shared, now, model, out);
     }
     kc_pool_leave(p);
     return k ? KC_OK : KC_ENOTFOUND;

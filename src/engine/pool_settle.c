@@ -6,16 +6,31 @@ static uint64_t add_capped(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+/* The group that was charged for a lease, or NULL. */
+static struct kc_key *group_of(const struct kc_pool *p,
+                               const struct kc_lease *l)
+{
+    return l->group ? p->groups[l->group - 1] : NULL;
+}
+
+static uint64_t stamp(struct kc_key *k, const struct kc_lease *l, uint64_t now)
+{
+    struct kc_scope *s = kc_key_scope(k, l->model);
+    if (k->meter)
+        kc_meter_stamp(k->meter, now, l->tokens);
+    return kc_meter_stamp(&s->meter, now, l->tokens);
+}
+
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
 {
     uint64_t now = kc_pool_enter(p, now_ms);
     struct kc_lease *l = kc_leases_get(&p->leases, lease);
     if (l && l->stamp_ms == 0) {
-        struct kc_key *k = kc_pool_key(p, l->key);
-        struct kc_scope *s = kc_key_scope(k, l->model);
-        l->stamp_ms = kc_meter_stamp(&s->meter, now, l->tokens);
-        if (k->meter)
-            kc_meter_stamp(k->meter, now, l->tokens);
+        struct kc_key *group = group_of(p, l);
+        uint64_t stamp_ms = stamp(kc_pool_key(p, l->key), l, now);
+        if (group)
+            stamp(group, l, now);
+        l->stamp_ms = stamp_ms;
     }
     kc_pool_leave(p);
 }
@@ -32,6 +47,22 @@ static uint64_t true_tokens(const struct kc_lease *l,
     return total < KC_TOKENS_MAX ? total : KC_TOKENS_MAX;
 }
 
+/* Settles on a key's record, or on its group's. */
+static void settle_on(struct kc_key *k, const struct kc_lease *l,
+                      uint64_t now_ms, const struct kc_charge *c, bool worked)
+{
+    struct kc_scope *s = kc_key_scope(k, l->model);
+    kc_meter_settle(&s->meter, now_ms, c);
+    if (k->meter)
+        kc_meter_settle(k->meter, now_ms, c);
+    kc_cooldown_settled(&k->cool, l->id);
+    kc_cooldown_settled(&s->cool, l->id);
+    if (worked) {
+        kc_cooldown_success(&k->cool, now_ms, l->serial);
+        kc_cooldown_success(&s->cool, now_ms, l->serial);
+    }
+}
+
 static void settle(struct kc_pool *p, struct kc_lease *l,
                    enum kc_outcome outcome, const struct kc_usage *usage)
 {
@@ -45,17 +76,11 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
         c.tokens = l->tokens;
     else if (outcome == KC_NOT_SENT)
         c.requests = 0;
-    kc_meter_settle(&s->meter, p->now_ms, &c);
-    if (k->meter)
-        kc_meter_settle(k->meter, p->now_ms, &c);
+    settle_on(k, l, p->now_ms, &c, outcome == KC_DONE);
+    if (l->group)
+        settle_on(group_of(p, l), l, p->now_ms, &c, outcome == KC_DONE);
     s->total_requests -= 1 - c.requests;
     s->total_tokens = add_capped(s->total_tokens, c.tokens);
-    kc_cooldown_settled(&k->cool, l->id);
-    kc_cooldown_settled(&s->cool, l->id);
-    if (outcome == KC_DONE) {
-        kc_cooldown_success(&k->cool, p->now_ms, l->serial);
-        kc_cooldown_success(&s->cool, p->now_ms, l->serial);
-    }
     k->leases--;
     kc_leases_close(&p->leases, l);
 }

@@ -7,8 +7,10 @@ int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
 {
     uint64_t now = kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
-    struct kc_cooldown *c = k ? &k->cool : NULL;
     int err = k ? KC_OK : KC_ENOTFOUND;
+    if (k)
+        k = kc_key_quota(k);
+    struct kc_cooldown *c = k ? &k->cool : NULL;
     if (k && model) {
         struct kc_model *m;
         struct kc_scope *s;
@@ -44,7 +46,7 @@ int kc_pool_unpaid(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
     if (k)
-        kc_cooldown_unpaid(&k->cool, p->grants, reason);
+        kc_cooldown_unpaid(&kc_key_quota(k)->cool, p->grants, reason);
     kc_pool_leave(p);
     return k ? KC_OK : KC_ENOTFOUND;
 }
@@ -60,6 +62,14 @@ int kc_pool_disable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
     return err;
 }
 
+static void revive(struct kc_key *k)
+{
+    kc_cooldown_clear(&k->cool);
+    for (size_t i = 0; i < k->scope_cap; i++)
+        if (k->scopes[i])
+            kc_cooldown_clear(&k->scopes[i]->cool);
+}
+
 int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
 {
     kc_pool_enter(p, now_ms);
@@ -67,10 +77,9 @@ int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
     int err = k && !k->removed ? KC_OK : KC_ENOTFOUND;
     if (err == KC_OK) {
         k->disabled = false;
-        kc_cooldown_clear(&k->cool);
-        for (size_t i = 0; i < k->scope_cap; i++)
-            if (k->scopes[i])
-                kc_cooldown_clear(&k->scopes[i]->cool);
+        revive(k);
+        if (k->shared)
+            revive(k->shared);
     }
     kc_pool_leave(p);
     return err;

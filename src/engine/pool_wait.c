@@ -11,13 +11,13 @@ static bool is_pinned(const struct kc_request *r)
     return r->key != 0 && r->pin;
 }
 
-/* Keeps a pinned waiter's key for it during this pump. Its scope was made when
- * it was queued. */
+/* Keeps a pinned waiter's key, and those that share its quota, for it during
+ * this pump. Its scope was made when it was queued. */
 static void shut(struct kc_pool *p, const struct kc_model *m,
                  const struct kc_waiter *w)
 {
     struct kc_key *k = kc_pool_key(p, w->request.key);
-    struct kc_scope *s = k ? kc_key_scope(k, m->id) : NULL;
+    struct kc_scope *s = k ? kc_key_scope(kc_key_quota(k), m->id) : NULL;
     if (s)
         s->shut = p->pumps;
 }
@@ -49,12 +49,18 @@ static void unlink_waiter(struct kc_pool *p, struct kc_model *m,
     m->next_active = NULL;
 }
 
+static bool same_quota(const struct kc_pool *p, uint32_t a, uint32_t b)
+{
+    struct kc_key *k = kc_pool_key(p, a), *l = kc_pool_key(p, b);
+    return a == b || (k && l && k->shared && k->shared == l->shared);
+}
+
 bool kc_pool_queue_block(struct kc_pool *p, const struct kc_request *request,
                          struct kc_model *m, struct kc_block *b)
 {
     const struct kc_waiter *w = m->queue.first;
     while (w && is_pinned(request) && is_pinned(&w->request) &&
-           w->request.key != request->key)
+           !same_quota(p, w->request.key, request->key))
         w = w->next;
     if (!w)
         return false;
@@ -107,7 +113,7 @@ static int put_in_queue(struct kc_pool *p, struct kc_model *m,
     if (is_pinned(&w->request)) {
         struct kc_scope *s;
         struct kc_key *k = kc_pool_key(p, w->request.key);
-        int err = kc_key_need_scope(k, m->id, &s);
+        int err = kc_key_need_scope(kc_key_quota(k), m->id, &s);
         if (err != KC_OK)
             return err;
     }

@@ -171,6 +171,23 @@ describe("a manager", function()
     assert.same({ nil, "no_key" }, { manager:next_available "m" })
   end)
 
+  it("holds limits for all keys of a group together", function()
+    wrapper:register_provider("q", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { { api_key = A, group = "org" }, { api_key = B, group = "org" } },
+      limits = { requests_per_minute = 3 } })
+    local grouped = wrapper:get_manager "q"
+    for _ = 1, 3 do grouped:get_key():commit(1) end
+    local lease, why = grouped:get_key()
+    assert.is_nil(lease)
+    assert.equal("requests_per_minute", why.limit)
+    assert.equal(3, grouped:get_global_stats().total.rpm)
+    clock:advance(61)
+    grouped:get_key():cooldown(30)
+    for _, key in ipairs(grouped:keys()) do assert.equal("cooling", key.state) end
+    grouped:reset(2)
+    for _, key in ipairs(grouped:keys()) do assert.equal("ready", key.state) end
+  end)
+
   it("takes keys in and out while it runs", function()
     assert.equal(3, manager:add_key { api_key = "sk-test-third-0123456789", label = "third" })
     manager:remove_key(1)

@@ -26,20 +26,27 @@ struct world {
     struct kc_pool *pool;
     struct kc_rng rng;
     enum kc_strategy strategy;
+    bool grouped; /* keys 1 and 2 share one quota */
     struct kc_limits limits;
     uint64_t now;
     struct charge log[MAX_LOG];
     size_t len;
 };
 
-/* What the key has used in (now - span, now], in flight included. */
+static bool same_quota(const struct world *w, uint32_t a, uint32_t b)
+{
+    return a == b || (w->grouped && a <= 2 && b <= 2);
+}
+
+/* What the key, or its group, has used in (now - span, now], in flight included. */
 static uint64_t used(const struct world *w, uint32_t key, int model,
                      enum kc_unit unit, uint64_t span)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < w->len; i++) {
         const struct charge *c = &w->log[i];
-        if (c->key != key || (w->strategy == KC_PER_MODEL && c->model != model))
+        if (!same_quota(w, c->key, key) ||
+            (w->strategy == KC_PER_MODEL && c->model != model))
             continue;
         if (c->at_ms == 0 || c->at_ms + span > w->now)
             sum += unit == KC_REQUESTS ? c->requests : c->tokens;
@@ -179,6 +186,14 @@ static void check_counts(const struct world *w)
     }
 }
 
+static void put_together(struct kc_pool *p, const char *secret)
+{
+    struct kc_key_config key = {.secret = secret, .group = "org"};
+    uint32_t index;
+    assert_int_equal(kc_pool_add_key(p, START_MS, &key, &index), KC_OK);
+    assert_true(index <= 2);
+}
+
 static void work(enum kc_strategy strategy, uint64_t seed)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -187,6 +202,11 @@ static void work(enum kc_strategy strategy, uint64_t seed)
     w->now = START_MS;
     w->pool = new_pool(strategy, (enum kc_selection)(seed % 7), KEYS);
     kc_rng_seed(&w->rng, seed);
+    w->grouped = seed % 2 == 1;
+    if (w->grouped) {
+        put_together(w->pool, "sk-test-0007-key-0001");
+        put_together(w->pool, "sk-test-0014-key-0002");
+    }
     kc_limits_unlimited(&w->limits);
     w->limits.max[KC_MINUTE][KC_REQUESTS] = 20 + kc_rng_below(&w->rng, 60);
     w->limits.max[KC_MINUTE][KC_TOKENS] = 300 + kc_rng_below(&w->rng, 1000);
