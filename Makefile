@@ -181,6 +181,11 @@ check-asan: setup-test
 		all unit-bins support-bins
 	@tests/support/run_tests.sh $(BUILD)/asan sanitized
 
+# A hundred times the random work that `make test` does.
+soak: setup-test
+	@$(MAKE) --no-print-directory -s unit-bins
+	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
+
 # The floors that threads share, watched for races.
 check-tsan: setup-test
 	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
@@ -235,6 +240,7 @@ help:
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
 	@echo 'make check-tsan      the unit tests under the thread sanitizer'
+	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
@@ -242,6 +248,6 @@ help:
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check asan check-asan \
-	check-tsan check-valgrind check-gc fuzz bench lint format install uninstall clean help
+	soak check-tsan check-valgrind check-gc fuzz bench lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
