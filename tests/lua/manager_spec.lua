@@ -1,5 +1,6 @@
 local keycycle = require "keycycle"
 local raises = require "tests.support.raises"
+local task = require "keycycle.task"
 
 local A, B = "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba"
 
@@ -92,6 +93,30 @@ describe("a manager", function()
     clock:advance(61)
     local lease <close> = t:await()
     assert.equal("m", lease.model)
+  end)
+
+  it("serves exactly the limit to two hundred tasks that hold their keys", function()
+    wrapper:register_provider("q", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { A, B, "sk-test-third-0123456789" }, limits = { requests_per_minute = 20 } })
+    local many, tasks, served, most = wrapper:get_manager "q", {}, 0, 0
+    for i = 1, 200 do
+      tasks[i] = keycycle.spawn(function()
+        local lease <close> = many:get_key("m", { wait = true, timeout = 1000 })
+        served = served + 1
+        task.wait_clock(0.5, clock)
+        lease:commit(1)
+      end)
+    end
+    for minute = 1, 4 do
+      for _ = 1, 50 do keycycle.step(0) end
+      most = math.max(most, many:get_global_stats().total.rpm)
+      assert.equal(math.min(60 * minute, 200), served)
+      clock:advance(0.5)
+      for _ = 1, 10 do keycycle.step(0) end
+      clock:advance(60.5)
+    end
+    for _, t in ipairs(tasks) do t:await() end
+    assert.equal(60, most)
   end)
 
   it("settles a lease once", function()

@@ -54,6 +54,50 @@ static void a_limit_of_sixty_serves_exactly_sixty(void **state)
     kc_pool_free(s.pool);
 }
 
+#define HOLDERS 200
+
+struct holders {
+    struct shared shared;
+    pthread_barrier_t all_asked;
+};
+
+/* Each keeps its key until everybody has asked for one. */
+static void *ask_and_hold(void *arg)
+{
+    struct holders *h = arg;
+    struct kc_request request = {.model = "m"};
+    struct kc_grant g;
+    struct kc_refusal r;
+    bool held = kc_pool_acquire(h->shared.pool, START_MS, &request, &g, &r) ==
+                KC_OK;
+    atomic_fetch_add(held ? &h->shared.granted : &h->shared.refused, 1);
+    pthread_barrier_wait(&h->all_asked);
+    if (held &&
+        kc_pool_settle(h->shared.pool, START_MS, g.lease, KC_DONE, NULL) !=
+            KC_OK)
+        atomic_fetch_add(&h->shared.granted, 1000);
+    return NULL;
+}
+
+static void what_is_held_counts_at_once(void **state)
+{
+    (void)state;
+    struct holders h = {
+        .shared = {.pool = new_pool(KC_PER_MODEL, KC_BALANCED, 3)}};
+    pthread_t threads[HOLDERS];
+    limit(h.shared.pool, KC_MINUTE, KC_REQUESTS, 20);
+    pthread_barrier_init(&h.all_asked, NULL, HOLDERS);
+    for (int i = 0; i < HOLDERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_and_hold, &h),
+                         0);
+    for (int i = 0; i < HOLDERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&h.shared.granted), 60);
+    assert_int_equal(atomic_load(&h.shared.refused), HOLDERS - 60);
+    pthread_barrier_destroy(&h.all_asked);
+    kc_pool_free(h.shared.pool);
+}
+
 /* Everything at once, for the thread sanitizer to watch. */
 static void *do_everything(void *arg)
 {
@@ -98,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_of_sixty_serves_exactly_sixty),
+        cmocka_unit_test(what_is_held_counts_at_once),
         cmocka_unit_test(every_call_may_come_from_any_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

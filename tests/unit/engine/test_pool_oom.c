@@ -1,0 +1,175 @@
+/* Every allocation fails once: each call says so or works, counts stay right,
+ * nothing leaks.
+ *
+ * The allocator is replaced by one that counts, which a sanitizer does itself:
+ * there is nothing to run then.
+ */
+#include "unit/engine/pool_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REPLACED 0
+static long allocations, fail_at, live;
+#else
+#define REPLACED 1
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+extern void __libc_free(void *p);
+
+#define SEEN __attribute__((visibility("default"))) /* by libc, too */
+
+static long allocations, fail_at, live;
+static bool counting;
+
+static bool fails(void)
+{
+    return counting && ++allocations == fail_at;
+}
+
+static void *note(void *p)
+{
+    if (counting && p)
+        live++;
+    return p;
+}
+
+SEEN void *malloc(size_t n)
+{
+    return fails() ? NULL : note(__libc_malloc(n));
+}
+
+SEEN void *calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : note(__libc_calloc(n, size));
+}
+
+SEEN void *realloc(void *p, size_t n)
+{
+    if (fails())
+        return NULL;
+    void *q = __libc_realloc(p, n);
+    return p ? q : note(q);
+}
+
+SEEN void free(void *p)
+{
+    if (counting && p)
+        live--;
+    __libc_free(p);
+}
+#endif
+
+static bool may(int err)
+{
+    assert_true(err == KC_OK || err == KC_ENOMEM);
+    return err == KC_OK;
+}
+
+static void add_keys(struct kc_pool *p)
+{
+    static const char *const only[] = {"a", "b", "c"};
+    static const struct kc_param params[] = {{"x", "1"}, {"y", "2"}};
+    for (int i = 0; i < 10; i++) {
+        char secret[32];
+        uint32_t index;
+        snprintf(secret, sizeof secret, "sk-oom-test-%08d", i);
+        struct kc_key_config key = {.secret = secret,
+                                    .label = "label",
+                                    .group = i % 3 ? NULL : "org",
+                                    .priority = i % 2,
+                                    .models = only,
+                                    .model_count = i % 4 ? 0 : 3,
+                                    .params = params,
+                                    .param_count = 2};
+        if (may(kc_pool_add_key(p, START_MS, &key, &index)))
+            may(kc_pool_add_key(p, START_MS, &key, &index));
+    }
+}
+
+/* A call whose end must succeed once it was granted. */
+static void call(struct kc_pool *p, uint64_t now, const char *model)
+{
+    struct kc_request request = {.model = model, .tokens = 5};
+    struct kc_grant g;
+    struct kc_refusal r;
+    int err = kc_pool_acquire(p, now, &request, &g, &r);
+    assert_true(err == KC_OK || err == KC_ENOMEM || err == KC_ENOKEY ||
+                err == KC_ELIMITED);
+    if (err != KC_OK)
+        return;
+    kc_pool_stamp(p, now, g.lease);
+    assert_int_equal(kc_pool_settle(p, now, g.lease, KC_DONE, NULL), KC_OK);
+}
+
+static void wait_a_little(struct kc_pool *p, uint64_t now)
+{
+    struct kc_waiter w = {.request = {.model = "z", .key = 1, .pin = true},
+                          .deadline_ms = now + 1000};
+    int err = kc_pool_enqueue(p, now, &w);
+    if (err == KC_EAGAIN)
+        kc_pool_dequeue(p, &w);
+    else if (err == KC_OK)
+        assert_int_equal(
+            kc_pool_settle(p, now, w.grant.lease, KC_NOT_SENT, NULL), KC_OK);
+}
+
+static void scenario(void)
+{
+    struct kc_pool_config config = {.strategy = KC_GLOBAL, .max_waiters = 5};
+    struct kc_limits limits;
+    struct kc_key_info info;
+    struct kc_pool *p;
+    uint64_t until;
+    if (!may(kc_pool_new(&config, &p)))
+        return;
+    add_keys(p);
+    kc_limits_unlimited(&limits);
+    limits.max[KC_MINUTE][KC_REQUESTS] = 3;
+    may(kc_pool_set_limits(p, START_MS, 0, NULL, &limits));
+    may(kc_pool_set_limits(p, START_MS, 0, "a", &limits));
+    if (kc_pool_key_count(p) > 0) {
+        may(kc_pool_set_limits(p, START_MS, 1, "b", &limits));
+        may(kc_pool_cool(p, START_MS, 1, "c", 10, "429", &until));
+        if (kc_pool_key_info(p, START_MS, 1, NULL, &info) == KC_OK)
+            may(kc_pool_restore(p, START_MS, info.hash, "d", START_MS, 2, 2));
+    }
+    for (uint64_t i = 0; i < 60; i++) {
+        char model[8];
+        snprintf(model, sizeof model, "%c", (int)('a' + i % 20));
+        call(p, START_MS + i * 500, model);
+    }
+    wait_a_little(p, START_MS + 60000);
+    struct kc_snapshot s = counts(p, START_MS + 60000, 0, NULL);
+    assert_int_equal(s.in_flight, 0);
+    kc_pool_free(p);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+#if REPLACED
+    long total = 1;
+    for (fail_at = 0; fail_at <= total; fail_at++) {
+        allocations = live = 0;
+        counting = true;
+        scenario();
+        counting = false;
+        assert_int_equal(live, 0);
+        if (fail_at == 0)
+            total = allocations;
+    }
+    assert_true(total > 300); /* it was no idle run */
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
