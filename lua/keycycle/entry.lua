@@ -4,6 +4,7 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local events = require "keycycle.events"
 local limits = require "keycycle.limits"
 local provider = require "keycycle.provider"
 
@@ -152,6 +153,7 @@ end
 --- Ends it: waiters are refused, later calls raise `closed`.
 function methods:stop()
   self.closed = true
+  events.forget(self)
   self.pool:close()
 end
 

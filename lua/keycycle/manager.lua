@@ -5,6 +5,7 @@ local choice = require "keycycle.choice"
 local classify = require "keycycle.classify"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local events = require "keycycle.events"
 local options = require "keycycle.options"
 local provider = require "keycycle.provider"
 local task = require "keycycle.task"
@@ -199,6 +200,14 @@ function methods:add_key(key)
   if not index then error(errors.from_core(err, { provider = entry.name }), 0) end
   entry.models_seen = {} -- limit functions have not seen it
   return index
+end
+
+--- Calls `fn(event)` whenever one of `acquire rotate cooldown invalid recover wait`
+--- happens, on the loop of this program; see events.lua for the event's fields.
+--- Returns a function that ends it.
+function methods:on(name, fn)
+  local _, entry = pool_of(self)
+  return events.on(entry, name, fn)
 end
 
 local gauges = {

@@ -18,6 +18,7 @@ local live_count = 0
 local runnable = {}  -- a queue of tasks to resume: runnable[first .. last]
 local first, last = 1, 0
 local waiting = {}   -- id of a waitable -> task
+local after_turn = {} -- functions to call when a turn of the loop is over
 local current        -- the task whose code runs now, in whatever coroutine
 local by_thread = setmetatable({}, { __mode = "k" })
 
@@ -83,12 +84,26 @@ local function collect_ready()
   end
 end
 
+--- Has `fn()` called after each turn of the loop, once however often it is given.
+--- It must not raise.
+function task.after_each_turn(fn)
+  for _, known in ipairs(after_turn) do
+    if known == fn then return end
+  end
+  after_turn[#after_turn + 1] = fn
+end
+
+local function end_turn()
+  for _, fn in ipairs(after_turn) do fn() end
+end
+
 -- Runs I/O until it is ready, but no task: those that could go on are queued.
 local function block(waitable)
   while not waitable:ready() do
     step_core(nil)
     collect_ready()
   end
+  end_turn()
   wake_if_runnable()
 end
 
@@ -229,6 +244,7 @@ function task.step(timeout, budget)
   step_core(timeout, budget)
   collect_ready()
   run_queue(stop_at)
+  end_turn()
   wake_if_runnable()
   return live_count
 end

@@ -137,11 +137,13 @@ void kc_cooldown_settled(struct kc_cooldown *c, uint64_t lease)
         c->probe = 0;
 }
 
-void kc_cooldown_success(struct kc_cooldown *c, uint64_t now_ms,
+bool kc_cooldown_success(struct kc_cooldown *c, uint64_t now_ms,
                          uint64_t serial)
 {
-    if (c->state != KC_READY && serial > c->since && !is_away(c, now_ms))
-        kc_cooldown_clear(c);
+    if (c->state == KC_READY || serial <= c->since || is_away(c, now_ms))
+        return false;
+    kc_cooldown_clear(c);
+    return true;
 }
 
 void kc_cooldown_clear(struct kc_cooldown *c)

@@ -55,8 +55,9 @@ void kc_cooldown_granted(struct kc_cooldown *c, uint64_t now_ms,
                          uint64_t lease);
 void kc_cooldown_settled(struct kc_cooldown *c, uint64_t lease);
 
-/* kc_cooldown_success: the request of grant number `serial` worked. */
-void kc_cooldown_success(struct kc_cooldown *c, uint64_t now_ms,
+/* kc_cooldown_success: the request of grant number `serial` worked. True when
+ * that proves that the key is back. */
+bool kc_cooldown_success(struct kc_cooldown *c, uint64_t now_ms,
                          uint64_t serial);
 
 /* kc_cooldown_clear forgets everything. */

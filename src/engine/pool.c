@@ -45,6 +45,7 @@ void kc_pool_free(struct kc_pool *p)
     }
     free(p->models);
     free(p->used);
+    free(p->notes);
     free(p->line);
     kc_map_deinit(&p->by_hash);
     kc_map_deinit(&p->by_name);

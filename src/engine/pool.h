@@ -319,6 +319,41 @@ KC_CHECKED int kc_pool_next_available(struct kc_pool *p, uint64_t now_ms,
                                       const struct kc_request *request,
                                       uint64_t *wait_ms);
 
+/* -- events -------------------------------------------------------------- */
+
+enum kc_event_type {
+    KC_EVENT_ACQUIRE,  /* a key was given */
+    KC_EVENT_ROTATE,   /* and it is another than the caller's last one */
+    KC_EVENT_COOLDOWN, /* a 429 put it away until a time */
+    KC_EVENT_INVALID,  /* it was refused, or its bill is unpaid */
+    KC_EVENT_RECOVER,  /* it works again */
+    KC_EVENT_WAIT,     /* a caller was put into the queue; no key */
+    KC_EVENTS
+};
+
+/* kc_event_name returns "acquire", "rotate", … */
+const char *kc_event_name(enum kc_event_type t);
+
+struct kc_event { /* a copy */
+    enum kc_event_type type;
+    uint64_t at_ms;
+    uint32_t key;      /* 0: none */
+    uint32_t from;     /* of a rotation: the key before */
+    uint64_t until_ms; /* of a cooldown */
+    uint64_t lost;     /* events before this one that came too fast */
+    char model[128];   /* "" for a whole key */
+    char reason[64];
+};
+
+/* kc_pool_listen begins (or, with false, ends) to keep events: nothing is kept
+ * while nobody listens. *serial gets the place to read on from. */
+KC_CHECKED int kc_pool_listen(struct kc_pool *p, bool on, uint64_t *serial);
+
+/* kc_pool_event reads the event at *serial and moves it on; KC_EEND when there
+ * is none yet. The last 1024 are kept. */
+KC_CHECKED int kc_pool_event(struct kc_pool *p, uint64_t *serial,
+                             struct kc_event *out);
+
 /* -- statistics ---------------------------------------------------------- */
 
 struct kc_snapshot {

@@ -16,6 +16,18 @@ static void hold(struct kc_key *k, uint32_t model, const struct kc_lease *l)
     kc_cooldown_granted(&s->cool, l->acquired_ms, l->id);
 }
 
+static void tell_grant(struct kc_pool *p, const struct kc_offer *offer,
+                       uint32_t key)
+{
+    struct kc_note n = {
+        .type = KC_EVENT_ACQUIRE, .key = key, .model = offer->model};
+    kc_pool_note(p, &n);
+    n.from = offer->request->not_key;
+    n.type = KC_EVENT_ROTATE;
+    if (n.from != 0 && n.from != key)
+        kc_pool_note(p, &n);
+}
+
 static int charge(struct kc_pool *p, const struct kc_offer *offer,
                   struct kc_key *k, struct kc_grant *grant)
 {
@@ -39,6 +51,8 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
         l->group = k->shared->index;
         hold(k->shared, l->model, l);
     }
+    if (p->listeners > 0)
+        tell_grant(p, offer, k->index);
     kc_pool_use_model(p, offer->model);
     s->total_requests++;
     k->leases++;

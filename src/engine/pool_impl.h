@@ -58,6 +58,9 @@ struct kc_pool {
 
     struct kc_limits *line; /* of every key and model; NULL: none */
     struct kc_leases leases;
+    struct kc_note *notes; /* the last events, where somebody listens */
+    uint64_t note_count;   /* ever kept */
+    uint32_t listeners;
     struct kc_model *active; /* models with waiters */
     size_t waiting;
 };
@@ -85,6 +88,17 @@ void kc_pool_use_model(struct kc_pool *p, struct kc_model *m);
 const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
                                        const struct kc_key *k,
                                        const struct kc_model *m);
+
+struct kc_note { /* an event as it is kept */
+    enum kc_event_type type;
+    uint64_t at_ms, until_ms;
+    uint32_t key, from;
+    const struct kc_model *model; /* NULL: the whole key */
+    char reason[64];
+};
+
+/* kc_pool_note keeps an event and sets its time; nothing without listeners. */
+void kc_pool_note(struct kc_pool *p, const struct kc_note *event);
 
 /* How a choice is made for a request. */
 struct kc_offer {

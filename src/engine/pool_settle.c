@@ -48,18 +48,22 @@ static uint64_t true_tokens(const struct kc_lease *l,
 }
 
 /* Settles on a key's record, or on its group's. */
-static void settle_on(struct kc_key *k, const struct kc_lease *l,
-                      uint64_t now_ms, const struct kc_charge *c, bool worked)
+static void settle_on(struct kc_pool *p, struct kc_key *k,
+                      const struct kc_lease *l, const struct kc_charge *c,
+                      bool worked)
 {
     struct kc_scope *s = kc_key_scope(k, l->model);
-    kc_meter_settle(&s->meter, now_ms, c);
+    struct kc_note back = {.type = KC_EVENT_RECOVER, .key = l->key};
+    kc_meter_settle(&s->meter, p->now_ms, c);
     if (k->meter)
-        kc_meter_settle(k->meter, now_ms, c);
+        kc_meter_settle(k->meter, p->now_ms, c);
     kc_cooldown_settled(&k->cool, l->id);
     kc_cooldown_settled(&s->cool, l->id);
-    if (worked) {
-        kc_cooldown_success(&k->cool, now_ms, l->serial);
-        kc_cooldown_success(&s->cool, now_ms, l->serial);
+    if (worked && kc_cooldown_success(&k->cool, p->now_ms, l->serial))
+        kc_pool_note(p, &back);
+    if (worked && kc_cooldown_success(&s->cool, p->now_ms, l->serial)) {
+        back.model = p->models[l->model];
+        kc_pool_note(p, &back);
     }
 }
 
@@ -76,9 +80,9 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
         c.tokens = l->tokens;
     else if (outcome == KC_NOT_SENT)
         c.requests = 0;
-    settle_on(k, l, p->now_ms, &c, outcome == KC_DONE);
+    settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)
-        settle_on(group_of(p, l), l, p->now_ms, &c, outcome == KC_DONE);
+        settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
     s->total_requests -= 1 - c.requests;
     s->total_tokens = add_capped(s->total_tokens, c.tokens);
     k->leases--;

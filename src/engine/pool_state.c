@@ -1,6 +1,15 @@
 /* pool_state.c -- what refusals prove about a key, and what the user says. */
 #include "engine/pool_impl.h"
 
+static void note(struct kc_pool *p, enum kc_event_type type, uint32_t key,
+                 const char *model, uint64_t until_ms, const char *reason)
+{
+    struct kc_note n = {.type = type, .key = key, .until_ms = until_ms};
+    n.model = model ? kc_pool_find_model(p, model) : NULL;
+    kc_copy_cut(n.reason, sizeof n.reason, reason);
+    kc_pool_note(p, &n);
+}
+
 int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                  const char *model, uint64_t delay_ms, const char *reason,
                  uint64_t *until_ms)
@@ -21,8 +30,10 @@ int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
             c = &s->cool;
     }
     uint64_t until = 0;
-    if (err == KC_OK)
+    if (err == KC_OK) {
         until = kc_cooldown_cool(c, now, delay_ms, p->grants, &p->rng, reason);
+        note(p, KC_EVENT_COOLDOWN, key, model, until, reason);
+    }
     kc_pool_leave(p);
     if (until_ms)
         *until_ms = until;
@@ -34,8 +45,10 @@ int kc_pool_suspend(struct kc_pool *p, uint64_t now_ms, uint32_t key,
 {
     uint64_t now = kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
-    if (k)
+    if (k) {
         kc_cooldown_suspend(&k->cool, now, confirm_ms, p->grants, reason);
+        note(p, KC_EVENT_INVALID, key, NULL, 0, reason);
+    }
     kc_pool_leave(p);
     return k ? KC_OK : KC_ENOTFOUND;
 }
@@ -45,8 +58,10 @@ int kc_pool_unpaid(struct kc_pool *p, uint64_t now_ms, uint32_t key,
 {
     kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
-    if (k)
+    if (k) {
         kc_cooldown_unpaid(&kc_key_quota(k)->cool, p->grants, reason);
+        note(p, KC_EVENT_INVALID, key, NULL, 0, reason);
+    }
     kc_pool_leave(p);
     return k ? KC_OK : KC_ENOTFOUND;
 }
@@ -76,6 +91,8 @@ int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
     struct kc_key *k = kc_pool_key(p, key);
     int err = k && !k->removed ? KC_OK : KC_ENOTFOUND;
     if (err == KC_OK) {
+        if (kc_key_state(k, p->now_ms) != KC_READY)
+            note(p, KC_EVENT_RECOVER, key, NULL, 0, "enabled");
         k->disabled = false;
         revive(k);
         if (k->shared)

@@ -118,6 +118,7 @@ static int put_in_queue(struct kc_pool *p, struct kc_model *m,
             return err;
     }
     link_waiter(p, m, w);
+    kc_pool_note(p, &(struct kc_note){.type = KC_EVENT_WAIT, .model = m});
     return KC_EAGAIN;
 }
 

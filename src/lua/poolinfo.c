@@ -43,6 +43,52 @@ static int pool_key(lua_State *L)
     return 1;
 }
 
+/* -- events -------------------------------------------------------------- */
+
+static int pool_listen(lua_State *L)
+{
+    uint64_t serial;
+    int err = kc_pool_listen(lk_checkpool(L, 1), lua_toboolean(L, 2), &serial);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    lua_pushinteger(L, (lua_Integer)serial);
+    return 1;
+}
+
+static void set_index(lua_State *L, const char *name, uint64_t value)
+{
+    if (value == 0)
+        return;
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, name);
+}
+
+static int pool_event(lua_State *L)
+{
+    struct kc_pool *pool = lk_checkpool(L, 1);
+    uint64_t serial = lk_optcount(L, 2, 0);
+    struct kc_event e;
+    if (kc_pool_event(pool, &serial, &e) != KC_OK)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)serial);
+    lua_createtable(L, 0, 8);
+    set_text(L, "event", kc_event_name(e.type));
+    set_index(L, "key_index", e.key);
+    set_index(L, "from", e.from);
+    set_index(L, "lost", e.lost);
+    set_text(L, "model", e.model);
+    set_text(L, "reason", e.reason);
+    lk_pushms(L, e.at_ms);
+    lua_setfield(L, -2, "at");
+    if (e.until_ms && e.until_ms != KC_NEVER) {
+        lk_pushms(L, e.until_ms);
+        lua_setfield(L, -2, "until_at");
+    }
+    return 2;
+}
+
+/* -- what refusals prove -------------------------------------------------- */
+
 static int pool_cool(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
@@ -209,6 +255,8 @@ static int pool_clock_is_manual(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"key", pool_key},
+    {"listen", pool_listen},
+    {"event", pool_event},
     {"cool", pool_cool},
     {"suspend", pool_suspend},
     {"unpaid", pool_unpaid},

@@ -68,12 +68,17 @@ describe("a call", function()
 
   it("rotates on a spent quota, and leaves the spent key alone until its time", function()
     start("--rpm 2", { selection = "fill_first" })
-    local used = {}
+    local used, turns = {}, {}
+    manager:on("rotate", function(event)
+      turns[#turns + 1] = event.from .. ">" .. event.key_index
+    end)
     for _ = 1, 6 do
       local info = keycycle.info(client.chat.completions:create(say()))
       used[#used + 1] = info.key_index
     end
     assert.same({ 1, 1, 2, 2, 3, 3 }, used)
+    keycycle.step(0)
+    assert.same({ "1>2", "2>3" }, turns)
     -- The third call was refused by key 1, the fifth by key 2: no call twice.
     assert.equal(8, agrees())
     for i = 1, 2 do

@@ -133,6 +133,12 @@ function pool:wait(model, tokens, opts) end
 --- Seconds until (model, tokens) could be served: 0 now, math.huge when only an
 --- event can tell; or nil, err (impossible, no_key).
 function pool:next_available(model, tokens, key) end
+--- Begins (or, with false, ends) to keep events; the serial to read on from.
+---@return integer? serial, table? err
+function pool:listen(on) end
+--- The event at `serial`: the next serial, and { event, at, key_index, from, model,
+--- reason, until_at, lost }; nothing when there is none yet.
+function pool:event(serial) end
 --- After a 429: puts the key (model nil) or the key for that model away.
 --- delay nil: unknown, escalates by itself. Returns until_at.
 function pool:cool(key, model, delay, reason) end
