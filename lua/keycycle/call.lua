@@ -8,6 +8,7 @@ local attempt = require "keycycle.attempt"
 local choice = require "keycycle.choice"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local limit_headers = require "keycycle.limit_headers"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local task = require "keycycle.task"
@@ -211,6 +212,9 @@ local function try_once(run, lease)
     raise_deadline(run)
   end
   local result = attempt.run(run, lease, left)
+  local told = limit_headers.read(run.entry.adapter.limit_headers, result.headers or {},
+    core.now())
+  limit_headers.learn(lease, told)
   if result.ok then return result end
   if result.transport then
     local verdict = transport_verdict(result)
@@ -218,6 +222,9 @@ local function try_once(run, lease)
     return nil, result, verdict
   end
   local verdict = classify.classify(run.entry.adapter, result)
+  if verdict.kind == "quota" and not verdict.retry_after then
+    verdict.retry_after = limit_headers.wait(told)
+  end
   settle_refusal(run, lease, result, verdict)
   return nil, result, verdict
 end

@@ -32,6 +32,22 @@ function classify.http_date(text)
   return days(tonumber(y), m, tonumber(d)) * DAY + h * 3600 + mi * 60 + s
 end
 
+--- Epoch seconds of an RFC 3339 time, "2026-01-02T03:04:05.6Z" or with an offset;
+--- nil else.
+function classify.rfc3339(text)
+  local y, mo, d, h, mi, s, zone =
+    text:match "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):([%d.]+)(.+)$"
+  local seconds = tonumber(s)
+  if not seconds then return nil end
+  local offset = 0
+  if not zone:find "^[Zz]$" then
+    local sign, oh, om = zone:match "^([+-])(%d%d):?(%d%d)$"
+    if not sign then return nil end
+    offset = (oh * 3600 + om * 60) * (sign == "-" and -1 or 1)
+  end
+  return days(tonumber(y), tonumber(mo), tonumber(d)) * DAY + h * 3600 + mi * 60 + seconds - offset
+end
+
 local function clamp(seconds)
   if not seconds or seconds ~= seconds then return nil end
   return math.max(0, math.min(seconds, DAY))
@@ -145,7 +161,8 @@ function classify.is_limit(verdict, status)
   return verdict.kind == "quota" or (verdict.kind == "temporary" and status ~= 408)
 end
 
-local function lower_names(headers)
+--- Header fields by lower-case names, as texts; what is no table is none.
+function classify.lower_names(headers)
   local out = {}
   for name, value in pairs(type(headers) == "table" and headers or {}) do
     if type(name) == "string" then out[name:lower()] = tostring(value) end
@@ -160,7 +177,7 @@ end
 function classify.classify(adapter, response)
   local body = classify.body_table(response.body)
   local status = effective_status(math.tointeger(tonumber(response.status)), body)
-  local retry_after = classify.retry_after(lower_names(response.headers))
+  local retry_after = classify.retry_after(classify.lower_names(response.headers))
   for _, rule in ipairs(adapter and adapter.classify or {}) do
     local ok, fits = pcall(rule_fits, rule, status, body)
     if ok and fits then

@@ -10,7 +10,7 @@ local task = require "keycycle.task"
 local events = {}
 
 local names = { acquire = true, rotate = true, cooldown = true, invalid = true, recover = true,
-  wait = true }
+  wait = true, learn = true }
 -- entry -> { serial =, subscribers = list of { event, fn } }; to listen keeps no
 -- wrapper alive.
 local listening = setmetatable({}, { __mode = "k" })
@@ -56,16 +56,17 @@ local function drop(entry, subscriber)
 end
 
 --- Calls `fn(event)` for each event of that name from now on:
---- `{ event, at, provider, key_index, suffix, model, from, until_at, reason, lost }`,
---- where known; `lost` counts events before it that came too fast. Returns a
---- function that ends it. Raises InvalidConfigurationError.
+--- `{ event, at, provider, key_index, suffix, model, from, until_at, reason, amount,
+--- lost }`, where known; of `learn` the reason is the limit's name and amount what
+--- it is now; `lost` counts events before it that came too fast. Returns a function
+--- that ends it. Raises InvalidConfigurationError.
 ---@param entry table
 ---@param name string
 ---@param fn function
 function events.on(entry, name, fn)
   if not names[name] then
-    invalid("there is no event %q (known: acquire, cooldown, invalid, recover, rotate, wait)",
-      tostring(name))
+    invalid("there is no event %q (known: acquire, cooldown, invalid, learn, recover, rotate, "
+      .. "wait)", tostring(name))
   end
   if type(fn) ~= "function" then invalid("on needs a function, not a %s", type(fn)) end
   local state = listening[entry]

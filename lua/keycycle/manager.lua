@@ -6,6 +6,7 @@ local classify = require "keycycle.classify"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
+local limit_headers = require "keycycle.limit_headers"
 local options = require "keycycle.options"
 local provider = require "keycycle.provider"
 local task = require "keycycle.task"
@@ -202,8 +203,8 @@ function methods:add_key(key)
   return index
 end
 
---- Calls `fn(event)` whenever one of `acquire rotate cooldown invalid recover wait`
---- happens, on the loop of this program; see events.lua for the event's fields.
+--- Calls `fn(event)` whenever one of `acquire rotate cooldown invalid recover wait
+--- learn` happens, on the loop of this program; see events.lua for the event's fields.
 --- Returns a function that ends it.
 function methods:on(name, fn)
   local _, entry = pool_of(self)
@@ -237,6 +238,18 @@ function methods:stop()
 end
 
 manager_mt.__tostring = function(self) return "keycycle manager of " .. self.provider end
+
+-- What a program with its own HTTP tells of the headers of an answer, as soon as
+-- they are here: the request has been counted, and limits are learned.
+function core.lease_methods.headers(lease, headers)
+  if type(headers) ~= "table" then
+    error("headers needs a table, not a " .. type(headers), 2)
+  end
+  lease:stamp()
+  local adapter = provider.get(lease.provider)
+  limit_headers.learn(lease, limit_headers.read(adapter and adapter.limit_headers,
+    classify.lower_names(headers), core.now()))
+end
 
 -- What a program with its own HTTP tells about an answer: the verdict, and the
 -- lease is settled and its key put away as our own client would.

@@ -171,6 +171,7 @@ static void free_scope(struct kc_scope *s)
         return;
     kc_meter_deinit(&s->meter);
     free(s->line);
+    free(s->learned);
     free(s);
 }
 
@@ -185,6 +186,7 @@ void kc_key_free(struct kc_key *k)
         kc_meter_deinit(k->meter);
     free(k->meter);
     free(k->line);
+    free(k->learned);
     free(k->label);
     free(k->group);
     free_texts(k->params, 2 * k->param_count);

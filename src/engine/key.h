@@ -20,7 +20,9 @@
 struct kc_scope {
     struct kc_meter meter;
     struct kc_cooldown cool;
-    struct kc_limits *line; /* NULL: none of its own */
+    struct kc_limits *line;    /* NULL: none of its own */
+    struct kc_limits *learned; /* from answers; NULL: nothing */
+    uint64_t observed;         /* serial of the newest answer's grant */
     uint64_t total_requests;
     uint64_t total_tokens;
     uint64_t shut; /* the pump that keeps this key for a waiter ahead */
@@ -46,7 +48,8 @@ struct kc_key {
     uint32_t leases; /* out */
     struct kc_cooldown cool;
     struct kc_limits *line;
-    struct kc_meter *meter;   /* of all models, where limits are GLOBAL */
+    struct kc_limits *learned; /* of all models, where limits are GLOBAL */
+    struct kc_meter *meter;    /* the same */
     struct kc_scope **scopes; /* by model id; NULL where unused */
     size_t scope_cap;
 };

@@ -88,7 +88,7 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "concurrent_requests", most);
 }
 
-static uint64_t used(const struct kc_meter *m, int w, int u)
+static uint64_t counted(const struct kc_meter *m, int w, int u)
 {
     return m ? m->rings[w].sum[u] + m->held[u] : 0;
 }
@@ -104,7 +104,7 @@ uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
             if (limit == KC_UNLIMITED || limit == 0)
                 continue;
             /* Below 2^41 by KC_TOKENS_MAX where it passes; else it is full. */
-            uint64_t n = least(used(m, w, u), limit);
+            uint64_t n = least(counted(m, w, u), limit);
             uint64_t share = limit >> 47 ? n / ((limit >> 16) + 1)
                                          : (n << 16) / limit;
             if (share > most)
@@ -112,6 +112,11 @@ uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
         }
     }
     return most << 32 | least(m->in_flight, UINT32_MAX);
+}
+
+static uint64_t room_of(const struct kc_meter *m, int w, int u, uint64_t limit)
+{
+    return limit - least(counted(m, w, u), limit);
 }
 
 uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
@@ -123,8 +128,7 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
             uint64_t limit = limits->max[w][u];
             uint64_t cost = u == KC_REQUESTS ? 1 : tokens;
             if (limit != KC_UNLIMITED && cost > 0)
-                fits =
-                    least(fits, (limit - least(used(m, w, u), limit)) / cost);
+                fits = least(fits, room_of(m, w, u, limit) / cost);
         }
     }
     uint64_t most = limits->concurrent;
@@ -185,6 +189,19 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
     for (int w = 0; w < KC_WINDOWS; w++)
         if (at_ms + m->rings[w].span_ms > now_ms)
             kc_ring_add(&m->rings[w], at_ms, requests, tokens);
+}
+
+void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
+                    enum kc_unit u, uint64_t total)
+{
+    drop(m, now_ms);
+    uint64_t own = counted(m, (int)w, (int)u);
+    if (total <= own)
+        return;
+    uint64_t lack = total - own;
+    for (int i = (int)w; i < KC_WINDOWS; i++) /* the longer ones lack it, too */
+        kc_ring_add(&m->rings[i], now_ms + 1, u == KC_REQUESTS ? lack : 0,
+                    u == KC_TOKENS ? lack : 0);
 }
 
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,

@@ -69,6 +69,11 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
 void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
                    uint64_t requests, uint64_t tokens);
 
+/* kc_meter_clamp makes one window count at least `total`: what it lacks, others
+ * have used, and in the longer windows, too. */
+void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
+                    enum kc_unit u, uint64_t total);
+
 /* kc_meter_used adds what counts in each window now, in flight included. */
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS]);

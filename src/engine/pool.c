@@ -225,7 +225,8 @@ int kc_pool_get_limits(struct kc_pool *p, uint32_t key, const char *model,
     kc_pool_enter(p, 0);
     struct kc_key *k = kc_pool_key(p, key);
     const struct kc_model *m = model ? kc_pool_find_model(p, model) : NULL;
-    *out = *kc_pool_limits(p, k, m);
+    struct kc_limits both;
+    *out = k ? *kc_pool_holding(p, k, m, &both) : *kc_pool_limits(p, k, m);
     kc_pool_leave(p);
     return key != 0 && !k ? KC_ENOTFOUND : KC_OK;
 }

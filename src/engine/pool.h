@@ -164,7 +164,8 @@ KC_CHECKED int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms,
 /* kc_pool_clear_limits removes every line. */
 void kc_pool_clear_limits(struct kc_pool *p);
 
-/* kc_pool_get_limits tells what holds for (key, model) now. */
+/* kc_pool_get_limits tells what holds for (key, model) now, with what was
+ * learned. */
 KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
                                   const char *model, struct kc_limits *out);
 
@@ -272,6 +273,22 @@ KC_CHECKED int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key);
 /* kc_pool_force_rotate makes the next choice begin at the next key. */
 void kc_pool_force_rotate(struct kc_pool *p);
 
+/* -- what answers tell --------------------------------------------------- */
+
+struct kc_observation { /* one line of a provider's rate-limit headers */
+    enum kc_window window;
+    enum kc_unit unit;
+    uint64_t limit;     /* KC_UNLIMITED: not told */
+    uint64_t remaining; /* KC_UNLIMITED: not told */
+};
+
+/* kc_pool_observe takes in what the answer to `lease` says. A limit holds from
+ * now beside the configured one: the lower of the two. Of `remaining` only what
+ * others must have used is booked, so it never makes room; what an answer tells
+ * that was asked for before the newest one is not. KC_ESTALE. */
+KC_CHECKED int kc_pool_observe(struct kc_pool *p, uint64_t now_ms,
+                               uint64_t lease, const struct kc_observation *o);
+
 /* -- waiting ------------------------------------------------------------- */
 
 /* A waiter lies in its owner's memory, which must stay until the waiter is
@@ -328,6 +345,7 @@ enum kc_event_type {
     KC_EVENT_INVALID,  /* it was refused, or its bill is unpaid */
     KC_EVENT_RECOVER,  /* it works again */
     KC_EVENT_WAIT,     /* a caller was put into the queue; no key */
+    KC_EVENT_LEARN,    /* an answer told another limit */
     KC_EVENTS
 };
 
@@ -340,6 +358,7 @@ struct kc_event { /* a copy */
     uint32_t key;      /* 0: none */
     uint32_t from;     /* of a rotation: the key before */
     uint64_t until_ms; /* of a cooldown */
+    uint64_t amount;   /* of a limit that was learned; `reason` names it */
     uint64_t lost;     /* events before this one that came too fast */
     char model[128];   /* "" for a whole key */
     char reason[64];

@@ -63,9 +63,10 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
     check_states(p, k, offer, b);
     if (k->shared)
         check_states(p, k->shared, offer, b);
+    struct kc_limits both;
     kc_meter_check(meter_of(p, k, offer), p->now_ms,
-                   kc_pool_limits(p, k, offer->model), offer->request->tokens,
-                   offer->idle, b);
+                   kc_pool_holding(p, k, offer->model, &both),
+                   offer->request->tokens, offer->idle, b);
 }
 
 static uint64_t score_of(struct kc_pool *p, struct kc_key *k,
@@ -78,7 +79,8 @@ static uint64_t score_of(struct kc_pool *p, struct kc_key *k,
         return kc_rng_next(&rank);
     }
     const struct kc_meter *m = meter_of(p, k, offer);
-    const struct kc_limits *limits = kc_pool_limits(p, k, offer->model);
+    struct kc_limits both;
+    const struct kc_limits *limits = kc_pool_holding(p, k, offer->model, &both);
     switch (p->selector.mode) {
     case KC_BALANCED:
     case KC_RANDOM_TWO:

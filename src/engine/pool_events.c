@@ -8,7 +8,8 @@
 const char *kc_event_name(enum kc_event_type t)
 {
     static const char *const names[KC_EVENTS] = {
-        "acquire", "rotate", "cooldown", "invalid", "recover", "wait"};
+        "acquire", "rotate", "cooldown", "invalid", "recover", "wait",
+        "learn"};
     return (unsigned)t < KC_EVENTS ? names[t] : "unknown";
 }
 
@@ -56,6 +57,7 @@ int kc_pool_event(struct kc_pool *p, uint64_t *serial, struct kc_event *out)
         out->key = n->key;
         out->from = n->from;
         out->until_ms = n->until_ms;
+        out->amount = n->amount;
         kc_copy_cut(out->model, sizeof out->model,
                     n->model ? n->model->name : "");
         kc_copy_cut(out->reason, sizeof out->reason, n->reason);

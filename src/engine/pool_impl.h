@@ -91,7 +91,7 @@ const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
 
 struct kc_note { /* an event as it is kept */
     enum kc_event_type type;
-    uint64_t at_ms, until_ms;
+    uint64_t at_ms, until_ms, amount;
     uint32_t key, from;
     const struct kc_model *model; /* NULL: the whole key */
     char reason[64];
@@ -99,6 +99,13 @@ struct kc_note { /* an event as it is kept */
 
 /* kc_pool_note keeps an event and sets its time; nothing without listeners. */
 void kc_pool_note(struct kc_pool *p, const struct kc_note *event);
+
+/* kc_pool_holding is kc_pool_limits with what was learned: one of the two
+ * tables, or *both of them, filled in. */
+const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
+                                        struct kc_key *k,
+                                        const struct kc_model *m,
+                                        struct kc_limits *both);
 
 /* How a choice is made for a request. */
 struct kc_offer {

@@ -215,6 +215,30 @@ static int lease_cooldown(lua_State *L)
     return lk_result(L, err);
 }
 
+/* Its request has reached the provider: from now it ages. */
+static int lease_stamp(lua_State *L)
+{
+    struct kc_lease *lease = check_lease(L);
+    kc_pool_stamp(kc_ledger_pool(lease->ledger), kc_ledger_now(lease->ledger),
+                  lease->grant.lease);
+    return 0;
+}
+
+static int lease_observe(lua_State *L)
+{
+    static const char *const windows[] = {"minute", "hour", "day", NULL};
+    static const char *const units[] = {"requests", "tokens", NULL};
+    struct kc_lease *lease = check_lease(L);
+    struct kc_observation o = {
+        .window = (enum kc_window)luaL_checkoption(L, 2, NULL, windows),
+        .unit = (enum kc_unit)luaL_checkoption(L, 3, NULL, units),
+        .limit = lk_optcount(L, 4, KC_UNLIMITED),
+        .remaining = lk_optcount(L, 5, KC_UNLIMITED)};
+    return lk_result(L, kc_pool_observe(kc_ledger_pool(lease->ledger),
+                                        kc_ledger_now(lease->ledger),
+                                        lease->grant.lease, &o));
+}
+
 static int lease_close(lua_State *L)
 {
     struct lk_lease *box = luaL_checkudata(L, 1, LK_LEASE);
@@ -237,6 +261,7 @@ static int lease_tostring(lua_State *L)
 static const luaL_Reg lease_methods[] = {
     {"commit", lease_commit}, {"cancel", lease_cancel},
     {"refuse", lease_refuse}, {"cooldown", lease_cooldown},
+    {"stamp", lease_stamp},   {"observe", lease_observe},
     {"close", lease_close},   {NULL, NULL},
 };
 

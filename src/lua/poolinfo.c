@@ -76,6 +76,7 @@ static int pool_event(lua_State *L)
     set_index(L, "key_index", e.key);
     set_index(L, "from", e.from);
     set_index(L, "lost", e.lost);
+    set_index(L, "amount", e.amount);
     set_text(L, "model", e.model);
     set_text(L, "reason", e.reason);
     lk_pushms(L, e.at_ms);

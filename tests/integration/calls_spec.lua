@@ -108,6 +108,26 @@ describe("a call", function()
     for _, key in ipairs(journal().keys) do assert.equal(0, key.refused) end
   end)
 
+  it("learns limits from headers, and what others use, and meets no refusal", function()
+    start("--rpm 4", { keys = { KEYS[1], KEYS[2] } })
+    wrapper:register_provider("openai", { base_url = mock.url, keys = { KEYS[3] },
+      default_model = "gpt-4o-mini" })
+    client, manager = wrapper:get_rotating_client "openai", wrapper:get_manager "openai"
+    client.chat.completions:create(say())
+    -- Somebody else has the same key.
+    keycycle.http.request { method = "POST", url = mock.url .. "/chat/completions",
+      headers = { authorization = "Bearer " .. KEYS[3] },
+      body = keycycle.json.encode { model = "gpt-4o-mini", messages = say().messages } }
+    client.chat.completions:create(say())
+    client.chat.completions:create(say())
+    raises(keycycle.NoAvailableKeyError, "requests_per_minute", client.chat.completions.create,
+      say(), { wait = false })
+    assert.same({ 4, 0 }, { journal().keys[3].ok, journal().keys[3].refused })
+    advance(61)
+    client.chat.completions:create(say())
+    assert.equal(0, journal().keys[3].refused)
+  end)
+
   it("waits in its queue for as long as needed, all callers at once", function()
     start("--rpm 2", { limits = { requests_per_minute = 2 } }, { timeout = 1000 })
     local done, tasks = 0, {}

@@ -132,7 +132,8 @@ describe("an event", function()
   end)
 
   it("has a name that is known", function()
-    raises(keycycle.InvalidConfigurationError, "acquire, cooldown", manager.on, manager, "x", print)
+    raises(keycycle.InvalidConfigurationError, "acquire, cooldown", manager.on, manager, "x",
+      print)
     raises(keycycle.InvalidConfigurationError, "function", manager.on, manager, "wait", 5)
   end)
 end)

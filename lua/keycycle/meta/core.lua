@@ -137,7 +137,7 @@ function pool:next_available(model, tokens, key) end
 ---@return integer? serial, table? err
 function pool:listen(on) end
 --- The event at `serial`: the next serial, and { event, at, key_index, from, model,
---- reason, until_at, lost }; nothing when there is none yet.
+--- reason, until_at, amount, lost }; nothing when there is none yet.
 function pool:event(serial) end
 --- After a 429: puts the key (model nil) or the key for that model away.
 --- delay nil: unknown, escalates by itself. Returns until_at.
@@ -180,6 +180,11 @@ core.lease_methods = lease
 --- The truth: total tokens, or { input_tokens, output_tokens, total_tokens },
 --- or nothing (the reservation was right). Raises when settled already.
 function lease:commit(usage) end
+--- The provider has counted the request: from now it ages.
+function lease:stamp() end
+--- Takes in a rate-limit header: window "minute"|"hour"|"day", unit "requests"|
+--- "tokens", limit and remaining (nil: not told). true, or nil, err (stale).
+function lease:observe(window, unit, limit, remaining) end
 --- Never sent: all is given back; { sent = true }: stays counted. Raises when
 --- settled already.
 function lease:cancel(opts) end

@@ -11,7 +11,6 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define REPLACED 0
-static long allocations, fail_at, live;
 #else
 #define REPLACED 1
 
@@ -151,6 +150,7 @@ static void scenario(void)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
+    scenario();
 #if REPLACED
     long total = 1;
     for (fail_at = 0; fail_at <= total; fail_at++) {

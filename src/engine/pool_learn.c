@@ -1,0 +1,88 @@
+/* pool_learn.c -- limits and use that answers tell of. */
+#include "engine/pool_impl.h"
+
+#include <stdlib.h>
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
+                                        struct kc_key *k,
+                                        const struct kc_model *m,
+                                        struct kc_limits *both)
+{
+    const struct kc_limits *set = kc_pool_limits(p, k, m);
+    const struct kc_key *quota = kc_key_quota(k);
+    const struct kc_scope *s = m ? kc_key_scope(quota, m->id) : NULL;
+    const struct kc_limits *learned = s ? s->learned : NULL;
+    if (p->config.strategy == KC_GLOBAL)
+        learned = quota->learned;
+    if (!learned)
+        return set;
+    *both = *set;
+    for (int w = 0; w < KC_WINDOWS; w++)
+        for (int u = 0; u < KC_UNITS; u++)
+            both->max[w][u] = lower(set->max[w][u], learned->max[w][u]);
+    return both;
+}
+
+/* Takes a limit; true when it is another than before. */
+static bool take_limit(struct kc_limits **learned,
+                       const struct kc_observation *o, int *err)
+{
+    if (o->limit == KC_UNLIMITED || o->limit == 0)
+        return false; /* none at all is an odd way to say something else */
+    if (!*learned) {
+        *learned = malloc(sizeof **learned);
+        if (!*learned) {
+            *err = KC_ENOMEM;
+            return false;
+        }
+        kc_limits_unlimited(*learned);
+    }
+    uint64_t *max = &(*learned)->max[o->window][o->unit];
+    bool changed = *max != o->limit;
+    *max = o->limit;
+    return changed;
+}
+
+static int observe(struct kc_pool *p, const struct kc_lease *l,
+                   const struct kc_observation *o)
+{
+    struct kc_key *k = kc_pool_key(p, l->key);
+    struct kc_key *quota = kc_key_quota(k);
+    struct kc_scope *s;
+    int err = kc_key_need_scope(quota, l->model, &s);
+    if (err != KC_OK)
+        return err;
+    bool global = p->config.strategy == KC_GLOBAL;
+    struct kc_limits **learned = global ? &quota->learned : &s->learned;
+    struct kc_meter *meter = global ? quota->meter : &s->meter;
+    if (take_limit(learned, o, &err)) {
+        struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
+        n.model = global ? NULL : p->models[l->model];
+        n.amount = o->limit;
+        kc_copy_cut(n.reason, sizeof n.reason,
+                    kc_limit_name(o->window, o->unit));
+        kc_pool_note(p, &n);
+    }
+    bool newest = l->serial >= s->observed;
+    if (newest && o->limit != KC_UNLIMITED && o->remaining < o->limit) {
+        s->observed = l->serial;
+        kc_meter_clamp(meter, p->now_ms, o->window, o->unit,
+                       lower(o->limit - o->remaining, KC_TOKENS_MAX));
+    }
+    return err;
+}
+
+int kc_pool_observe(struct kc_pool *p, uint64_t now_ms, uint64_t lease,
+                    const struct kc_observation *o)
+{
+    kc_pool_enter(p, now_ms);
+    const struct kc_lease *l = kc_leases_get(&p->leases, lease);
+    int err = l ? observe(p, l, o) : KC_ESTALE;
+    kc_pool_leave(p);
+    return err;
+}

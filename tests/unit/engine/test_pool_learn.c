@@ -1,0 +1,128 @@
+/* What answers tell: limits that hold beside the configured ones, use by others.
+ */
+#include "unit/engine/pool_fixture.h"
+
+#include <string.h>
+
+static int observe(struct kc_pool *p, uint64_t now, const struct kc_grant *g,
+                   uint64_t limit, uint64_t remaining)
+{
+    struct kc_observation o = {.window = KC_MINUTE,
+                               .unit = KC_REQUESTS,
+                               .limit = limit,
+                               .remaining = remaining};
+    return kc_pool_observe(p, now, g->lease, &o);
+}
+
+static uint64_t holding(struct kc_pool *p, const char *model)
+{
+    struct kc_limits l;
+    assert_int_equal(kc_pool_get_limits(p, 1, model, &l), KC_OK);
+    return l.max[KC_MINUTE][KC_REQUESTS];
+}
+
+static void a_limit_that_is_told_holds_beside_the_configured_one(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g;
+    limit(p, KC_MINUTE, KC_REQUESTS, 10);
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(observe(p, START_MS, &g, 5, KC_UNLIMITED), KC_OK);
+    assert_int_equal(holding(p, "m"), 5);
+    assert_int_equal(holding(p, "other"), 10);
+    assert_int_equal(observe(p, START_MS, &g, 50, KC_UNLIMITED), KC_OK);
+    assert_int_equal(holding(p, "m"), 10);
+    /* A limit of nothing is an odd way to say something else. */
+    assert_int_equal(observe(p, START_MS, &g, 0, 0), KC_OK);
+    assert_int_equal(holding(p, "m"), 10);
+    kc_pool_free(p);
+}
+
+static void it_holds_for_the_key_or_the_group_where_limits_do(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_GLOBAL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g;
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(observe(p, START_MS, &g, 5, 0), KC_OK);
+    assert_int_equal(holding(p, "another"), 5);
+    struct kc_refusal r;
+    assert_int_equal(acquire(p, START_MS, "another", 0, &g, &r), KC_ELIMITED);
+    kc_pool_free(p);
+}
+
+static void what_remains_clamps_and_never_loosens(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g, h;
+    struct kc_refusal r;
+    granted(p, START_MS, "m", 0, &g);
+    kc_pool_stamp(p, START_MS, g.lease);
+    assert_int_equal(observe(p, START_MS, &g, 10, 2), KC_OK);
+    assert_int_equal(counts(p, START_MS, 1, "m").used[KC_MINUTE][KC_REQUESTS],
+                     8);
+    assert_int_equal(counts(p, START_MS, 1, "m").used[KC_HOUR][KC_REQUESTS],
+                     8);
+    assert_int_equal(counts(p, START_MS, 1, "m").total_requests, 1);
+    assert_int_equal(observe(p, START_MS, &g, 10, 9), KC_OK);
+    assert_int_equal(counts(p, START_MS, 1, "m").used[KC_MINUTE][KC_REQUESTS],
+                     8);
+    granted(p, START_MS, "m", 0, &h);
+    granted(p, START_MS, "m", 0, &h);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &h, &r), KC_ELIMITED);
+    assert_true(r.wait_ms >= MINUTE_MS && r.wait_ms <= MINUTE_MS + 2);
+    kc_pool_free(p);
+}
+
+static void an_answer_that_was_overtaken_clamps_nothing(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant early, late;
+    granted(p, START_MS, "m", 0, &early);
+    granted(p, START_MS, "m", 0, &late);
+    assert_int_equal(observe(p, START_MS, &late, 10, 8), KC_OK);
+    assert_int_equal(observe(p, START_MS, &early, 10, 1), KC_OK);
+    assert_int_equal(counts(p, START_MS, 1, "m").used[KC_MINUTE][KC_REQUESTS],
+                     2);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, early.lease, KC_NOT_SENT, NULL), KC_OK);
+    assert_int_equal(observe(p, START_MS, &early, 10, 1), KC_ESTALE);
+    kc_pool_free(p);
+}
+
+static void others_use_leaves_no_debt_when_ours_is_given_back(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g;
+    granted(p, START_MS, "m", 7, &g);
+    kc_pool_stamp(p, START_MS, g.lease);
+    struct kc_observation o = {.window = KC_MINUTE,
+                               .unit = KC_TOKENS,
+                               .limit = 100,
+                               .remaining = 50};
+    assert_int_equal(kc_pool_observe(p, START_MS, g.lease, &o), KC_OK);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, g.lease, KC_NOT_SENT, NULL), KC_OK);
+    struct kc_snapshot s = counts(p, START_MS, 1, "m");
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 43);
+    assert_int_equal(s.used[KC_DAY][KC_TOKENS], 43);
+    s = counts(p, START_MS + MINUTE_MS + 2, 1, "m");
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 0);
+    kc_pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_limit_that_is_told_holds_beside_the_configured_one),
+        cmocka_unit_test(it_holds_for_the_key_or_the_group_where_limits_do),
+        cmocka_unit_test(what_remains_clamps_and_never_loosens),
+        cmocka_unit_test(an_answer_that_was_overtaken_clamps_nothing),
+        cmocka_unit_test(others_use_leaves_no_debt_when_ours_is_given_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
