@@ -8,6 +8,7 @@ local manager = require "keycycle.manager"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
+local task = require "keycycle.task"
 
 local wrapper = {}
 
@@ -15,6 +16,7 @@ local methods = {}
 local wrapper_mt = { __name = "keycycle.MultiClientWrapper", __index = methods }
 
 local FLUSH_SECONDS = 5
+local CONNECT_SECONDS = 15
 
 local options = { db_url = "string", db_env_var = "string", clock = "userdata",
   log_level = "string", env_file = "string" }
@@ -175,6 +177,19 @@ function methods:get_rotating_client(name, class, opts)
       .. "keycycle.OpenAI")
   end
   return proxy.new(known, opts)
+end
+
+--- Opens a connection to the provider ahead of need (name, TCP, TLS), so that the
+--- next call finds it warm. Sends no key. Blocks, or yields in a task, until it is
+--- there; raises TransportError.
+function methods:preconnect(name)
+  local known = find(self, name)
+  local call <close>, err = core.call { method = "HEAD", url = known.base_url,
+    request_timeout = CONNECT_SECONDS }
+  if not call then error(errors.from_core(err, { provider = name }), 0) end
+  task.wait(call)
+  local failed = call:error()
+  if failed then error(errors.from_core(failed, { provider = name }), 0) end
 end
 
 --- The provider's manager: statistics, states, keys.

@@ -36,6 +36,11 @@ local PARALLEL = PRELUDE .. [[
 -- The first forty have no connection to wait for but the one being opened.
 local COLD = PARALLEL:gsub("  call%(%) [^\n]*\n", "", 1)
 
+local CONNECTION = PRELUDE .. [[
+  if arg[2] then wrapper:preconnect "p" end
+  print(call().connection)
+]]
+
 local SESSIONS = PRELUDE .. [[
   call()
   local calls, reused = {}, 0
@@ -95,6 +100,13 @@ describe("TLS", function()
   it("carries forty calls on one connection over HTTP/2", function()
     assert.equal("HTTP/2.0\t1\n", (run(PARALLEL, right.h2, right.cert)))
     assert.equal("HTTP/2.0\t1\n", (run(COLD, right.h2, right.cert)))
+  end)
+
+  it("is warmed by preconnect, which sends no key", function()
+    local first = tonumber((run(CONNECTION, right.h2, right.cert)))
+    local second = tonumber((servers.host(CONNECTION, ("https://127.0.0.1:%d/v1 warm")
+      :format(right.h2), "SSL_CERT_FILE=" .. right.cert)))
+    assert.equal(first + 1, second) -- one connection more, not two
   end)
 
   it("resumes its sessions on new connections", function()

@@ -182,6 +182,14 @@ describe("a wrapper", function()
       { new = print })
   end)
 
+  it("says when there is nobody to connect to", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new {}
+    wrapper:register_provider("p", config())
+    assert.equal("connect", raises(keycycle.TransportError, "provider p", wrapper.preconnect,
+      wrapper, "p").code)
+    raises(Invalid, "not registered", wrapper.preconnect, wrapper, "q")
+  end)
+
   it("stops once, and refuses from then on", function()
     local wrapper = keycycle.MultiClientWrapper.new {}
     wrapper:register_provider("p", config())
