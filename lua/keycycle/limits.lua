@@ -1,4 +1,5 @@
 --- Limits: what a program may say, and what then holds for a key and a model.
+local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 
 local limits = {}
@@ -11,14 +12,28 @@ local known = {
   concurrent_requests = true,
 }
 -- Contract names that a later version counts: refused, never ignored.
-local later = { input_tokens_per_minute = true, output_tokens_per_minute = true,
-  day_resets_at = true }
+local later = { input_tokens_per_minute = true, output_tokens_per_minute = true }
+local DAY = "day_resets_at" -- the zone at whose midnight the day begins
 
 local function invalid(fmt, ...)
   errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
 end
 
---- Checks one RateLimits: nil is unlimited, 0 is blocked.
+local function check_count(name, value, where)
+  if later[name] then invalid("%s.%s is not counted by this version", where, name) end
+  if not known[name] then invalid("%s has no field %q", where, tostring(name)) end
+  local n = math.type(value) and math.tointeger(value)
+  if not n or n < 0 then invalid("%s.%s must be a whole number, not negative", where, name) end
+end
+
+local function check_zone(name, where)
+  if type(name) ~= "string" or not core.zone_known(name) then
+    invalid("%s.%s must be a time zone such as \"UTC\" or \"America/Los_Angeles\"", where, DAY)
+  end
+end
+
+--- Checks one RateLimits: nil is unlimited, 0 is blocked; `day_resets_at` names the
+--- zone at whose midnight the day begins anew (nil: any 24 hours).
 ---@param given table
 ---@param where? string for messages
 function limits.check(given, where)
@@ -26,11 +41,12 @@ function limits.check(given, where)
   if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
   local out = {}
   for k, v in pairs(given) do
-    if later[k] then invalid("%s.%s is not counted by this version", where, k) end
-    if not known[k] then invalid("%s has no field %q", where, tostring(k)) end
-    local n = math.type(v) and math.tointeger(v)
-    if not n or n < 0 then invalid("%s.%s must be a whole number, not negative", where, k) end
-    out[k] = n
+    if k == DAY then
+      check_zone(v, where)
+    else
+      check_count(k, v, where)
+    end
+    out[k] = k == DAY and v or math.tointeger(v)
   end
   return setmetatable(out, limits_mt)
 end
@@ -38,7 +54,7 @@ end
 local function is_one(given)
   if getmetatable(given) == limits_mt then return true end
   for k in pairs(given) do
-    if known[k] or later[k] then return true end
+    if known[k] or later[k] or k == DAY then return true end
   end
   return next(given) == nil
 end

@@ -3,10 +3,10 @@
 
 void kc_limits_unlimited(struct kc_limits *l)
 {
+    *l = (struct kc_limits){.concurrent = KC_UNLIMITED};
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
             l->max[w][u] = KC_UNLIMITED;
-    l->concurrent = KC_UNLIMITED;
 }
 
 uint64_t kc_window_ms(enum kc_window w)

@@ -1,6 +1,10 @@
 /* meter.c -- test, hold, stamp and settle on one scope. */
 #include "engine/meter.h"
 
+#include <stdlib.h>
+
+#define SKEW_MS 2000 /* ENGINE.md, section 2 */
+
 int kc_meter_init(struct kc_meter *m)
 {
     *m = (struct kc_meter){.in_flight = 0};
@@ -20,6 +24,8 @@ void kc_meter_deinit(struct kc_meter *m)
 {
     for (int w = 0; w < KC_WINDOWS; w++)
         kc_ring_deinit(&m->rings[w]);
+    free(m->calendar);
+    m->calendar = NULL;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -33,6 +39,62 @@ static void drop(struct kc_meter *m, uint64_t now_ms)
         kc_ring_drop(&m->rings[w], now_ms);
 }
 
+/* -- days of the calendar ------------------------------------------------- */
+
+static bool on_calendar(const struct kc_meter *m)
+{
+    return m->calendar && m->calendar->end_ms != 0;
+}
+
+static uint64_t add_capped(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static void add_to_day(struct kc_meter *m, uint64_t stamp_ms, uint64_t requests,
+                       uint64_t tokens)
+{
+    if (!on_calendar(m) || stamp_ms <= m->calendar->start_ms)
+        return;
+    uint64_t *sum = m->calendar->sum;
+    sum[KC_REQUESTS] = add_capped(sum[KC_REQUESTS], requests);
+    sum[KC_TOKENS] = add_capped(sum[KC_TOKENS], tokens);
+}
+
+/* Begins the day that `now_ms` lies in with what the ring knows of it. */
+static void begin_day(struct kc_meter *m, uint64_t now_ms)
+{
+    struct kc_calendar *c = m->calendar;
+    uint64_t then = now_ms > SKEW_MS ? now_ms - SKEW_MS : 0;
+    c->start_ms = kc_zone_last_midnight(&c->zone, then);
+    c->end_ms = kc_zone_midnight(&c->zone, then) + SKEW_MS;
+    c->sum[KC_REQUESTS] = c->sum[KC_TOKENS] = 0;
+    kc_ring_since(&m->rings[KC_DAY], c->start_ms, c->sum);
+}
+
+/* Has the meter keep the kind of day that the limits want. Without memory for
+ * it the day rolls, which is never looser for long: it forgets later. */
+static void keep_day(struct kc_meter *m, uint64_t now_ms,
+                     const struct kc_limits *limits)
+{
+    if (!limits->calendar) {
+        if (m->calendar)
+            m->calendar->end_ms = 0;
+        return;
+    }
+    if (!m->calendar)
+        m->calendar = calloc(1, sizeof *m->calendar);
+    struct kc_calendar *c = m->calendar;
+    if (!c)
+        return;
+    bool other = !kc_zone_equal(&c->zone, &limits->zone);
+    c->zone = limits->zone;
+    if (c->end_ms == 0 || other || now_ms >= c->end_ms)
+        begin_day(m, now_ms);
+}
+
+/* -- counting ------------------------------------------------------------- */
+
 static void add(struct kc_meter *m, uint64_t now_ms, uint64_t requests,
                 uint64_t tokens)
 {
@@ -41,6 +103,23 @@ static void add(struct kc_meter *m, uint64_t now_ms, uint64_t requests,
     drop(m, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++)
         kc_ring_add(&m->rings[w], now_ms + 1, requests, tokens);
+    add_to_day(m, now_ms + 1, requests, tokens);
+}
+
+/* What a window counts, without what is held. */
+static uint64_t stamped(const struct kc_meter *m, enum kc_window w,
+                        enum kc_unit u)
+{
+    return w == KC_DAY && on_calendar(m) ? m->calendar->sum[u]
+                                         : m->rings[w].sum[u];
+}
+
+static uint64_t free_at(const struct kc_meter *m, enum kc_window w,
+                        enum kc_unit u, uint64_t need)
+{
+    if (w != KC_DAY || !on_calendar(m))
+        return kc_ring_free_at(&m->rings[w], u, need);
+    return need <= m->calendar->sum[u] ? m->calendar->end_ms : KC_NEVER;
 }
 
 static void check_limit(const struct kc_meter *m, enum kc_window w,
@@ -55,8 +134,7 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     }
     if (!m)
         return;
-    const struct kc_ring *r = &m->rings[w];
-    uint64_t sum = r->sum[u];
+    uint64_t sum = stamped(m, w, u);
     uint64_t held = idle ? 0 : m->held[u];
     if (idle && u == KC_TOKENS)
         sum -= least(sum, m->open_tokens);
@@ -65,7 +143,7 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
         return;
     uint64_t at = KC_NEVER;
     if (held <= room)
-        at = kc_ring_free_at(r, u, sum - (room - held));
+        at = free_at(m, w, u, sum - (room - held));
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
@@ -73,8 +151,10 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
                     const struct kc_limits *limits, uint64_t tokens, bool idle,
                     struct kc_block *b)
 {
-    if (m)
+    if (m) {
         drop(m, now_ms);
+        keep_day(m, now_ms, limits);
+    }
     for (int w = 0; w < KC_WINDOWS; w++) {
         for (int u = 0; u < KC_UNITS; u++)
             check_limit(m, (enum kc_window)w, (enum kc_unit)u,
@@ -90,7 +170,9 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
 
 static uint64_t counted(const struct kc_meter *m, int w, int u)
 {
-    return m ? m->rings[w].sum[u] + m->held[u] : 0;
+    if (!m)
+        return 0;
+    return stamped(m, (enum kc_window)w, (enum kc_unit)u) + m->held[u];
 }
 
 uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
@@ -161,6 +243,11 @@ static void refund(struct kc_meter *m, const struct kc_charge *c)
         return;
     for (int w = 0; w < KC_WINDOWS; w++)
         kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
+    if (on_calendar(m) && c->stamp_ms > m->calendar->start_ms) {
+        uint64_t *sum = m->calendar->sum;
+        sum[KC_REQUESTS] -= least(sum[KC_REQUESTS], requests);
+        sum[KC_TOKENS] -= least(sum[KC_TOKENS], tokens);
+    }
 }
 
 void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
@@ -189,6 +276,7 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
     for (int w = 0; w < KC_WINDOWS; w++)
         if (at_ms + m->rings[w].span_ms > now_ms)
             kc_ring_add(&m->rings[w], at_ms, requests, tokens);
+    add_to_day(m, at_ms, requests, tokens);
 }
 
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
@@ -202,13 +290,17 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
     for (int i = (int)w; i < KC_WINDOWS; i++) /* the longer ones lack it, too */
         kc_ring_add(&m->rings[i], now_ms + 1, u == KC_REQUESTS ? lack : 0,
                     u == KC_TOKENS ? lack : 0);
+    add_to_day(m, now_ms + 1, u == KC_REQUESTS ? lack : 0,
+               u == KC_TOKENS ? lack : 0);
 }
 
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS])
 {
     drop(m, now_ms);
+    if (on_calendar(m) && now_ms >= m->calendar->end_ms)
+        begin_day(m, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
-            used[w][u] += m->rings[w].sum[u] + m->held[u];
+            used[w][u] += counted(m, w, u);
 }

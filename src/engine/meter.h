@@ -16,8 +16,18 @@
 #include "engine/ring.h"
 #include "util/err.h"
 
+/* A day of the calendar: what was used since its midnight. It is held to last a
+ * little longer than ours says, for the provider's clock is another. */
+struct kc_calendar {
+    struct kc_zone zone;
+    uint64_t start_ms;
+    uint64_t end_ms; /* 0: the day rolls */
+    uint64_t sum[KC_UNITS];
+};
+
 struct kc_meter {
     struct kc_ring rings[KC_WINDOWS];
+    struct kc_calendar *calendar; /* NULL: none was asked for yet */
     uint64_t held[KC_UNITS]; /* acquired, not stamped */
     uint64_t open_tokens;    /* stamped, not settled: some may come back */
     uint64_t in_flight;      /* not settled */

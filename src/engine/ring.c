@@ -181,6 +181,17 @@ void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
     r->sum[KC_TOKENS] -= tokens;
 }
 
+void kc_ring_since(const struct kc_ring *r, uint64_t ms, uint64_t sum[KC_UNITS])
+{
+    for (uint32_t i = 0; i < r->len; i++) {
+        const struct kc_ring_entry *e = entry(r, i);
+        if (entry_ms(r, i) <= ms)
+            continue;
+        sum[KC_REQUESTS] += e->requests;
+        sum[KC_TOKENS] += e->tokens;
+    }
+}
+
 uint64_t kc_ring_free_at(const struct kc_ring *r, enum kc_unit u, uint64_t need)
 {
     uint64_t left = 0;

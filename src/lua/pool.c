@@ -204,6 +204,24 @@ static void read_limit(lua_State *L, int t, const char *name, uint64_t *out)
     lua_pop(L, 1);
 }
 
+/* [-0, +0, v] The day of the calendar that the table at `t` asks for. */
+static void read_day(lua_State *L, int t, struct kc_limits *limits)
+{
+    const char *name = lk_fieldstr(L, t, "day_resets_at");
+    if (name && kc_zone_find(name, &limits->zone) != KC_OK)
+        luaL_error(L, "no such time zone: %s", name);
+    limits->calendar = name != NULL;
+    lua_pop(L, 1);
+}
+
+/* zone_known(name) -> boolean */
+static int core_zone_known(lua_State *L)
+{
+    struct kc_zone zone;
+    lua_pushboolean(L, kc_zone_find(luaL_checkstring(L, 1), &zone) == KC_OK);
+    return 1;
+}
+
 static int pool_set_limits(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
@@ -217,6 +235,7 @@ static int pool_set_limits(lua_State *L)
             for (enum kc_unit u = 0; u < KC_UNITS; u++)
                 read_limit(L, 4, kc_limit_name(w, u), &limits.max[w][u]);
         read_limit(L, 4, "concurrent_requests", &limits.concurrent);
+        read_day(L, 4, &limits);
     }
     int err = kc_pool_set_limits(kc_ledger_pool(ledger), kc_ledger_now(ledger),
                                  key, model, &limits);
@@ -324,4 +343,6 @@ void lk_open_pool(lua_State *L)
     lua_pop(L, 2);
     lua_pushcfunction(L, core_pool);
     lua_setfield(L, -2, "pool");
+    lua_pushcfunction(L, core_zone_known);
+    lua_setfield(L, -2, "zone_known");
 }

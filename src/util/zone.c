@@ -144,6 +144,22 @@ int kc_zone_find(const char *name, struct kc_zone *out)
     return err;
 }
 
+static bool same_change(const struct kc_zone_change *a,
+                        const struct kc_zone_change *b)
+{
+    return a->month == b->month && a->week == b->week &&
+           a->weekday == b->weekday && a->at_s == b->at_s;
+}
+
+bool kc_zone_equal(const struct kc_zone *a, const struct kc_zone *b)
+{
+    if (a->offset_s != b->offset_s || a->has_summer != b->has_summer)
+        return false;
+    return !a->has_summer || (a->summer_offset_s == b->summer_offset_s &&
+                              same_change(&a->begin, &b->begin) &&
+                              same_change(&a->end, &b->end));
+}
+
 /* -- midnights ------------------------------------------------------------ */
 
 /* Days since 1970-01-01 of a date (Howard Hinnant, "chrono-Compatible Low-Level

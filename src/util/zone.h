@@ -34,6 +34,8 @@ KC_CHECKED int kc_zone_parse(const char *rule, struct kc_zone *out);
  * United States are known. KC_ENOTFOUND. */
 KC_CHECKED int kc_zone_find(const char *name, struct kc_zone *out);
 
+bool kc_zone_equal(const struct kc_zone *a, const struct kc_zone *b);
+
 /* kc_zone_midnight returns the first local midnight after `ms`, UTC since the
  * epoch; kc_zone_last_midnight the last one at or before it. */
 uint64_t kc_zone_midnight(const struct kc_zone *z, uint64_t ms);

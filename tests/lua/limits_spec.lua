@@ -20,7 +20,7 @@ describe("RateLimits", function()
       ["tokens_per_minute"] = { tokens_per_minute = math.huge },
       ["tokens_per_day"] = { tokens_per_day = 0 / 0 },
       ["input_tokens_per_minute is not counted"] = { input_tokens_per_minute = 5 },
-      ["day_resets_at is not counted"] = { day_resets_at = "UTC" },
+      ["time zone"] = { day_resets_at = "Nowhere" }, ["day_resets_at"] = { day_resets_at = 5 },
     } do
       raises(Invalid, word, keycycle.RateLimits, given)
     end
@@ -65,6 +65,25 @@ describe("a provider's limits", function()
     }
     assert.same({ 4, 3, 2, 1 }, { of(1, "m"), of(1, "x"), of(2, "m"), of(2, "x") })
     assert.truthy(wrapper)
+  end)
+
+  it("of a day begin anew at midnight, where they say so", function()
+    local clock = keycycle.clock.manual(1772956800 - 3600) -- an hour before, in Los Angeles
+    local wrapper <close> = keycycle.MultiClientWrapper.new { clock = clock }
+    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { "sk-test-0123456789abcdefghij" },
+      limits = { requests_per_day = 2, day_resets_at = "America/Los_Angeles" } })
+    local manager = wrapper:get_manager "p"
+    for _ = 1, 2 do manager:get_key():commit(1) end
+    local lease, why = manager:get_key()
+    assert.is_nil(lease)
+    assert.equal("requests_per_day", why.limit)
+    assert.is_true(why.retry_after >= 3600 and why.retry_after <= 3603)
+    clock:advance(why.retry_after)
+    assert.equal(0, manager:get_global_stats().total.rpd)
+    for _ = 1, 2 do manager:get_key():commit(1) end
+    why = select(2, manager:get_key())
+    assert.is_true(why.retry_after > 22.9 * 3600 and why.retry_after <= 23 * 3600) -- March 8
   end)
 
   it("are asked of a function once a key and model", function()

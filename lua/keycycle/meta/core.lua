@@ -89,6 +89,9 @@ function journal:flush(timeout) end
 --- Flushes, ends the thread. true, or nil, err when something was not written.
 function journal:close(timeout) end
 
+--- Whether a time zone of that name can be had.
+function core.zone_known(name) end
+
 ---@class keycycle.core.pool
 local pool = {}
 --- opts: provider (name), strategy "per_model"|"global", selection "balanced"|
@@ -110,7 +113,8 @@ function pool:key_count() end
 --- nil for a removed one. With a model, the key's state for that model.
 function pool:key(index, model) end
 --- key 0: all; model nil: all without a line of their own. limits: a table of
---- requests_per_minute … tokens_per_day, concurrent_requests; nil: unlimited.
+--- requests_per_minute … tokens_per_day, concurrent_requests, day_resets_at (a zone
+--- that is known: raises else); nil: unlimited.
 function pool:set_limits(key, model, limits) end
 function pool:clear_limits() end
 --- What holds for (key, model): a table as above.
