@@ -58,8 +58,8 @@ void kc_ring_add(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
 void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
                     uint64_t tokens);
 
-/* kc_ring_since adds to `sum` what was stamped after `ms`; of an entry that holds
- * older units too, all of it. */
+/* kc_ring_since adds to `sum` what was stamped after `ms`; of an entry that
+ * holds older units too, all of it. */
 void kc_ring_since(const struct kc_ring *r, uint64_t ms,
                    uint64_t sum[KC_UNITS]);
 

@@ -119,8 +119,8 @@ static int read_file(const char *path, struct kc_zone *out)
 
 static bool is_name(const char *name)
 {
-    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                            "0123456789_+-/");
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "abcdefghijklmnopqrstuvwxyz0123456789_+-/");
     return n > 0 && n < 64 && !name[n] && name[0] != '/';
 }
 

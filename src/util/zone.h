@@ -1,9 +1,9 @@
 /* zone.h -- when a day begins in a time zone.
  *
  * Only what lies ahead is asked, so a zone is its standing rule: an offset, and
- * where there is one, a second for the summer with the two Sundays on which it
- * comes and goes (POSIX.1-2017, section 8.3, TZ; RFC 8536, section 3.3: the last
- * line of a zone's file). Plain data; pure but for kc_zone_find.
+ * where there is one, a second for the summer with the two days on which it
+ * comes and goes (POSIX.1-2017, section 8.3, TZ; RFC 8536, section 3.3: the
+ * last line of a zone's file). Plain data; pure but for kc_zone_find.
  */
 #ifndef KC_UTIL_ZONE_H
 #define KC_UTIL_ZONE_H
