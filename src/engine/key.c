@@ -160,11 +160,6 @@ int kc_key_new_group(const char *name, bool global, struct kc_key **out)
     return KC_OK;
 }
 
-struct kc_key *kc_key_quota(struct kc_key *k)
-{
-    return k->shared ? k->shared : k;
-}
-
 static void free_scope(struct kc_scope *s)
 {
     if (!s)
@@ -211,11 +206,6 @@ enum kc_state kc_key_state(const struct kc_key *k, uint64_t now_ms)
     if (k->disabled)
         return KC_DISABLED;
     return kc_cooldown_state(&k->cool, now_ms);
-}
-
-struct kc_scope *kc_key_scope(const struct kc_key *k, uint32_t model)
-{
-    return model < k->scope_cap ? k->scopes[model] : NULL;
 }
 
 static int grow_scopes(struct kc_key *k, uint32_t model)

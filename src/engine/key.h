@@ -68,7 +68,10 @@ KC_CHECKED int kc_key_new_group(const char *name, bool global,
 
 /* kc_key_quota returns the record whose use and states decide: the group's, or
  * the key itself. */
-struct kc_key *kc_key_quota(struct kc_key *k);
+static inline struct kc_key *kc_key_quota(struct kc_key *k)
+{
+    return k->shared ? k->shared : k;
+}
 
 /* kc_key_free wipes the secret and frees all; takes NULL. */
 void kc_key_free(struct kc_key *k);
@@ -88,7 +91,11 @@ bool kc_key_serves(const struct kc_key *k, const char *model);
 enum kc_state kc_key_state(const struct kc_key *k, uint64_t now_ms);
 
 /* kc_key_scope returns the scope of a model, or NULL. */
-struct kc_scope *kc_key_scope(const struct kc_key *k, uint32_t model);
+static inline struct kc_scope *kc_key_scope(const struct kc_key *k,
+                                            uint32_t model)
+{
+    return model < k->scope_cap ? k->scopes[model] : NULL;
+}
 
 /* kc_key_need_scope makes it where there is none. */
 KC_CHECKED int kc_key_need_scope(struct kc_key *k, uint32_t model,

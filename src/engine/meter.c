@@ -33,10 +33,30 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static void drop(struct kc_meter *m, uint64_t now_ms)
+static void drop_old(struct kc_meter *m, uint64_t now_ms)
 {
-    for (int w = 0; w < KC_WINDOWS; w++)
+    m->expiry_ms = KC_NEVER;
+    for (int w = 0; w < KC_WINDOWS; w++) {
         kc_ring_drop(&m->rings[w], now_ms);
+        m->expiry_ms = least(m->expiry_ms, kc_ring_expiry(&m->rings[w]));
+    }
+}
+
+/* Most calls come before anything can leave. */
+static inline void drop(struct kc_meter *m, uint64_t now_ms)
+{
+    if (now_ms >= m->expiry_ms)
+        drop_old(m, now_ms);
+}
+
+/* Books in the windows from `first` on that still reach `stamp_ms`. */
+static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
+                         uint64_t stamp_ms, uint64_t requests, uint64_t tokens)
+{
+    for (int w = first; w < KC_WINDOWS; w++)
+        if (stamp_ms + m->rings[w].span_ms > now_ms)
+            kc_ring_add(&m->rings[w], stamp_ms, requests, tokens);
+    m->expiry_ms = least(m->expiry_ms, stamp_ms + m->rings[0].span_ms);
 }
 
 /* -- days of the calendar ------------------------------------------------- */
@@ -101,8 +121,7 @@ static void add(struct kc_meter *m, uint64_t now_ms, uint64_t requests,
     if (requests == 0 && tokens == 0)
         return;
     drop(m, now_ms);
-    for (int w = 0; w < KC_WINDOWS; w++)
-        kc_ring_add(&m->rings[w], now_ms + 1, requests, tokens);
+    add_to_rings(m, 0, now_ms, now_ms + 1, requests, tokens);
     add_to_day(m, now_ms + 1, requests, tokens);
 }
 
@@ -273,9 +292,7 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
     if (at_ms == 0)
         at_ms = 1;
     drop(m, now_ms);
-    for (int w = 0; w < KC_WINDOWS; w++)
-        if (at_ms + m->rings[w].span_ms > now_ms)
-            kc_ring_add(&m->rings[w], at_ms, requests, tokens);
+    add_to_rings(m, 0, now_ms, at_ms, requests, tokens);
     add_to_day(m, at_ms, requests, tokens);
 }
 
@@ -287,11 +304,11 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
     if (total <= own)
         return;
     uint64_t lack = total - own;
-    for (int i = (int)w; i < KC_WINDOWS; i++) /* the longer ones lack it, too */
-        kc_ring_add(&m->rings[i], now_ms + 1, u == KC_REQUESTS ? lack : 0,
-                    u == KC_TOKENS ? lack : 0);
-    add_to_day(m, now_ms + 1, u == KC_REQUESTS ? lack : 0,
-               u == KC_TOKENS ? lack : 0);
+    uint64_t requests = u == KC_REQUESTS ? lack : 0;
+    uint64_t tokens = u == KC_TOKENS ? lack : 0;
+    /* The longer windows lack it, too. */
+    add_to_rings(m, (int)w, now_ms, now_ms + 1, requests, tokens);
+    add_to_day(m, now_ms + 1, requests, tokens);
 }
 
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,

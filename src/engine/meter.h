@@ -31,6 +31,7 @@ struct kc_meter {
     uint64_t held[KC_UNITS]; /* acquired, not stamped */
     uint64_t open_tokens;    /* stamped, not settled: some may come back */
     uint64_t in_flight;      /* not settled */
+    uint64_t expiry_ms;      /* nothing leaves a ring before */
 };
 
 /* kc_meter_init makes an empty meter; on failure there is nothing to free. */

@@ -101,7 +101,11 @@ static int grow_models(struct kc_pool *p)
 int kc_pool_need_model(struct kc_pool *p, const char *name,
                        struct kc_model **out)
 {
-    *out = kc_pool_find_model(p, name);
+    if (p->recent && strcmp(p->recent->name, name ? name : "") == 0) {
+        *out = p->recent;
+        return KC_OK;
+    }
+    p->recent = *out = kc_pool_find_model(p, name);
     if (*out)
         return KC_OK;
     if (p->model_count == p->model_cap && grow_models(p) != KC_OK)

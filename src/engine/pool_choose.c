@@ -153,7 +153,9 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
     for (size_t i = 0; i < t->len; i++) {
         if (pick->found && first_will_do)
             return;
-        size_t place = (t->start + i) % t->len;
+        size_t place = t->start + i; /* a division would cost more than this */
+        if (place >= t->len)
+            place -= t->len;
         uint32_t key = t->keys[place];
         if (key != r->key && key != r->not_key)
             consider(p, p->keys[key - 1], place, offer, pick, refusal);

@@ -53,6 +53,7 @@ struct kc_pool {
     struct kc_model **models;
     uint32_t model_count, model_cap;
     struct kc_map by_name;
+    struct kc_model *recent; /* the one that was asked for last, or NULL */
     uint32_t *used; /* ids in the order of their first use */
     uint32_t used_count;
 

@@ -42,6 +42,11 @@ void kc_ring_drop(struct kc_ring *r, uint64_t now_ms)
     }
 }
 
+uint64_t kc_ring_expiry(const struct kc_ring *r)
+{
+    return r->len > 0 ? entry_ms(r, 0) + r->span_ms : KC_NEVER;
+}
+
 static bool grow(struct kc_ring *r)
 {
     if (r->cap >= r->bound)

@@ -48,6 +48,9 @@ void kc_ring_deinit(struct kc_ring *r);
  * time of the last drop. */
 void kc_ring_drop(struct kc_ring *r, uint64_t now_ms);
 
+/* kc_ring_expiry returns when the oldest entry leaves; KC_NEVER for none. */
+uint64_t kc_ring_expiry(const struct kc_ring *r);
+
 /* kc_ring_add books units at `stamp_ms`, which is at least 1; before the newest
  * stamp it counts as the newest. It cannot fail: without memory it fuses. */
 void kc_ring_add(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,

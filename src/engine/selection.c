@@ -90,7 +90,7 @@ void kc_selector_took(struct kc_selector *s, size_t tier, size_t place)
     t->begun = true;
     t->last = place;
     if (s->mode != KC_FILL_FIRST)
-        t->start = (place + 1) % t->len;
+        t->start = place + 1 < t->len ? place + 1 : 0;
 }
 
 void kc_selector_rotate(struct kc_selector *s)
