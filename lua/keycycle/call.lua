@@ -212,16 +212,16 @@ local function try_once(run, lease)
     raise_deadline(run)
   end
   local result = attempt.run(run, lease, left)
-  local told = limit_headers.read(run.entry.adapter.limit_headers, result.headers or {},
-    core.now())
-  limit_headers.learn(lease, told)
+  local adapter, headers = run.entry.adapter, result.headers or {}
+  local told = limit_headers.read(adapter.limit_headers, headers, core.now())
+  limit_headers.learn(lease, adapter, headers, told)
   if result.ok then return result end
   if result.transport then
     local verdict = transport_verdict(result)
     settle_refusal(run, lease, { sent = result.sent }, verdict)
     return nil, result, verdict
   end
-  local verdict = classify.classify(run.entry.adapter, result)
+  local verdict = classify.classify(adapter, result)
   if verdict.kind == "quota" and not verdict.retry_after then
     verdict.retry_after = limit_headers.wait(told)
   end

@@ -84,10 +84,18 @@ end
 local counted = { requests = true, tokens = true }
 local windows = { minute = true, hour = true, day = true }
 
---- Has the pool take in what the answer to a lease says.
+--- Has the pool take in what the answer to a lease says: limits, what remains, and
+--- whose quota it is.
 ---@param lease userdata not settled yet
----@param list table what `read` returned
-function limit_headers.learn(lease, list)
+---@param adapter? table the provider's definition
+---@param headers table by lower-case name
+---@param list table what `read` made of them
+function limit_headers.learn(lease, adapter, headers, list)
+  local owner = adapter and adapter.charge and adapter.charge.shared_by
+  local name = owner and headers[owner]
+  if name and name ~= "" and lease:join(name) then
+    log.info("key %d of %s shares the quota of %s", lease.index, lease.provider, name)
+  end
   for _, line in ipairs(list) do
     if counted[line.unit] and windows[line.window] then
       local ok, err = lease:observe(line.window, line.unit, line.limit, line.remaining)

@@ -55,10 +55,13 @@ local function key_lines(pool, entry, model)
   return list
 end
 
---- `{ total, keys = list of { index, suffix, snapshot } }`.
+--- `{ total, keys = list of { index, suffix, snapshot }, queue = { length, oldest } }`;
+--- oldest: seconds that the one who came first waits for a key.
 function methods:get_global_stats()
   local pool, entry = pool_of(self)
-  return { total = pool:snapshot(0), keys = key_lines(pool, entry) }
+  local length, oldest = pool:waiting()
+  return { total = pool:snapshot(0), keys = key_lines(pool, entry),
+    queue = { length = length, oldest = oldest } }
 end
 
 --- `{ index, suffix, total, breakdown }` (breakdown by model), or nil.
@@ -217,7 +220,7 @@ local gauges = {
   { "in_flight", "in_flight", "gauge" },
 }
 
---- The counts as Prometheus text, one line a key.
+--- The counts as Prometheus text, one line a key, and the queue.
 function methods:metrics()
   local pool, entry = pool_of(self)
   local out = {}
@@ -228,6 +231,11 @@ function methods:metrics()
       out[#out + 1] = ('keycycle_%s{provider="%s",key="%d"} %d')
         :format(g[1], name, index, pool:snapshot(index)[g[2]])
     end
+  end
+  local length, oldest = pool:waiting()
+  for _, gauge in ipairs { { "queue_length", length }, { "queue_oldest_seconds", oldest } } do
+    out[#out + 1] = ("# TYPE keycycle_%s gauge"):format(gauge[1])
+    out[#out + 1] = ('keycycle_%s{provider="%s"} %.14g'):format(gauge[1], name, gauge[2])
   end
   return table.concat(out, "\n") .. "\n"
 end
@@ -247,8 +255,9 @@ function core.lease_methods.headers(lease, headers)
   end
   lease:stamp()
   local adapter = provider.get(lease.provider)
-  limit_headers.learn(lease, limit_headers.read(adapter and adapter.limit_headers,
-    classify.lower_names(headers), core.now()))
+  headers = classify.lower_names(headers)
+  limit_headers.learn(lease, adapter, headers,
+    limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
 end
 
 -- What a program with its own HTTP tells about an answer: the verdict, and the

@@ -73,6 +73,12 @@ struct kc_lease *kc_leases_oldest(const struct kc_leases *t)
     return t->oldest ? &t->slots[t->oldest - 1] : NULL;
 }
 
+struct kc_lease *kc_leases_next(const struct kc_leases *t,
+                                const struct kc_lease *l)
+{
+    return l->next ? &t->slots[l->next - 1] : NULL;
+}
+
 void kc_leases_close(struct kc_leases *t, struct kc_lease *l)
 {
     uint32_t place = (uint32_t)(l->id & SLOT_MASK);

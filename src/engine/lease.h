@@ -45,6 +45,10 @@ struct kc_lease *kc_leases_get(const struct kc_leases *t, uint64_t id);
 /* kc_leases_oldest returns the lease that is out the longest, or NULL. */
 struct kc_lease *kc_leases_oldest(const struct kc_leases *t);
 
+/* kc_leases_next returns the one that was granted after `l`, or NULL. */
+struct kc_lease *kc_leases_next(const struct kc_leases *t,
+                                const struct kc_lease *l);
+
 /* kc_leases_close ends a lease: its name is stale from now. */
 void kc_leases_close(struct kc_leases *t, struct kc_lease *l);
 

@@ -321,3 +321,25 @@ void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
         for (int u = 0; u < KC_UNITS; u++)
             used[w][u] += counted(m, w, u);
 }
+
+void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
+{
+    drop(m, now_ms);
+    drop(from, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++)
+        kc_ring_merge(&m->rings[w], &from->rings[w]);
+    drop_old(m, now_ms); /* it may hold older entries now */
+    if (on_calendar(m))
+        begin_day(m, now_ms);
+}
+
+void kc_meter_carry(struct kc_meter *m, bool stamped, uint64_t tokens)
+{
+    m->in_flight++;
+    if (stamped) {
+        m->open_tokens += tokens;
+        return;
+    }
+    m->held[KC_REQUESTS]++;
+    m->held[KC_TOKENS] += tokens;
+}

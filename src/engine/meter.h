@@ -85,6 +85,11 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
                     enum kc_unit u, uint64_t total);
 
+/* kc_meter_merge adds to `m` all that `from` has stamped; what is in flight is
+ * told lease by lease, by kc_meter_carry. */
+void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from);
+void kc_meter_carry(struct kc_meter *m, bool stamped, uint64_t tokens);
+
 /* kc_meter_used adds what counts in each window now, in flight included. */
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS]);

@@ -289,6 +289,13 @@ struct kc_observation { /* one line of a provider's rate-limit headers */
 KC_CHECKED int kc_pool_observe(struct kc_pool *p, uint64_t now_ms,
                                uint64_t lease, const struct kc_observation *o);
 
+/* kc_pool_join: an answer named an organisation. The key shares one quota from
+ * now with all that were joined under that name; what it has used is summed in.
+ * A key with a group of its own, which the user knows better, stays there.
+ * *joined tells whether anything changed. */
+KC_CHECKED int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                            const char *name, bool *joined);
+
 /* -- waiting ------------------------------------------------------------- */
 
 /* A waiter lies in its owner's memory, which must stay until the waiter is
@@ -328,6 +335,10 @@ struct kc_waiter *kc_pool_pump(struct kc_pool *p, uint64_t now_ms);
 uint64_t kc_pool_next_deadline(struct kc_pool *p, uint64_t now_ms);
 
 size_t kc_pool_waiting(struct kc_pool *p);
+
+/* kc_pool_longest_wait returns for how many ms the one who came first waits; 0
+ * for an empty queue. */
+uint64_t kc_pool_longest_wait(struct kc_pool *p, uint64_t now_ms);
 
 /* kc_pool_next_available tells in how many ms (key, model, tokens) could be
  * served, 0 for now: KC_OK, KC_ENOKEY, or KC_EIMPOSSIBLE. It charges nothing.

@@ -85,13 +85,15 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
         return err;
     kc_pool_enter(p, now_ms);
     struct kc_key *old = kc_map_get(&p->by_hash, k->hash), *group = NULL;
+    bool joined = old && old->shared && !old->group; /* by an answer */
     if (config->group)
         err = kc_pool_need_group(p, config->group, &group);
     if (err == KC_OK)
         err = old ? put_again(p, old, config) : put_new(p, k);
     if (err == KC_OK) {
         struct kc_key *mine = old ? old : k;
-        mine->shared = group;
+        if (group || !joined)
+            mine->shared = group;
         *index = mine->index;
     }
     kc_pool_leave(p);
@@ -214,7 +216,8 @@ int kc_pool_key_info(struct kc_pool *p, uint64_t now_ms, uint32_t index,
     if (k) {
         kc_copy_cut(out->suffix, sizeof out->suffix, k->suffix);
         kc_copy_cut(out->label, sizeof out->label, k->label);
-        kc_copy_cut(out->group, sizeof out->group, k->group);
+        kc_copy_cut(out->group, sizeof out->group,
+                    k->shared ? k->shared->group : NULL);
         kc_copy_cut(out->hash, sizeof out->hash, k->hash);
         out->priority = k->priority;
         tell_state(p, k, now, model, out);

@@ -86,3 +86,58 @@ int kc_pool_observe(struct kc_pool *p, uint64_t now_ms, uint64_t lease,
     kc_pool_leave(p);
     return err;
 }
+
+/* -- keys of one organisation ---------------------------------------------- */
+
+/* Makes every scope that the group will need, before anything is changed. */
+static int need_scopes(struct kc_key *group, const struct kc_key *k)
+{
+    struct kc_scope *s;
+    int err = KC_OK;
+    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++)
+        if (k->scopes[i])
+            err = kc_key_need_scope(group, i, &s);
+    return err;
+}
+
+static void sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
+{
+    for (uint32_t i = 0; i < k->scope_cap; i++)
+        if (k->scopes[i])
+            kc_meter_merge(&kc_key_scope(group, i)->meter, p->now_ms,
+                           &k->scopes[i]->meter);
+    if (k->meter)
+        kc_meter_merge(group->meter, p->now_ms, k->meter);
+    struct kc_lease *l = kc_leases_oldest(&p->leases);
+    for (; l; l = kc_leases_next(&p->leases, l)) {
+        if (l->key != k->index || l->group != 0)
+            continue;
+        l->group = group->index;
+        bool stamped = l->stamp_ms != 0;
+        kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
+                       l->tokens);
+        if (group->meter)
+            kc_meter_carry(group->meter, stamped, l->tokens);
+    }
+}
+
+int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
+                 const char *name, bool *joined)
+{
+    *joined = false;
+    kc_pool_enter(p, now_ms);
+    struct kc_key *k = kc_pool_key(p, key), *group;
+    int err = k ? KC_OK : KC_ENOTFOUND;
+    if (err == KC_OK && !k->shared) {
+        err = kc_pool_need_group(p, name, &group);
+        if (err == KC_OK)
+            err = need_scopes(group, k);
+        if (err == KC_OK) {
+            sum_in(p, group, k);
+            k->shared = group;
+            *joined = true;
+        }
+    }
+    kc_pool_leave(p);
+    return err;
+}

@@ -309,3 +309,14 @@ size_t kc_pool_waiting(struct kc_pool *p)
     kc_pool_leave(p);
     return n;
 }
+
+uint64_t kc_pool_longest_wait(struct kc_pool *p, uint64_t now_ms)
+{
+    uint64_t now = kc_pool_enter(p, now_ms), first = now;
+    for (const struct kc_model *m = p->active; m; m = m->next_active)
+        for (const struct kc_waiter *w = m->queue.first; w; w = w->next)
+            if (w->queued_ms < first)
+                first = w->queued_ms;
+    kc_pool_leave(p);
+    return now - first;
+}

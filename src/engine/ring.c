@@ -186,6 +186,14 @@ void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
     r->sum[KC_TOKENS] -= tokens;
 }
 
+void kc_ring_merge(struct kc_ring *r, const struct kc_ring *from)
+{
+    for (uint32_t i = 0; i < from->len; i++) {
+        const struct kc_ring_entry *e = entry(from, i);
+        kc_ring_add(r, entry_ms(from, i), e->requests, e->tokens);
+    }
+}
+
 void kc_ring_since(const struct kc_ring *r, uint64_t ms, uint64_t sum[KC_UNITS])
 {
     for (uint32_t i = 0; i < r->len; i++) {

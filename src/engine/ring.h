@@ -61,6 +61,10 @@ void kc_ring_add(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
 void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
                     uint64_t tokens);
 
+/* kc_ring_merge books in `r` all that `from` holds; what is older than the
+ * newest of `r` counts as that. */
+void kc_ring_merge(struct kc_ring *r, const struct kc_ring *from);
+
 /* kc_ring_since adds to `sum` what was stamped after `ms`; of an entry that
  * holds older units too, all of it. */
 void kc_ring_since(const struct kc_ring *r, uint64_t ms,

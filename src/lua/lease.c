@@ -239,6 +239,19 @@ static int lease_observe(lua_State *L)
                                         lease->grant.lease, &o));
 }
 
+static int lease_join(lua_State *L)
+{
+    struct kc_lease *lease = check_lease(L);
+    bool joined;
+    int err = kc_pool_join(kc_ledger_pool(lease->ledger),
+                           kc_ledger_now(lease->ledger), lease->grant.key,
+                           luaL_checkstring(L, 2), &joined);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    lua_pushboolean(L, joined);
+    return 1;
+}
+
 static int lease_close(lua_State *L)
 {
     struct lk_lease *box = luaL_checkudata(L, 1, LK_LEASE);
@@ -262,7 +275,8 @@ static const luaL_Reg lease_methods[] = {
     {"commit", lease_commit}, {"cancel", lease_cancel},
     {"refuse", lease_refuse}, {"cooldown", lease_cooldown},
     {"stamp", lease_stamp},   {"observe", lease_observe},
-    {"close", lease_close},   {NULL, NULL},
+    {"join", lease_join},     {"close", lease_close},
+    {NULL, NULL},
 };
 
 /* -- waiters ------------------------------------------------------------- */

@@ -237,8 +237,11 @@ static int pool_redact(lua_State *L)
 
 static int pool_waiting(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)kc_pool_waiting(lk_checkpool(L, 1)));
-    return 1;
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    struct kc_pool *pool = kc_ledger_pool(ledger);
+    lua_pushinteger(L, (lua_Integer)kc_pool_waiting(pool));
+    lk_pushms(L, kc_pool_longest_wait(pool, kc_ledger_now(ledger)));
+    return 2;
 }
 
 static int pool_now(lua_State *L)

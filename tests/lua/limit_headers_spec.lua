@@ -121,6 +121,29 @@ describe("a lease that is told of headers", function()
     assert.is_false(told(100, 97))
   end)
 
+  it("joins keys of one organisation, with what they have used", function()
+    wrapper:register_provider("openai", { base_url = "http://127.0.0.1:1/v1",
+      default_model = "m", limits = { requests_per_minute = 5 },
+      keys = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba",
+        { api_key = "sk-test-5555555555555555555k", group = "mine" } } })
+    for _ = 1, 2 do manager:get_specific_key(1, "m"):commit(1) end
+    local held = manager:get_specific_key(2, "m")
+    for index = 1, 3 do
+      local lease = manager:get_specific_key(index, "m")
+      lease:headers { ["OpenAI-Organization"] = "org-1" }
+      lease:commit(1)
+    end
+    local keys = manager:keys()
+    assert.same({ "org-1", "org-1", "mine" }, { keys[1].group, keys[2].group, keys[3].group })
+    -- Three of key 1 and two of key 2, one of them still out: five of five.
+    assert.is_nil((manager:get_specific_key(1, "m")))
+    assert.is_nil((manager:get_specific_key(2, "m")))
+    assert.truthy(manager:get_specific_key(3, "m"))
+    held:cancel()
+    assert.truthy(manager:get_specific_key(1, "m"))
+    assert.is_nil((manager:get_specific_key(2, "m")))
+  end)
+
   it("begins to age then", function()
     told(2, 1)
     local lease = manager:get_key "m"

@@ -157,7 +157,7 @@ function pool:force_rotate() end
 function pool:snapshot(key, model) end
 --- Names of the models ever used.
 function pool:models() end
---- How many wait in the queue.
+--- How many wait in the queue, and for how many seconds the first one does.
 function pool:waiting() end
 --- Blacks the key `index` (nil: every key of the pool) out of text.
 function pool:redact(text, index) end
@@ -189,6 +189,9 @@ function lease:stamp() end
 --- Takes in a rate-limit header: window "minute"|"hour"|"day", unit "requests"|
 --- "tokens", limit and remaining (nil: not told). true, or nil, err (stale).
 function lease:observe(window, unit, limit, remaining) end
+--- Its key shares one quota from now with all that were joined under `name`, unless
+--- it has a group of its own. Returns whether that is new; or nil, err.
+function lease:join(name) end
 --- Never sent: all is given back; { sent = true }: stays counted. Raises when
 --- settled already.
 function lease:cancel(opts) end

@@ -5,6 +5,7 @@ return provider.define {
   name = "groq",
   extends = "openai",
   base_url = "https://api.groq.com/openai/v1",
+  charge = {},
   limit_headers = {
     { unit = "requests", window = "day", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",

@@ -5,6 +5,9 @@ return provider.define {
   name = "openai",
   extends = "openai_compatible",
   base_url = "https://api.openai.com/v1",
+  -- Limits are an organisation's: keys that name the same one share them
+  -- (providers' documentation, "Rate limits").
+  charge = { shared_by = "openai-organization" },
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",

@@ -158,6 +158,47 @@ static void a_pinned_waiter_keeps_the_quota_for_itself(void **state)
     kc_pool_free(p);
 }
 
+static void an_answer_joins_keys_with_all_that_they_used(void **state)
+{
+    (void)state;
+    for (int strategy = 0; strategy <= 1; strategy++) {
+        struct kc_pool *p = new_pool((enum kc_strategy)strategy,
+                                     KC_FILL_FIRST, 2);
+        struct kc_grant held, stamped, g;
+        struct kc_refusal r;
+        bool joined;
+        limit(p, KC_MINUTE, KC_TOKENS, 100);
+        use(p, START_MS, "m", 30);
+        granted(p, START_MS, "m", 20, &held);
+        granted(p, START_MS, "m", 10, &stamped);
+        kc_pool_stamp(p, START_MS, stamped.lease);
+        for (uint32_t key = 1; key <= 2; key++) {
+            assert_int_equal(kc_pool_join(p, START_MS, key, "org", &joined),
+                             KC_OK);
+            assert_true(joined);
+            assert_int_equal(kc_pool_join(p, START_MS, key, "org", &joined),
+                             KC_OK);
+            assert_false(joined);
+        }
+        struct kc_request two = {
+            .model = "m", .tokens = 41, .key = 2, .pin = true};
+        assert_int_equal(kc_pool_acquire(p, START_MS, &two, &g, &r),
+                         KC_ELIMITED);
+        two.tokens = 40;
+        assert_int_equal(kc_pool_acquire(p, START_MS, &two, &g, &r), KC_OK);
+        assert_int_equal(
+            kc_pool_settle(p, START_MS, held.lease, KC_NOT_SENT, NULL), KC_OK);
+        assert_int_equal(
+            kc_pool_settle(p, START_MS, stamped.lease, KC_REFUSED, NULL),
+            KC_OK);
+        two.tokens = 30;
+        assert_int_equal(kc_pool_acquire(p, START_MS, &two, &g, &r), KC_OK);
+        assert_int_equal(kc_pool_acquire(p, START_MS, &two, &g, &r),
+                         KC_ELIMITED);
+        kc_pool_free(p);
+    }
+}
+
 static void what_a_store_remembers_counts_for_the_group(void **state)
 {
     (void)state;
@@ -185,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_dead_key_is_dead_alone_and_a_bill_is_everybodys),
         cmocka_unit_test(a_lease_is_settled_in_the_group_that_it_was_charged_to),
         cmocka_unit_test(a_pinned_waiter_keeps_the_quota_for_itself),
+        cmocka_unit_test(an_answer_joins_keys_with_all_that_they_used),
         cmocka_unit_test(what_a_store_remembers_counts_for_the_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,17 @@ static void call(struct kc_pool *p, uint64_t now, const char *model)
                 err == KC_ELIMITED);
     if (err != KC_OK)
         return;
+    struct kc_observation o = {.window = KC_HOUR,
+                               .unit = KC_TOKENS,
+                               .limit = 1000,
+                               .remaining = 990};
+    uint64_t serial;
+    bool joined;
     kc_pool_stamp(p, now, g.lease);
+    may(kc_pool_observe(p, now, g.lease, &o));
+    may(kc_pool_join(p, now, g.key, "org-joined", &joined));
+    if (may(kc_pool_listen(p, true, &serial)))
+        may(kc_pool_listen(p, false, &serial));
     assert_int_equal(kc_pool_settle(p, now, g.lease, KC_DONE, NULL), KC_OK);
 }
 
@@ -128,6 +138,7 @@ static void scenario(void)
     add_keys(p);
     kc_limits_unlimited(&limits);
     limits.max[KC_MINUTE][KC_REQUESTS] = 3;
+    limits.calendar = true;
     may(kc_pool_set_limits(p, START_MS, 0, NULL, &limits));
     may(kc_pool_set_limits(p, START_MS, 0, "a", &limits));
     if (kc_pool_key_count(p) > 0) {
