@@ -52,7 +52,7 @@ local function wait_for_lease(run, key, timeout)
   local opts = run.opts
   local waiter <close>, err = run.entry.pool:wait(run.model, run.tokens, {
     key = key, pin = opts.pin_key, not_key = run.not_key,
-    affinity = opts.affinity, priority = opts.priority, timeout = timeout,
+    affinity = opts.affinity, priority = opts.priority, timeout = timeout, input = run.input,
   })
   if not waiter then return nil, err end
   local started = run.entry.pool:now()
@@ -81,8 +81,8 @@ local function acquire(run)
   local opts, entry = run.opts, run.entry
   entry:prepare(run.model)
   local key = run.same_key or run.key
-  local want = { model = run.model, tokens = run.tokens, key = key, not_key = run.not_key,
-    pin = opts.pin_key or run.same_key ~= nil, affinity = opts.affinity }
+  local want = { model = run.model, tokens = run.tokens, input = run.input, key = key,
+    not_key = run.not_key, pin = opts.pin_key or run.same_key ~= nil, affinity = opts.affinity }
   local lease, err = choice.acquire(entry, want)
   if not lease and run.same_key and err.code ~= "closed" then
     -- The same key has no room any more: any other will do.
@@ -251,6 +251,7 @@ function call.new(entry, route, request, opts)
   return {
     entry = entry, route = route, request = request, opts = opts, policy = chosen,
     protocol = protocol, model = model, tokens = math.max(0, math.ceil(estimate)),
+    input = protocol and protocol.estimate_input(request.json or {}) or nil,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
     attempts = {}, key_attempt = 0, waited = 0, started_at = started,
     deadline_at = opts.deadline and started + opts.deadline,

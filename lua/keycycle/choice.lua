@@ -24,7 +24,7 @@ local function ask(entry, want)
     if #list == 0 then return nil end
     local index = math.tointeger(entry.config.choose(list))
     local lease = index and index > 0
-      and entry.pool:acquire(want.model, want.tokens, index, true)
+      and entry.pool:acquire(want.model, want.tokens, index, true, nil, nil, want.input)
     if lease then return lease end
   end
   return nil
@@ -33,14 +33,14 @@ end
 --- A lease, or nil and why, as pool:acquire. A selection function may raise: the
 --- error is the caller's.
 ---@param entry table
----@param want table model, tokens, key, pin, not_key, affinity
+---@param want table model, tokens, input (of them), key, pin, not_key, affinity
 function choice.acquire(entry, want)
   if entry.config.choose and not want.key and not want.affinity then
     local lease = ask(entry, want)
     if lease then return lease end
   end
   return entry.pool:acquire(want.model, want.tokens, want.key, want.pin, want.not_key,
-    want.affinity)
+    want.affinity, want.input)
 end
 
 return choice

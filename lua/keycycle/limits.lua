@@ -9,10 +9,8 @@ local limits_mt = { __name = "keycycle.limits" }
 local known = {
   requests_per_minute = true, requests_per_hour = true, requests_per_day = true,
   tokens_per_minute = true, tokens_per_hour = true, tokens_per_day = true,
-  concurrent_requests = true,
+  input_tokens_per_minute = true, output_tokens_per_minute = true, concurrent_requests = true,
 }
--- Contract names that a later version counts: refused, never ignored.
-local later = { input_tokens_per_minute = true, output_tokens_per_minute = true }
 local DAY = "day_resets_at" -- the zone at whose midnight the day begins
 
 local function invalid(fmt, ...)
@@ -20,7 +18,6 @@ local function invalid(fmt, ...)
 end
 
 local function check_count(name, value, where)
-  if later[name] then invalid("%s.%s is not counted by this version", where, name) end
   if not known[name] then invalid("%s has no field %q", where, tostring(name)) end
   local n = math.type(value) and math.tointeger(value)
   if not n or n < 0 then invalid("%s.%s must be a whole number, not negative", where, name) end
@@ -54,7 +51,7 @@ end
 local function is_one(given)
   if getmetatable(given) == limits_mt then return true end
   for k in pairs(given) do
-    if known[k] or later[k] or k == DAY then return true end
+    if known[k] or k == DAY then return true end
   end
   return next(given) == nil
 end

@@ -113,11 +113,11 @@ local function lease_from(self, model, opts, index, pin)
   entry:prepare(model)
   local tokens = math.max(0, math.ceil(opts.estimated_tokens or 0))
   local lease, err = choice.acquire(entry, { model = model, tokens = tokens, key = index,
-    pin = pin, affinity = opts.affinity })
+    pin = pin, affinity = opts.affinity, input = tokens })
   if lease or not opts.wait or err.code ~= "limited" then return lease, err end
   if pool:clock_is_manual() and not task.may_yield() then return nil, err end
   local waiter <close>, refused = pool:wait(model, tokens, {
-    key = index, pin = pin, affinity = opts.affinity, priority = opts.priority,
+    key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
     timeout = opts.timeout or 10,
   })
   if not waiter then return nil, refused end

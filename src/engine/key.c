@@ -167,6 +167,7 @@ static void free_scope(struct kc_scope *s)
     kc_meter_deinit(&s->meter);
     free(s->line);
     free(s->learned);
+    kc_split_free(s->split);
     free(s);
 }
 
@@ -182,6 +183,7 @@ void kc_key_free(struct kc_key *k)
     free(k->meter);
     free(k->line);
     free(k->learned);
+    kc_split_free(k->split);
     free(k->label);
     free(k->group);
     free_texts(k->params, 2 * k->param_count);

@@ -15,6 +15,7 @@
 #include "engine/cooldown.h"
 #include "engine/meter.h"
 #include "engine/pool.h"
+#include "engine/split.h"
 #include "util/secret.h"
 
 struct kc_scope {
@@ -22,6 +23,7 @@ struct kc_scope {
     struct kc_cooldown cool;
     struct kc_limits *line;    /* NULL: none of its own */
     struct kc_limits *learned; /* from answers; NULL: nothing */
+    struct kc_split *split;    /* NULL: nobody asked for it */
     uint64_t observed;         /* serial of the newest answer's grant */
     uint64_t total_requests;
     uint64_t total_tokens;
@@ -50,6 +52,7 @@ struct kc_key {
     struct kc_limits *line;
     struct kc_limits *learned; /* of all models, where limits are GLOBAL */
     struct kc_meter *meter;    /* the same */
+    struct kc_split *split;    /* the same */
     struct kc_scope **scopes; /* by model id; NULL where unused */
     size_t scope_cap;
 };

@@ -11,6 +11,8 @@
 
 #include "util/err.h"
 
+struct kc_split;
+
 struct kc_lease {
     uint64_t id; /* 0 while the slot is free */
     uint64_t generation;
@@ -18,6 +20,8 @@ struct kc_lease {
     uint64_t acquired_ms;
     uint64_t stamp_ms;   /* 0: not stamped */
     uint64_t tokens;     /* reserved */
+    uint64_t input;      /* of them; at most all */
+    struct kc_split *split; /* where its parts are held; NULL: nowhere */
     uint32_t key;        /* index, from 1 */
     uint32_t group;      /* place + 1 in the pool's groups; 0: none */
     uint32_t model;      /* id */

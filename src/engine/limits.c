@@ -3,7 +3,9 @@
 
 void kc_limits_unlimited(struct kc_limits *l)
 {
-    *l = (struct kc_limits){.concurrent = KC_UNLIMITED};
+    *l = (struct kc_limits){.minute_input = KC_UNLIMITED,
+                            .minute_output = KC_UNLIMITED,
+                            .concurrent = KC_UNLIMITED};
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
             l->max[w][u] = KC_UNLIMITED;

@@ -19,7 +19,8 @@ enum kc_unit { KC_REQUESTS, KC_TOKENS, KC_UNITS };
 
 struct kc_limits {
     uint64_t max[KC_WINDOWS][KC_UNITS];
-    uint64_t concurrent; /* requests in flight at once */
+    uint64_t minute_input, minute_output; /* tokens, told apart */
+    uint64_t concurrent;                  /* requests in flight at once */
     bool calendar;       /* the day is no rolling one: it begins at midnight */
     struct kc_zone zone; /* where `calendar` */
 };

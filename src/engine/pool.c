@@ -143,6 +143,8 @@ const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
         .max = {{KC_UNLIMITED, KC_UNLIMITED},
                 {KC_UNLIMITED, KC_UNLIMITED},
                 {KC_UNLIMITED, KC_UNLIMITED}},
+        .minute_input = KC_UNLIMITED,
+        .minute_output = KC_UNLIMITED,
         .concurrent = KC_UNLIMITED,
     };
     if (p->config.strategy == KC_GLOBAL)

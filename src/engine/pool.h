@@ -177,6 +177,7 @@ void kc_pool_set_selection(struct kc_pool *p, enum kc_selection selection);
 struct kc_request {
     const char *model; /* copied where it is kept */
     uint64_t tokens;   /* reserved beside the one request */
+    uint64_t input;    /* how many of them are input; the rest is output */
     uint32_t key;      /* 0: any; else this key is tried first */
     bool pin;          /* with `key`: no other key will do */
     uint32_t not_key;  /* 0, or a key to use only when no other will do */

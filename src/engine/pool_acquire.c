@@ -16,6 +16,22 @@ static void hold(struct kc_key *k, uint32_t model, const struct kc_lease *l)
     kc_cooldown_granted(&s->cool, l->acquired_ms, l->id);
 }
 
+/* Where the parts of a request are held; NULL: they are not told apart. */
+static int need_split(struct kc_pool *p, struct kc_key *k,
+                      const struct kc_model *m, struct kc_split **out)
+{
+    struct kc_limits both;
+    struct kc_key *quota = kc_key_quota(k);
+    *out = NULL;
+    if (!kc_split_wanted(kc_pool_holding(p, k, m, &both)))
+        return KC_OK;
+    struct kc_scope *s = kc_key_scope(quota, m->id);
+    struct kc_split **slot = kc_pool_split(p, quota, s);
+    int err = kc_split_need(slot);
+    *out = *slot;
+    return err;
+}
+
 static void tell_grant(struct kc_pool *p, const struct kc_offer *offer,
                        uint32_t key)
 {
@@ -36,6 +52,9 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     int err = kc_key_need_scope(k, offer->model->id, &s);
     if (err == KC_OK && k->shared)
         err = kc_key_need_scope(k->shared, offer->model->id, &shared);
+    struct kc_split *split = NULL;
+    if (err == KC_OK)
+        err = need_split(p, k, offer->model, &split);
     if (err == KC_OK)
         err = kc_leases_open(&p->leases, &l);
     if (err != KC_OK)
@@ -44,6 +63,10 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     l->serial = ++p->grants;
     l->acquired_ms = p->now_ms;
     l->tokens = tokens;
+    l->input = offer->request->input;
+    l->split = split;
+    if (split)
+        kc_split_hold(split, kc_parts_of(tokens, l->input));
     l->key = k->index;
     l->model = offer->model->id;
     hold(k, l->model, l);

@@ -46,6 +46,20 @@ static void check_states(const struct kc_pool *p, const struct kc_key *k,
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
 }
 
+static void check_split(const struct kc_pool *p, struct kc_key *k,
+                        const struct kc_offer *offer,
+                        const struct kc_limits *limits, struct kc_block *b)
+{
+    struct kc_key *quota = kc_key_quota(k);
+    struct kc_scope *s = kc_key_scope(quota, offer->model->id);
+    struct kc_split *split = NULL;
+    if (s || p->config.strategy == KC_GLOBAL)
+        split = *kc_pool_split(p, quota, s);
+    kc_split_check(split, p->now_ms, limits,
+                   kc_parts_of(offer->request->tokens, offer->request->input),
+                   offer->idle, b);
+}
+
 /* Adds to `b` all that keeps key `k` from serving the request. */
 static void weigh(struct kc_pool *p, struct kc_key *k,
                   const struct kc_offer *offer, struct kc_block *b)
@@ -64,9 +78,12 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
     if (k->shared)
         check_states(p, k->shared, offer, b);
     struct kc_limits both;
-    kc_meter_check(meter_of(p, k, offer), p->now_ms,
-                   kc_pool_holding(p, k, offer->model, &both),
+    const struct kc_limits *limits =
+        kc_pool_holding(p, k, offer->model, &both);
+    kc_meter_check(meter_of(p, k, offer), p->now_ms, limits,
                    offer->request->tokens, offer->idle, b);
+    if (kc_split_wanted(limits))
+        check_split(p, k, offer, limits, b);
 }
 
 static uint64_t score_of(struct kc_pool *p, struct kc_key *k,

@@ -108,6 +108,21 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
+/* kc_pool_split returns where input and output of a quota are counted. */
+static inline struct kc_split **
+kc_pool_split(const struct kc_pool *p, struct kc_key *quota, struct kc_scope *s)
+{
+    return p->config.strategy == KC_GLOBAL ? &quota->split : &s->split;
+}
+
+/* kc_parts_of tells the parts of what a lease or a request reserves. */
+static inline struct kc_parts kc_parts_of(uint64_t tokens, uint64_t input)
+{
+    if (input > tokens)
+        input = tokens;
+    return (struct kc_parts){.input = input, .output = tokens - input};
+}
+
 /* How a choice is made for a request. */
 struct kc_offer {
     const struct kc_request *request;

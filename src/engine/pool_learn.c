@@ -94,25 +94,38 @@ static int need_scopes(struct kc_key *group, const struct kc_key *k)
 {
     struct kc_scope *s;
     int err = KC_OK;
-    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++)
-        if (k->scopes[i])
-            err = kc_key_need_scope(group, i, &s);
-    return err;
+    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++) {
+        if (!k->scopes[i])
+            continue;
+        err = kc_key_need_scope(group, i, &s);
+        if (err == KC_OK && k->scopes[i]->split)
+            err = kc_split_need(&s->split);
+    }
+    return err == KC_OK && k->split ? kc_split_need(&group->split) : err;
 }
 
 static void sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
 {
-    for (uint32_t i = 0; i < k->scope_cap; i++)
-        if (k->scopes[i])
-            kc_meter_merge(&kc_key_scope(group, i)->meter, p->now_ms,
-                           &k->scopes[i]->meter);
+    for (uint32_t i = 0; i < k->scope_cap; i++) {
+        struct kc_scope *from = k->scopes[i], *to = kc_key_scope(group, i);
+        if (!from)
+            continue;
+        kc_meter_merge(&to->meter, p->now_ms, &from->meter);
+        if (from->split)
+            kc_split_move(to->split, from->split);
+    }
     if (k->meter)
         kc_meter_merge(group->meter, p->now_ms, k->meter);
+    if (k->split)
+        kc_split_move(group->split, k->split);
     struct kc_lease *l = kc_leases_oldest(&p->leases);
     for (; l; l = kc_leases_next(&p->leases, l)) {
         if (l->key != k->index || l->group != 0)
             continue;
         l->group = group->index;
+        if (l->split)
+            l->split =
+                *kc_pool_split(p, group, kc_key_scope(group, l->model));
         bool stamped = l->stamp_ms != 0;
         kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
                        l->tokens);

@@ -30,6 +30,8 @@ void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
         uint64_t stamp_ms = stamp(kc_pool_key(p, l->key), l, now);
         if (group)
             stamp(group, l, now);
+        if (l->split)
+            kc_split_stamp(l->split, now, kc_parts_of(l->tokens, l->input));
         l->stamp_ms = stamp_ms;
     }
     kc_pool_leave(p);
@@ -45,6 +47,15 @@ static uint64_t true_tokens(const struct kc_lease *l,
     if (total == 0)
         total = add_capped(usage->input, usage->output);
     return total < KC_TOKENS_MAX ? total : KC_TOKENS_MAX;
+}
+
+/* What was told of input and output; what was not is reckoned to the output. */
+static struct kc_parts true_parts(const struct kc_lease *l, uint64_t tokens,
+                                  const struct kc_usage *usage)
+{
+    if (usage && (usage->input || usage->output))
+        return kc_parts_of(tokens, usage->input);
+    return kc_parts_of(tokens, l->input);
 }
 
 /* Settles on a key's record, or on its group's. */
@@ -83,6 +94,10 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
     settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)
         settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
+    if (l->split)
+        kc_split_settle(
+            l->split, p->now_ms, l->stamp_ms, kc_parts_of(l->tokens, l->input),
+            true_parts(l, c.tokens, outcome == KC_DONE ? usage : NULL));
     s->total_requests -= 1 - c.requests;
     s->total_tokens = add_capped(s->total_tokens, c.tokens);
     k->leases--;

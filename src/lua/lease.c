@@ -292,6 +292,7 @@ static void read_wait(lua_State *L, int arg, struct kc_request *r,
     r->key = (uint32_t)count_field(L, arg, "key");
     r->not_key = (uint32_t)count_field(L, arg, "not_key");
     r->pin = lk_fieldbool(L, arg, "pin");
+    r->input = count_field(L, arg, "input");
     lua_getfield(L, arg, "affinity");
     r->affinity = lk_optaffinity(L, -1);
     lua_pop(L, 1);

@@ -234,6 +234,8 @@ static int pool_set_limits(lua_State *L)
         for (enum kc_window w = 0; w < KC_WINDOWS; w++)
             for (enum kc_unit u = 0; u < KC_UNITS; u++)
                 read_limit(L, 4, kc_limit_name(w, u), &limits.max[w][u]);
+        read_limit(L, 4, "input_tokens_per_minute", &limits.minute_input);
+        read_limit(L, 4, "output_tokens_per_minute", &limits.minute_output);
         read_limit(L, 4, "concurrent_requests", &limits.concurrent);
         read_day(L, 4, &limits);
     }
@@ -270,6 +272,8 @@ static int pool_limits(lua_State *L)
     for (enum kc_window w = 0; w < KC_WINDOWS; w++)
         for (enum kc_unit u = 0; u < KC_UNITS; u++)
             push_limit(L, kc_limit_name(w, u), limits.max[w][u]);
+    push_limit(L, "input_tokens_per_minute", limits.minute_input);
+    push_limit(L, "output_tokens_per_minute", limits.minute_output);
     push_limit(L, "concurrent_requests", limits.concurrent);
     return 1;
 }
@@ -292,7 +296,8 @@ static int pool_acquire(lua_State *L)
                            .key = (uint32_t)lk_optcount(L, 4, 0),
                            .pin = lua_toboolean(L, 5),
                            .not_key = (uint32_t)lk_optcount(L, 6, 0),
-                           .affinity = lk_optaffinity(L, 7)};
+                           .affinity = lk_optaffinity(L, 7),
+                           .input = lk_optcount(L, 8, 0)};
     struct lk_lease *box = lk_newlease(L);
     struct kc_refusal refusal;
     int err = kc_lease_acquire(ledger, &r, &box->lease, &refusal);

@@ -72,7 +72,8 @@ static struct kc_pool *pool_of(uint32_t keys, enum kc_selection selection,
 {
     struct kc_pool_config config = {.selection = selection, .seed = 1};
     struct kc_pool *p;
-    struct kc_limits limits = {.concurrent = KC_UNLIMITED};
+    struct kc_limits limits;
+    kc_limits_unlimited(&limits);
     must(kc_pool_new(&config, &p));
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)

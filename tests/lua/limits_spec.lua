@@ -19,7 +19,7 @@ describe("RateLimits", function()
       ["requests_per_day"] = { requests_per_day = "5" },
       ["tokens_per_minute"] = { tokens_per_minute = math.huge },
       ["tokens_per_day"] = { tokens_per_day = 0 / 0 },
-      ["input_tokens_per_minute is not counted"] = { input_tokens_per_minute = 5 },
+      ["input_tokens_per_minute must"] = { input_tokens_per_minute = -5 },
       ["time zone"] = { day_resets_at = "Nowhere" }, ["day_resets_at"] = { day_resets_at = 5 },
     } do
       raises(Invalid, word, keycycle.RateLimits, given)
@@ -65,6 +65,29 @@ describe("a provider's limits", function()
     }
     assert.same({ 4, 3, 2, 1 }, { of(1, "m"), of(1, "x"), of(2, "m"), of(2, "x") })
     assert.truthy(wrapper)
+  end)
+
+  it("tell input and output apart", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new {
+      clock = keycycle.clock.manual(1000) }
+    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { "sk-test-0123456789abcdefghij" },
+      limits = { input_tokens_per_minute = 100, output_tokens_per_minute = 20 } })
+    local manager = wrapper:get_manager "p"
+    manager:get_key("m", { estimated_tokens = 50 }):commit { input_tokens = 10, output_tokens = 20 }
+    local lease, why = manager:get_key("m", { estimated_tokens = 91 })
+    assert.is_nil(lease)
+    assert.equal("input_tokens_per_minute", why.limit)
+    lease = manager:get_key("m", { estimated_tokens = 90 })
+    assert.truthy(lease)
+    lease:cancel()
+    local client = wrapper:get_rotating_client("p", { wait = false, max_retries = 0 })
+    local err = raises(keycycle.NoAvailableKeyError, "output_tokens_per_minute",
+      client.chat.completions.create, { max_tokens = 1,
+      messages = { { role = "user", content = "Hi" } } })
+    assert.is_true(err.retry_after > 59)
+    raises(keycycle.TransportError, nil, client.chat.completions.create,
+      { messages = { { role = "user", content = "Hi" } } })
   end)
 
   it("of a day begin anew at midnight, where they say so", function()

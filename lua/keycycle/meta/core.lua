@@ -126,9 +126,10 @@ function pool:set_selection(name) end
 ---@param key? integer tried first; with pin the only one
 ---@param not_key? integer used only when no other will do
 ---@param affinity? string the same key for the same text, while it has room
+---@param input? integer how many of the tokens are input; the rest is output
 ---@return keycycle.core.lease?, table? err
-function pool:acquire(model, tokens, key, pin, not_key, affinity) end
---- Queues for a key. opts: key, pin, not_key, affinity, priority (0-7), timeout
+function pool:acquire(model, tokens, key, pin, not_key, affinity, input) end
+--- Queues for a key. opts: key, pin, not_key, affinity, input, priority (0-7), timeout
 --- (seconds of the pool's clock). A waiter, ready at once where a key was free; or nil,
 --- err: limited (with retry_after: no key in time), queue_full, impossible,
 --- no_key, not_found, closed.

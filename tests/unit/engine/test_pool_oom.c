@@ -92,7 +92,7 @@ static void add_keys(struct kc_pool *p)
 /* A call whose end must succeed once it was granted. */
 static void call(struct kc_pool *p, uint64_t now, const char *model)
 {
-    struct kc_request request = {.model = model, .tokens = 5};
+    struct kc_request request = {.model = model, .tokens = 5, .input = 2};
     struct kc_grant g;
     struct kc_refusal r;
     int err = kc_pool_acquire(p, now, &request, &g, &r);
@@ -139,6 +139,7 @@ static void scenario(void)
     kc_limits_unlimited(&limits);
     limits.max[KC_MINUTE][KC_REQUESTS] = 3;
     limits.calendar = true;
+    limits.minute_input = 100000;
     may(kc_pool_set_limits(p, START_MS, 0, NULL, &limits));
     may(kc_pool_set_limits(p, START_MS, 0, "a", &limits));
     if (kc_pool_key_count(p) > 0) {
