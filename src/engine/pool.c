@@ -18,6 +18,7 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
         return KC_ENOMEM;
     }
     p->config = *config;
+    p->version = 1;
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);
@@ -197,8 +198,10 @@ int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms, uint32_t key,
         if (!*line)
             err = KC_ENOMEM;
     }
-    if (err == KC_OK)
+    if (err == KC_OK) {
         **line = *limits;
+        kc_pool_changed(p);
+    }
     kc_pool_leave(p);
     return err;
 }
@@ -212,6 +215,7 @@ static void drop_line(struct kc_limits **line)
 void kc_pool_clear_limits(struct kc_pool *p)
 {
     kc_pool_enter(p, 0);
+    kc_pool_changed(p);
     drop_line(&p->line);
     for (uint32_t i = 0; i < p->model_count; i++)
         drop_line(&p->models[i]->line);

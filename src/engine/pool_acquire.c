@@ -74,6 +74,7 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
         l->group = k->shared->index;
         hold(k->shared, l->model, l);
     }
+    kc_pool_changed(p);
     if (p->listeners > 0)
         tell_grant(p, offer, k->index);
     kc_pool_use_model(p, offer->model);

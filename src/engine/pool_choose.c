@@ -120,6 +120,8 @@ static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
     struct kc_block b;
     weigh(p, k, offer, &b);
     if (b.err != KC_OK) {
+        if (b.at_ms < offer->model->refused.until_ms)
+            offer->model->refused.until_ms = b.at_ms;
         if (refusal->key == 0 || kc_block_better(&b, refusal))
             *refusal = b;
         return;
@@ -206,8 +208,8 @@ static bool pick_key(struct kc_pool *p, struct kc_key *k,
     return pick.found;
 }
 
-int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
-                   struct kc_block *b)
+static int choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
+                  struct kc_block *b)
 {
     const struct kc_request *r = offer->request;
     struct kc_key *first = kc_pool_key(p, r->key);
@@ -232,4 +234,38 @@ int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
     if (last && last != first && !last->removed)
         pick_key(p, last, offer, b);
     return b->err;
+}
+
+/* A refusal is the same for all that ask for the same without wishes. */
+static bool is_plain(const struct kc_offer *offer)
+{
+    const struct kc_request *r = offer->request;
+    return !offer->idle && offer->pump == 0 && r->key == 0 && r->not_key == 0 &&
+           r->affinity == 0;
+}
+
+int kc_pool_choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,
+                   struct kc_block *b)
+{
+    const struct kc_request *r = offer->request;
+    struct kc_refused *last = &offer->model->refused;
+    bool plain = is_plain(offer);
+    if (plain && last->version == p->version && p->now_ms < last->until_ms &&
+        r->tokens == last->tokens && r->input == last->input) {
+        *b = last->block;
+        return b->err;
+    }
+    uint64_t until_ms = last->until_ms;
+    last->until_ms = KC_NEVER; /* what is considered brings it forward */
+    int err = choose(p, offer, commit, b);
+    if (!plain) {
+        last->until_ms = until_ms;
+        return err;
+    }
+    last->version = err == KC_OK ? 0 : p->version;
+    last->tokens = r->tokens;
+    last->input = r->input;
+    if (err != KC_OK)
+        last->block = *b;
+    return err;
 }

@@ -24,11 +24,21 @@
 /* More tokens than this are no request; it keeps every sum far from 2^64. */
 #define KC_TOKENS_MAX ((UINT64_C(1) << 40) - 1)
 
+/* The last refusal to a plain request: the same request is refused in the same
+ * words until its time or until something changes. */
+struct kc_refused {
+    uint64_t version; /* of the pool; 0: none */
+    uint64_t tokens, input;
+    uint64_t until_ms;
+    struct kc_block block;
+};
+
 struct kc_model {
     uint32_t id; /* its place in pool->models and in each key's scopes */
     char *name;
     struct kc_limits *line; /* of every key; NULL: none */
     bool used;
+    struct kc_refused refused;
     struct kc_queue queue;
     struct kc_waiter *cursor; /* of a running pump */
     struct kc_model *next_active;
@@ -40,6 +50,7 @@ struct kc_pool {
     uint64_t now_ms;
     uint64_t grants; /* ever given: the serial number of the last one */
     uint64_t pumps;  /* names what a scope is shut for */
+    uint64_t version; /* from 1; see kc_pool_changed */
     struct kc_rng rng;
 
     struct kc_key **keys; /* index - 1 */
@@ -69,6 +80,13 @@ struct kc_pool {
 /* kc_pool_enter locks and returns engine time: the greatest ever told. */
 uint64_t kc_pool_enter(struct kc_pool *p, uint64_t now_ms);
 void kc_pool_leave(struct kc_pool *p);
+
+/* kc_pool_changed: what was refused may be served now, or must be refused in
+ * other words. */
+static inline void kc_pool_changed(struct kc_pool *p)
+{
+    p->version++;
+}
 
 /* kc_pool_key returns a key, removed ones too; NULL for a bad index. */
 struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);

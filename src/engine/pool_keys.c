@@ -95,6 +95,7 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
         if (group || !joined)
             mine->shared = group;
         *index = mine->index;
+        kc_pool_changed(p);
     }
     kc_pool_leave(p);
     if (old || err != KC_OK)
@@ -110,6 +111,7 @@ int kc_pool_remove_key(struct kc_pool *p, uint64_t now_ms, uint32_t index)
     if (err == KC_OK) {
         kc_selector_remove(&p->selector, index, k->priority);
         k->removed = true;
+        kc_pool_changed(p);
     }
     kc_pool_leave(p);
     return err;

@@ -44,7 +44,7 @@ static bool take_limit(struct kc_limits **learned,
     }
     uint64_t *max = &(*learned)->max[o->window][o->unit];
     bool changed = *max != o->limit;
-    *max = o->limit;
+    *max = o->limit; /* it may be higher than before */
     return changed;
 }
 
@@ -60,6 +60,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     bool global = p->config.strategy == KC_GLOBAL;
     struct kc_limits **learned = global ? &quota->learned : &s->learned;
     struct kc_meter *meter = global ? quota->meter : &s->meter;
+    kc_pool_changed(p);
     if (take_limit(learned, o, &err)) {
         struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
         n.model = global ? NULL : p->models[l->model];
@@ -147,6 +148,7 @@ int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
             err = need_scopes(group, k);
         if (err == KC_OK) {
             sum_in(p, group, k);
+            kc_pool_changed(p);
             k->shared = group;
             *joined = true;
         }

@@ -33,6 +33,7 @@ void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
         if (l->split)
             kc_split_stamp(l->split, now, kc_parts_of(l->tokens, l->input));
         l->stamp_ms = stamp_ms;
+        kc_pool_changed(p); /* what was held has a time now */
     }
     kc_pool_leave(p);
 }
@@ -100,6 +101,7 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
             true_parts(l, c.tokens, outcome == KC_DONE ? usage : NULL));
     s->total_requests -= 1 - c.requests;
     s->total_tokens = add_capped(s->total_tokens, c.tokens);
+    kc_pool_changed(p);
     k->leases--;
     kc_leases_close(&p->leases, l);
 }

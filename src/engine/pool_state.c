@@ -31,6 +31,7 @@ int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     }
     uint64_t until = 0;
     if (err == KC_OK) {
+        kc_pool_changed(p);
         until = kc_cooldown_cool(c, now, delay_ms, p->grants, &p->rng, reason);
         note(p, KC_EVENT_COOLDOWN, key, model, until, reason);
     }
@@ -46,6 +47,7 @@ int kc_pool_suspend(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     uint64_t now = kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
     if (k) {
+        kc_pool_changed(p);
         kc_cooldown_suspend(&k->cool, now, confirm_ms, p->grants, reason);
         note(p, KC_EVENT_INVALID, key, NULL, 0, reason);
     }
@@ -59,6 +61,7 @@ int kc_pool_unpaid(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
     if (k) {
+        kc_pool_changed(p);
         kc_cooldown_unpaid(&kc_key_quota(k)->cool, p->grants, reason);
         note(p, KC_EVENT_INVALID, key, NULL, 0, reason);
     }
@@ -71,8 +74,10 @@ int kc_pool_disable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
     kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
     int err = k && !k->removed ? KC_OK : KC_ENOTFOUND;
-    if (err == KC_OK)
+    if (err == KC_OK) {
         k->disabled = true;
+        kc_pool_changed(p);
+    }
     kc_pool_leave(p);
     return err;
 }
@@ -94,6 +99,7 @@ int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)
         if (kc_key_state(k, p->now_ms) != KC_READY)
             note(p, KC_EVENT_RECOVER, key, NULL, 0, "enabled");
         k->disabled = false;
+        kc_pool_changed(p);
         revive(k);
         if (k->shared)
             revive(k->shared);

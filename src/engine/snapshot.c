@@ -84,6 +84,7 @@ int kc_pool_restore(struct kc_pool *p, uint64_t now_ms, const char *hash,
             kc_meter_book(k->meter, now, at_ms, requests, tokens);
         if (shared && k->shared->meter)
             kc_meter_book(k->shared->meter, now, at_ms, requests, tokens);
+        kc_pool_changed(p);
         s->total_requests += requests;
         s->total_tokens += tokens;
         kc_pool_use_model(p, m);

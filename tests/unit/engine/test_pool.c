@@ -116,6 +116,32 @@ static void what_is_in_flight_has_no_time(void **state)
     kc_pool_free(p);
 }
 
+/* A refusal is remembered; nothing that matters to it may be missed. */
+static void a_refusal_is_told_anew_when_something_changes(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g, h;
+    struct kc_refusal r;
+    limit(p, KC_MINUTE, KC_REQUESTS, 1);
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &h, &r), KC_ELIMITED);
+    assert_true(r.wait_ms == KC_NEVER);
+    kc_pool_stamp(p, START_MS, g.lease);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &h, &r), KC_ELIMITED);
+    assert_int_equal(r.wait_ms, MINUTE_MS + 1);
+    assert_int_equal(acquire(p, START_MS + SECOND_MS, "m", 0, &h, &r),
+                     KC_ELIMITED);
+    assert_int_equal(r.wait_ms, MINUTE_MS + 1 - SECOND_MS);
+    assert_int_equal(kc_pool_disable(p, START_MS, 1), KC_OK);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &h, &r), KC_ENOKEY);
+    assert_int_equal(kc_pool_enable(p, START_MS, 1), KC_OK);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &h, &r), KC_ELIMITED);
+    assert_int_equal(acquire(p, START_MS + MINUTE_MS + 1, "m", 0, &h, &r),
+                     KC_OK);
+    kc_pool_free(p);
+}
+
 static void a_blocked_limit_is_impossible(void **state)
 {
     (void)state;
@@ -459,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_refusal_says_which_limit_and_how_long),
         cmocka_unit_test(a_wait_is_exact_to_the_millisecond),
         cmocka_unit_test(what_is_in_flight_has_no_time),
+        cmocka_unit_test(a_refusal_is_told_anew_when_something_changes),
         cmocka_unit_test(a_blocked_limit_is_impossible),
         cmocka_unit_test(limits_hold_per_model_or_for_the_key),
         cmocka_unit_test(the_nearest_line_of_limits_holds),
