@@ -156,7 +156,7 @@ static void affinity_keeps_to_a_key_while_it_has_room(void **state)
     (void)state;
     struct kc_pool *p = new_pool(KC_PER_MODEL, KC_BALANCED, 5);
     uint32_t seen[6] = {0};
-    char text[16];
+    char text[32];
     limit(p, KC_MINUTE, KC_REQUESTS, 100);
     for (int i = 0; i < 50; i++) {
         snprintf(text, sizeof text, "session %d", i);
