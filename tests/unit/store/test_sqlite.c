@@ -232,7 +232,7 @@ static void a_locked_file_fails_and_works_again(void **state)
 static int open_and_write(const char *path, int child)
 {
     struct kc_store *s;
-    char words[400] = "", writer[8];
+    char words[400] = "", writer[16];
     int err = kc_sqlite_open(path, &s, words, sizeof words);
     snprintf(writer, sizeof writer, "w%d", child);
     for (uint64_t i = 0; err == KC_OK && i < 10; i++) {
