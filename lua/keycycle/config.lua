@@ -6,6 +6,8 @@ local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 
+local invalid = errors.invalid
+
 local config = {}
 
 local MAX_KEYS = 10000
@@ -15,10 +17,6 @@ local default_env_file
 --- The file to read where a program names none (the host's --env).
 function config.set_default_env_file(path)
   default_env_file = path
-end
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
 end
 
 local function missing(fmt, ...)

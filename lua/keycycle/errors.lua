@@ -78,6 +78,12 @@ function errors.raise(class, fields)
   error(errors.new(class, fields), 0)
 end
 
+--- Raises InvalidConfigurationError (`invalid`) with a formatted message.
+---@param fmt string
+function errors.invalid(fmt, ...)
+  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
+end
+
 --- Whether `value` is an error of `class` or of one below it.
 ---@param value any
 ---@param class table

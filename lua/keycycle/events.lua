@@ -7,6 +7,8 @@ local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local task = require "keycycle.task"
 
+local invalid = errors.invalid
+
 local events = {}
 
 local names = { acquire = true, rotate = true, cooldown = true, invalid = true, recover = true,
@@ -14,10 +16,6 @@ local names = { acquire = true, rotate = true, cooldown = true, invalid = true, 
 -- entry -> { serial =, subscribers = list of { event, fn } }; to listen keeps no
 -- wrapper alive.
 local listening = setmetatable({}, { __mode = "k" })
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 local function hand_over(entry, subscribers, event)
   local key = event.key_index and entry.pool:key(event.key_index)

@@ -2,6 +2,8 @@
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 
+local invalid = errors.invalid
+
 local limits = {}
 
 local limits_mt = { __name = "keycycle.limits" }
@@ -12,10 +14,6 @@ local known = {
   input_tokens_per_minute = true, output_tokens_per_minute = true, concurrent_requests = true,
 }
 local DAY = "day_resets_at" -- the zone at whose midnight the day begins
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 local function check_count(name, value, where)
   if not known[name] then invalid("%s has no field %q", where, tostring(name)) end

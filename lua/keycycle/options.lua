@@ -1,6 +1,8 @@
 --- The options of a client, a call and a lease, checked (API.md section 4).
 local errors = require "keycycle.errors"
 
+local invalid = errors.invalid
+
 local options = {}
 
 local known = {
@@ -11,10 +13,6 @@ local known = {
   excluded_params = "table", base_url = "string", headers = "table",
 }
 local MOST_TOKENS = 2 ^ 53 -- what JSON's numbers hold exactly
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 local function check_number(name, value)
   if value ~= value or value < 0 then invalid("option %s must not be negative", name) end

@@ -2,15 +2,13 @@
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 
+local invalid = errors.invalid
+
 local policy = {}
 
 local policy_mt = { __name = "keycycle.policy" }
 local fields = { name = "string", max_retries = "number", decide = "function" }
 local actions = { retry = true, rotate = true, disable = true, fail = true }
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 --- Defines a policy: `{ name=, max_retries=, decide = function(failure) }`.
 --- `decide` answers "retry" (the same key), "rotate", "disable" (take the key

@@ -2,6 +2,8 @@
 --- resolved; and the built-in ones by name.
 local errors = require "keycycle.errors"
 
+local invalid = errors.invalid
+
 local provider = {}
 
 local provider_mt = { __name = "keycycle.provider" }
@@ -12,10 +14,6 @@ local fields = {
   routes = "table", limits = "table", limit_headers = "table", classify = "table",
   usage = "function", estimate = "function", charge = "table",
 }
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 local function check(definition)
   if type(definition) ~= "table" then

@@ -15,9 +15,7 @@ local fields = { limits = "table", keys = "number", calls_per_hour = "number", t
   hours = "number", timeout = "number", selection = "string", seed = "number" }
 
 local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, {
-    code = "invalid", message = "simulate: " .. fmt:format(...),
-  })
+  errors.invalid("simulate: " .. fmt, ...)
 end
 
 local function check(given)

@@ -10,6 +10,8 @@ local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
 local task = require "keycycle.task"
 
+local invalid = errors.invalid
+
 local wrapper = {}
 
 local methods = {}
@@ -22,10 +24,6 @@ local options = { db_url = "string", db_env_var = "string", clock = "userdata",
   log_level = "string", env_file = "string" }
 -- Contract names that a later version serves: refused, never ignored.
 local later = { store = true, keep_days = true, scripts = true, shared = true, transport = true }
-
-local function invalid(fmt, ...)
-  errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
-end
 
 local function check_options(opts)
   if opts == nil then return {} end

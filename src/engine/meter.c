@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "util/num.h"
+
 #define SKEW_MS 2000 /* ENGINE.md, section 2 */
 
 int kc_meter_init(struct kc_meter *m)
@@ -28,17 +30,12 @@ void kc_meter_deinit(struct kc_meter *m)
     m->calendar = NULL;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void drop_old(struct kc_meter *m, uint64_t now_ms)
 {
     m->expiry_ms = KC_NEVER;
     for (int w = 0; w < KC_WINDOWS; w++) {
         kc_ring_drop(&m->rings[w], now_ms);
-        m->expiry_ms = least(m->expiry_ms, kc_ring_expiry(&m->rings[w]));
+        m->expiry_ms = kc_least(m->expiry_ms, kc_ring_expiry(&m->rings[w]));
     }
 }
 
@@ -56,7 +53,7 @@ static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
     for (int w = first; w < KC_WINDOWS; w++)
         if (stamp_ms + m->rings[w].span_ms > now_ms)
             kc_ring_add(&m->rings[w], stamp_ms, requests, tokens);
-    m->expiry_ms = least(m->expiry_ms, stamp_ms + m->rings[0].span_ms);
+    m->expiry_ms = kc_least(m->expiry_ms, stamp_ms + m->rings[0].span_ms);
 }
 
 /* -- days of the calendar ------------------------------------------------- */
@@ -66,19 +63,14 @@ static bool on_calendar(const struct kc_meter *m)
     return m->calendar && m->calendar->end_ms != 0;
 }
 
-static uint64_t add_capped(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 static void add_to_day(struct kc_meter *m, uint64_t stamp_ms, uint64_t requests,
                        uint64_t tokens)
 {
     if (!on_calendar(m) || stamp_ms <= m->calendar->start_ms)
         return;
     uint64_t *sum = m->calendar->sum;
-    sum[KC_REQUESTS] = add_capped(sum[KC_REQUESTS], requests);
-    sum[KC_TOKENS] = add_capped(sum[KC_TOKENS], tokens);
+    sum[KC_REQUESTS] = kc_add_capped(sum[KC_REQUESTS], requests);
+    sum[KC_TOKENS] = kc_add_capped(sum[KC_TOKENS], tokens);
 }
 
 /* Begins the day that `now_ms` lies in with what the ring knows of it. */
@@ -156,7 +148,7 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     uint64_t sum = stamped(m, w, u);
     uint64_t held = idle ? 0 : m->held[u];
     if (idle && u == KC_TOKENS)
-        sum -= least(sum, m->open_tokens);
+        sum -= kc_least(sum, m->open_tokens);
     uint64_t room = limit - cost;
     if (held <= room && sum <= room - held)
         return;
@@ -205,19 +197,19 @@ uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
             if (limit == KC_UNLIMITED || limit == 0)
                 continue;
             /* Below 2^41 by KC_TOKENS_MAX where it passes; else it is full. */
-            uint64_t n = least(counted(m, w, u), limit);
+            uint64_t n = kc_least(counted(m, w, u), limit);
             uint64_t share = limit >> 47 ? n / ((limit >> 16) + 1)
                                          : (n << 16) / limit;
             if (share > most)
                 most = share;
         }
     }
-    return most << 32 | least(m->in_flight, UINT32_MAX);
+    return most << 32 | kc_least(m->in_flight, UINT32_MAX);
 }
 
 static uint64_t room_of(const struct kc_meter *m, int w, int u, uint64_t limit)
 {
-    return limit - least(counted(m, w, u), limit);
+    return limit - kc_least(counted(m, w, u), limit);
 }
 
 uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
@@ -229,12 +221,12 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
             uint64_t limit = limits->max[w][u];
             uint64_t cost = u == KC_REQUESTS ? 1 : tokens;
             if (limit != KC_UNLIMITED && cost > 0)
-                fits = least(fits, room_of(m, w, u, limit) / cost);
+                fits = kc_least(fits, room_of(m, w, u, limit) / cost);
         }
     }
     uint64_t most = limits->concurrent;
     if (most != KC_UNLIMITED)
-        fits = least(fits, most - least(m ? m->in_flight : 0, most));
+        fits = kc_least(fits, most - kc_least(m ? m->in_flight : 0, most));
     return fits;
 }
 
@@ -257,15 +249,15 @@ uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms, uint64_t tokens)
 static void refund(struct kc_meter *m, const struct kc_charge *c)
 {
     uint64_t requests = 1 - c->requests;
-    uint64_t tokens = c->reserved - least(c->reserved, c->tokens);
+    uint64_t tokens = c->reserved - kc_least(c->reserved, c->tokens);
     if (requests == 0 && tokens == 0)
         return;
     for (int w = 0; w < KC_WINDOWS; w++)
         kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
     if (on_calendar(m) && c->stamp_ms > m->calendar->start_ms) {
         uint64_t *sum = m->calendar->sum;
-        sum[KC_REQUESTS] -= least(sum[KC_REQUESTS], requests);
-        sum[KC_TOKENS] -= least(sum[KC_TOKENS], tokens);
+        sum[KC_REQUESTS] -= kc_least(sum[KC_REQUESTS], requests);
+        sum[KC_TOKENS] -= kc_least(sum[KC_TOKENS], tokens);
     }
 }
 
@@ -281,7 +273,7 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
     }
     m->open_tokens -= c->reserved;
     refund(m, c);
-    add(m, now_ms, 0, c->tokens - least(c->tokens, c->reserved));
+    add(m, now_ms, 0, c->tokens - kc_least(c->tokens, c->reserved));
 }
 
 void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,

@@ -3,10 +3,7 @@
 
 #include <stdlib.h>
 
-static uint64_t lower(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+#include "util/num.h"
 
 const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         struct kc_key *k,
@@ -24,7 +21,7 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
     *both = *set;
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
-            both->max[w][u] = lower(set->max[w][u], learned->max[w][u]);
+            both->max[w][u] = kc_least(set->max[w][u], learned->max[w][u]);
     return both;
 }
 
@@ -73,7 +70,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     if (newest && o->limit != KC_UNLIMITED && o->remaining < o->limit) {
         s->observed = l->serial;
         kc_meter_clamp(meter, p->now_ms, o->window, o->unit,
-                       lower(o->limit - o->remaining, KC_TOKENS_MAX));
+                       kc_least(o->limit - o->remaining, KC_TOKENS_MAX));
     }
     return err;
 }

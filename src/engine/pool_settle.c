@@ -1,10 +1,6 @@
 /* pool_settle.c -- how a lease ages and ends. */
 #include "engine/pool_impl.h"
-
-static uint64_t add_capped(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
+#include "util/num.h"
 
 /* The group that was charged for a lease, or NULL. */
 static struct kc_key *group_of(const struct kc_pool *p,
@@ -46,7 +42,7 @@ static uint64_t true_tokens(const struct kc_lease *l,
         return l->tokens;
     uint64_t total = usage->total;
     if (total == 0)
-        total = add_capped(usage->input, usage->output);
+        total = kc_add_capped(usage->input, usage->output);
     return total < KC_TOKENS_MAX ? total : KC_TOKENS_MAX;
 }
 
@@ -100,7 +96,7 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
             l->split, p->now_ms, l->stamp_ms, kc_parts_of(l->tokens, l->input),
             true_parts(l, c.tokens, outcome == KC_DONE ? usage : NULL));
     s->total_requests -= 1 - c.requests;
-    s->total_tokens = add_capped(s->total_tokens, c.tokens);
+    s->total_tokens = kc_add_capped(s->total_tokens, c.tokens);
     kc_pool_changed(p);
     k->leases--;
     kc_leases_close(&p->leases, l);

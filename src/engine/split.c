@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "util/num.h"
+
 #define BOUND 32
 
 bool kc_split_wanted(const struct kc_limits *limits)
@@ -34,11 +36,6 @@ void kc_split_free(struct kc_split *s)
     free(s);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void check_part(const struct kc_split *s, enum kc_unit u, uint64_t limit,
                        uint64_t cost, uint64_t held, uint64_t open, bool idle,
                        struct kc_block *b)
@@ -55,7 +52,7 @@ static void check_part(const struct kc_split *s, enum kc_unit u, uint64_t limit,
         return;
     uint64_t sum = s->ring.sum[u];
     if (idle) {
-        sum -= least(sum, open);
+        sum -= kc_least(sum, open);
         held = 0;
     }
     uint64_t room = limit - cost;
@@ -117,12 +114,17 @@ void kc_split_settle(struct kc_split *s, uint64_t now_ms, uint64_t stamp_ms,
     }
     s->open.input -= reserved.input;
     s->open.output -= reserved.output;
-    kc_ring_refund(&s->ring, stamp_ms,
-                   reserved.input - least(reserved.input, truth.input),
-                   reserved.output - least(reserved.output, truth.output));
-    add(s, now_ms,
-        (struct kc_parts){truth.input - least(reserved.input, truth.input),
-                          truth.output - least(reserved.output, truth.output)});
+    struct kc_parts kept = {
+        .input = kc_least(reserved.input, truth.input),
+        .output = kc_least(reserved.output, truth.output),
+    };
+    struct kc_parts more = {
+        .input = truth.input - kept.input,
+        .output = truth.output - kept.output,
+    };
+    kc_ring_refund(&s->ring, stamp_ms, reserved.input - kept.input,
+                   reserved.output - kept.output);
+    add(s, now_ms, more);
 }
 
 void kc_split_move(struct kc_split *to, struct kc_split *from)
