@@ -29,16 +29,23 @@ local function hand_over(entry, subscribers, event)
 end
 
 -- Those that a subscriber causes wait for the next turn: there is no end else.
+local function deliver_of(entry, state)
+  local batch = {}
+  local serial, event = entry.pool:event(state.serial)
+  while serial do
+    batch[#batch + 1], state.serial = event, serial
+    serial, event = entry.pool:event(serial)
+  end
+  local subscribers = table.move(state.subscribers, 1, #state.subscribers, 1, {})
+  for _, one in ipairs(batch) do hand_over(entry, subscribers, one) end
+end
+
 local function deliver()
-  for entry, state in pairs(listening) do
-    local batch = {}
-    local serial, event = entry.pool:event(state.serial)
-    while serial do
-      batch[#batch + 1], state.serial = event, serial
-      serial, event = entry.pool:event(serial)
-    end
-    local subscribers = table.move(state.subscribers, 1, #state.subscribers, 1, {})
-    for _, one in ipairs(batch) do hand_over(entry, subscribers, one) end
+  local entries = {} -- a subscriber may change the table that is walked
+  for entry in pairs(listening) do entries[#entries + 1] = entry end
+  for _, entry in ipairs(entries) do
+    local state = listening[entry]
+    if state then deliver_of(entry, state) end
   end
 end
 

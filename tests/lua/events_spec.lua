@@ -106,6 +106,22 @@ describe("an event", function()
     assert.equal(4, n)
   end)
 
+  it("may make its subscriber listen elsewhere, or stop a provider", function()
+    for i = 1, 20 do
+      wrapper:register_provider("q" .. i, { base_url = "http://127.0.0.1:1/v1", keys = { A } })
+    end
+    manager:on("acquire", function()
+      manager:stop()
+      for i = 1, 20 do wrapper:get_manager("q" .. i):on("acquire", function() end) end
+    end)
+    manager:get_key "m"
+    keycycle.step(0)
+    wrapper:get_manager "q7":on("acquire", function(event) seen[#seen + 1] = event.provider end)
+    wrapper:get_manager "q7":get_key "m"
+    keycycle.step(0)
+    assert.same({ "q7" }, seen)
+  end)
+
   it("survives its subscriber", function()
     local lines = {}
     keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
