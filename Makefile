@@ -3,7 +3,6 @@
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 BUILD  ?= build
-LUA    ?= lua5.4
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 SAN    ?=
@@ -140,12 +139,12 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-fuzz-bins: $(FUZZ_BIN)
 $(BUILD)/tests/bench/engine: tests/bench/engine.c $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(KC_CFLAGS) $(CFLAGS) $^ -o $@
 
 unit-bins: $(UNIT_BIN)
+fuzz-bins: $(FUZZ_BIN)
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
 
 # -- what people type ------------------------------------------------------
@@ -247,7 +246,8 @@ help:
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check asan check-asan \
-	soak check-tsan check-valgrind check-gc fuzz bench lint format install uninstall clean help
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check \
+	asan check-asan soak check-tsan check-valgrind check-gc fuzz bench lint format install \
+	uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

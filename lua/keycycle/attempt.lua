@@ -12,7 +12,6 @@ local task = require "keycycle.task"
 local attempt = {}
 
 local json = core.json
-local MAX_ERROR_BODY = 64 * 1024
 local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
@@ -73,9 +72,8 @@ local function start(run, lease, left)
   return call
 end
 
--- A body on its way into an error: cut, and without the key it may echo.
 local function shown(run, body)
-  return run.entry.pool:redact(body):sub(1, MAX_ERROR_BODY)
+  return classify.shown(run.entry.pool, body)
 end
 
 local function garbage(run, call, body, message)

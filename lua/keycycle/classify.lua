@@ -7,6 +7,7 @@ local json = require "keycycle.core".json
 local classify = {}
 
 local DAY = 86400
+local MAX_ERROR_BODY = 64 * 1024
 -- A 429 whose stated delay is shorter is waited for on the same key.
 local TEMPORARY_BELOW = 10
 
@@ -46,6 +47,13 @@ function classify.rfc3339(text)
     offset = (oh * 3600 + om * 60) * (sign == "-" and -1 or 1)
   end
   return days(tonumber(y), tonumber(mo), tonumber(d)) * DAY + h * 3600 + mi * 60 + seconds - offset
+end
+
+--- A body on its way into an error: without the keys it may echo, and cut.
+---@param pool userdata whose keys they are
+---@param body string
+function classify.shown(pool, body)
+  return pool:redact(body):sub(1, MAX_ERROR_BODY)
 end
 
 local function clamp(seconds)

@@ -12,7 +12,6 @@ local stream = {}
 
 local json = core.json
 local CHARS_A_TOKEN = 4
-local MAX_ERROR_BODY = 64 * 1024
 
 local methods = {}
 local stream_mt = { __name = "keycycle.stream", __index = methods }
@@ -59,7 +58,7 @@ local function failure_in(s, chunk, data)
       err = { code = "garbage", message = "an event is not JSON: " .. tostring(chunk) } }
   end
   if not chunk.error then return nil end
-  local body = s.run.entry.pool:redact(data):sub(1, MAX_ERROR_BODY)
+  local body = classify.shown(s.run.entry.pool, data)
   return { status = s.info.status, headers = s.info.headers, body = body, sent = true,
     message = classify.message(body) or "an error inside the stream" }
 end

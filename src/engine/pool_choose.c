@@ -1,5 +1,6 @@
 /* pool_choose.c -- which key serves a request. */
 #include "engine/pool_impl.h"
+#include "util/num.h"
 
 #define FEW_KEYS 8 /* a tier of so many is looked at whole */
 #define SAMPLE 4   /* of a larger one, as ENGINE.md section 4 */
@@ -15,14 +16,19 @@ struct pick {
 
 uint64_t kc_affinity(const char *text)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a, and a last stir */
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 1099511628211u;
+    uint64_t h = kc_hash(text); /* and a last stir */
     h ^= h >> 33;
     h *= 0xff51afd7ed558ccdu;
     h ^= h >> 33;
     return h ? h : 1;
 }
+
+/* What decides about one key: looked up once, tested, then scored. */
+struct view {
+    struct kc_meter *meter; /* NULL: nothing was used yet */
+    const struct kc_limits *limits;
+    struct kc_limits both; /* what `limits` may point to */
+};
 
 /* Where the limits of `k` are tested. */
 static struct kc_meter *meter_of(const struct kc_pool *p, struct kc_key *k,
@@ -62,7 +68,8 @@ static void check_split(const struct kc_pool *p, struct kc_key *k,
 
 /* Adds to `b` all that keeps key `k` from serving the request. */
 static void weigh(struct kc_pool *p, struct kc_key *k,
-                  const struct kc_offer *offer, struct kc_block *b)
+                  const struct kc_offer *offer, struct view *v,
+                  struct kc_block *b)
 {
     kc_block_clear(b, k->index);
     if (k->removed || k->disabled) {
@@ -77,17 +84,16 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
     check_states(p, k, offer, b);
     if (k->shared)
         check_states(p, k->shared, offer, b);
-    struct kc_limits both;
-    const struct kc_limits *limits =
-        kc_pool_holding(p, k, offer->model, &both);
-    kc_meter_check(meter_of(p, k, offer), p->now_ms, limits,
-                   offer->request->tokens, offer->idle, b);
-    if (kc_split_wanted(limits))
-        check_split(p, k, offer, limits, b);
+    v->meter = meter_of(p, k, offer);
+    v->limits = kc_pool_holding(p, k, offer->model, &v->both);
+    kc_meter_check(v->meter, p->now_ms, v->limits, offer->request->tokens,
+                   offer->idle, b);
+    if (kc_split_wanted(v->limits))
+        check_split(p, k, offer, v->limits, b);
 }
 
-static uint64_t score_of(struct kc_pool *p, struct kc_key *k,
-                         const struct kc_offer *offer)
+static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
+                         const struct kc_offer *offer, const struct view *v)
 {
     const struct kc_request *r = offer->request;
     if (r->affinity) {
@@ -95,17 +101,14 @@ static uint64_t score_of(struct kc_pool *p, struct kc_key *k,
         kc_rng_seed(&rank, r->affinity ^ k->place);
         return kc_rng_next(&rank);
     }
-    const struct kc_meter *m = meter_of(p, k, offer);
-    struct kc_limits both;
-    const struct kc_limits *limits = kc_pool_holding(p, k, offer->model, &both);
     switch (p->selector.mode) {
     case KC_BALANCED:
     case KC_RANDOM_TWO:
-        return kc_meter_load(m, limits);
+        return kc_meter_load(v->meter, v->limits);
     case KC_MOST_REMAINING:
-        return UINT64_MAX - kc_meter_fits(m, limits, r->tokens);
+        return UINT64_MAX - kc_meter_fits(v->meter, v->limits, r->tokens);
     case KC_BEST_FIT:
-        return kc_meter_fits(m, limits, r->tokens);
+        return kc_meter_fits(v->meter, v->limits, r->tokens);
     default:
         return 0;
     }
@@ -118,7 +121,8 @@ static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
                      struct kc_block *refusal)
 {
     struct kc_block b;
-    weigh(p, k, offer, &b);
+    struct view v;
+    weigh(p, k, offer, &v, &b);
     if (b.err != KC_OK) {
         if (b.at_ms < offer->model->refused.until_ms)
             offer->model->refused.until_ms = b.at_ms;
@@ -126,7 +130,7 @@ static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
             *refusal = b;
         return;
     }
-    uint64_t score = score_of(p, k, offer);
+    uint64_t score = score_of(p, k, offer, &v);
     bool better = !pick->found || score < pick->score;
     if (p->selector.mode == KC_WEIGHTED && !offer->request->affinity) {
         pick->weights += k->weight;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/num.h"
+
 struct kc_map_slot {
     char *key; /* NULL: free, or a grave when `grave` is set */
     void *value;
@@ -13,9 +15,7 @@ struct kc_map_slot {
 
 static size_t hash(const char *s)
 {
-    uint64_t h = 14695981039346656037u;
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 1099511628211u;
+    uint64_t h = kc_hash(s);
     return (size_t)(h ^ (h >> 32));
 }
 

@@ -21,12 +21,9 @@ static void check(const struct kc_headers *h)
 /* Lines of "name: value". */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    char *text = malloc(n + 1);
+    char *text = fuzz_text(data, n);
     if (!text)
         return 0;
-    if (n)
-        memcpy(text, data, n);
-    text[n] = '\0';
     struct kc_headers h;
     kc_headers_init(&h);
     char *rest = text;

@@ -36,12 +36,9 @@ static void compare(const char *url, const struct kc_url *u)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    char *text = malloc(n + 1);
+    char *text = fuzz_text(data, n);
     if (!text)
         return 0;
-    if (n)
-        memcpy(text, data, n);
-    text[n] = '\0';
     struct kc_url u;
     if (kc_url_parse(text, &u) == KC_OK) {
         if (strcmp(u.scheme, "http") != 0 && strcmp(u.scheme, "https") != 0)
