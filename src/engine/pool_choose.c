@@ -1,5 +1,9 @@
 /* pool_choose.c -- which key serves a request. */
 #include "engine/pool_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 #include "util/num.h"
 
 #define FEW_KEYS 8 /* a tier of so many is looked at whole */
@@ -25,9 +29,10 @@ uint64_t kc_affinity(const char *text)
 
 /* What decides about one key: looked up once, tested, then scored. */
 struct view {
-    struct kc_meter *meter; /* NULL: nothing was used yet */
-    const struct kc_limits *limits;
-    struct kc_limits both; /* what `limits` may point to */
+    struct kc_key *key;
+    struct kc_meter *meter;         /* NULL: nothing was used yet */
+    const struct kc_limits *limits; /* NULL: not looked up yet */
+    struct kc_limits both;          /* what `limits` may point to */
 };
 
 /* Where the limits of `k` are tested. */
@@ -41,28 +46,53 @@ static struct kc_meter *meter_of(const struct kc_pool *p, struct kc_key *k,
     return s ? &s->meter : NULL;
 }
 
+static const struct kc_limits *limits_of(const struct kc_pool *p,
+                                         const struct kc_offer *offer,
+                                         struct view *v)
+{
+    if (!v->limits)
+        v->limits = kc_pool_holding(p, v->key, offer->model, &v->both);
+    return v->limits;
+}
+
 static void check_states(const struct kc_pool *p, const struct kc_key *k,
                          const struct kc_offer *offer, struct kc_block *b)
 {
-    const struct kc_scope *s = kc_key_scope(k, offer->model->id);
+    const struct kc_rare *own =
+        kc_scope_rare(kc_key_scope(k, offer->model->id));
     kc_cooldown_check(&k->cool, p->now_ms, offer->idle, b);
-    if (s)
-        kc_cooldown_check(&s->cool, p->now_ms, offer->idle, b);
-    if (offer->pump != 0 && s && s->shut == offer->pump)
+    if (own)
+        kc_cooldown_check(&own->cool, p->now_ms, offer->idle, b);
+    if (offer->pump != 0 && own && own->shut == offer->pump)
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "queue", 0);
 }
 
-static void check_split(const struct kc_pool *p, struct kc_key *k,
-                        const struct kc_offer *offer,
-                        const struct kc_limits *limits, struct kc_block *b)
+/* The common case at a glance: a key of its own, in use, ready, with room. */
+static bool passes(const struct kc_pool *p, const struct kc_offer *offer,
+                   const struct view *v)
 {
-    struct kc_key *quota = kc_key_quota(k);
-    struct kc_scope *s = kc_key_scope(quota, offer->model->id);
-    struct kc_split *split = NULL;
-    if (s || p->config.strategy == KC_GLOBAL)
-        split = *kc_pool_split(p, quota, s);
-    kc_split_check(split, p->now_ms, limits,
-                   kc_parts_of(offer->request->tokens, offer->request->input),
+    const struct kc_key *k = v->key;
+    if (!v->meter || k->shared || k->removed || k->disabled ||
+        k->cool.state != KC_READY || k->model_count > 0 || offer->idle)
+        return false;
+    const struct kc_rare *own =
+        kc_scope_rare(kc_key_scope(k, offer->model->id));
+    if (own && (own->cool.state != KC_READY ||
+                (offer->pump != 0 && own->shut == offer->pump)))
+        return false;
+    return kc_meter_passes(v->meter, p->now_ms, p->epoch,
+                           offer->request->tokens);
+}
+
+/* Adds to `b` what states and limits put in the way of a request that costs
+ * `cost`. */
+static void check(struct kc_pool *p, const struct kc_offer *offer,
+                  struct view *v, struct kc_cost cost, struct kc_block *b)
+{
+    check_states(p, v->key, offer, b);
+    if (v->key->shared)
+        check_states(p, v->key->shared, offer, b);
+    kc_meter_check(v->meter, p->now_ms, limits_of(p, offer, v), cost,
                    offer->idle, b);
 }
 
@@ -72,6 +102,11 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
                   struct kc_block *b)
 {
     kc_block_clear(b, k->index);
+    v->key = k;
+    v->meter = meter_of(p, k, offer);
+    v->limits = NULL;
+    if (passes(p, offer, v))
+        return;
     if (k->removed || k->disabled) {
         kc_block_add(b, KC_ENOKEY, KC_NEVER,
                      kc_state_name(kc_key_state(k, p->now_ms)), 0);
@@ -81,19 +116,78 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
         kc_block_add(b, KC_ENOKEY, KC_NEVER, "models", 0);
         return;
     }
-    check_states(p, k, offer, b);
-    if (k->shared)
-        check_states(p, k->shared, offer, b);
-    v->meter = meter_of(p, k, offer);
-    v->limits = kc_pool_holding(p, k, offer->model, &v->both);
-    kc_meter_check(v->meter, p->now_ms, v->limits, offer->request->tokens,
-                   offer->idle, b);
-    if (kc_split_wanted(v->limits))
-        check_split(p, k, offer, v->limits, b);
+    if (p->has_sides && v->meter && kc_pool_need_sides(p, k, offer->model)) {
+        kc_block_add(b, KC_ENOMEM, KC_NEVER, "", 0); /* it cannot be counted */
+        return;
+    }
+    check(p, offer, v, kc_cost_of(offer->request), b);
+    /* Keys of a group may have limits of their own on the same meter. */
+    if (v->meter && !k->shared && !offer->idle)
+        kc_meter_remember(v->meter, v->limits, p->epoch);
 }
 
+/* -- keys that are full ---------------------------------------------------- */
+
+/* A key that cannot serve even a request without tokens is parked until it can:
+ * whoever looks for a key passes it by, unless its time would be the first of
+ * all. What may free it before, takes it out again (kc_pool_eased, or another
+ * park_epoch). Few keys, and those of groups, are not worth it. */
+
+void kc_pool_eased(struct kc_pool *p, const struct kc_key *k, uint32_t model)
+{
+    uint32_t place = k->index - 1;
+    p->version++;
+    if (p->config.strategy == KC_PER_MODEL) {
+        struct kc_model *m = p->models[model];
+        if (place < m->parked_len)
+            m->parked[place] = 0;
+        return;
+    }
+    for (uint32_t i = 0; i < p->model_count; i++)
+        if (place < p->models[i]->parked_len)
+            p->models[i]->parked[place] = 0;
+}
+
+static uint64_t parked_until(const struct kc_model *m, uint32_t key)
+{
+    return key <= m->parked_len ? m->parked[key - 1] : 0;
+}
+
+/* Makes the list of a model current; without memory nothing is parked. */
+static void keep_parked(struct kc_pool *p, struct kc_model *m)
+{
+    if (m->parked_len < p->key_count) {
+        uint64_t *grown = realloc(m->parked, p->key_cap * sizeof *grown);
+        if (!grown)
+            return;
+        m->parked = grown;
+        m->parked_len = p->key_cap;
+        m->parked_epoch = 0;
+    }
+    if (m->parked_epoch != p->park_epoch)
+        memset(m->parked, 0, m->parked_len * sizeof *m->parked);
+    m->parked_epoch = p->park_epoch;
+}
+
+static void park(struct kc_pool *p, const struct kc_offer *offer,
+                 struct view *v)
+{
+    struct kc_block least;
+    uint32_t place = v->key->index - 1;
+    struct kc_offer anybody = {.request = offer->request,
+                               .model = offer->model};
+    if (offer->idle || v->key->shared || place >= offer->model->parked_len)
+        return;
+    kc_block_clear(&least, v->key->index);
+    check(p, &anybody, v, (struct kc_cost){0}, &least);
+    if (least.err == KC_ELIMITED)
+        offer->model->parked[place] = least.at_ms;
+}
+
+/* -- the best one ---------------------------------------------------------- */
+
 static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
-                         const struct kc_offer *offer, const struct view *v)
+                         const struct kc_offer *offer, struct view *v)
 {
     const struct kc_request *r = offer->request;
     if (r->affinity) {
@@ -104,11 +198,12 @@ static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
     switch (p->selector.mode) {
     case KC_BALANCED:
     case KC_RANDOM_TWO:
-        return kc_meter_load(v->meter, v->limits);
+        return kc_meter_load(v->meter, limits_of(p, offer, v));
     case KC_MOST_REMAINING:
-        return UINT64_MAX - kc_meter_fits(v->meter, v->limits, r->tokens);
+        return UINT64_MAX -
+               kc_meter_fits(v->meter, limits_of(p, offer, v), r->tokens);
     case KC_BEST_FIT:
-        return kc_meter_fits(v->meter, v->limits, r->tokens);
+        return kc_meter_fits(v->meter, limits_of(p, offer, v), r->tokens);
     default:
         return 0;
     }
@@ -128,6 +223,8 @@ static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
             offer->model->refused.until_ms = b.at_ms;
         if (refusal->key == 0 || kc_block_better(&b, refusal))
             *refusal = b;
+        if (b.err == KC_ELIMITED)
+            park(p, offer, &v);
         return;
     }
     uint64_t score = score_of(p, k, offer, &v);
@@ -155,6 +252,23 @@ static size_t sample_of(const struct kc_pool *p, const struct kc_tier *t,
     return p->selector.mode == KC_RANDOM_TWO && t->len > 2 ? 2 : 0;
 }
 
+/* Looks at the key at a place, unless the request has other wishes, or it is
+ * parked and its time could not be the first (a drawn one: at all). */
+static void look_at(struct kc_pool *p, const struct kc_tier *t, size_t place,
+                    bool drawn, const struct kc_offer *offer, struct pick *pick,
+                    struct kc_block *refusal)
+{
+    uint32_t key = t->keys[place];
+    if (key == offer->request->key || key == offer->request->not_key)
+        return;
+    uint64_t until_ms = parked_until(offer->model, key);
+    bool behind = refusal->key != 0 && refusal->err == KC_ELIMITED &&
+                  until_ms >= refusal->at_ms;
+    if (until_ms > p->now_ms && !offer->idle && (drawn || behind))
+        return;
+    consider(p, p->keys[key - 1], place, offer, pick, refusal);
+}
+
 static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
                          const struct kc_offer *offer, struct pick *pick,
                          struct kc_block *refusal)
@@ -167,21 +281,18 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
     if (p->config.random_start && !t->begun && mode != KC_FILL_FIRST)
         t->start = t->last = kc_rng_below(&p->rng, t->len);
     t->begun = t->len > 0;
-    for (size_t i = 0; i < draws; i++) {
-        size_t place = kc_rng_below(&p->rng, t->len);
-        uint32_t key = t->keys[place];
-        if (key != r->key && key != r->not_key)
-            consider(p, p->keys[key - 1], place, offer, pick, refusal);
-    }
+    if (t->len > FEW_KEYS)
+        keep_parked(p, offer->model);
+    for (size_t i = 0; i < draws; i++)
+        look_at(p, t, kc_rng_below(&p->rng, t->len), true, offer, pick,
+                refusal);
     for (size_t i = 0; i < t->len; i++) {
         if (pick->found && first_will_do)
             return;
         size_t place = t->start + i; /* a division would cost more than this */
         if (place >= t->len)
             place -= t->len;
-        uint32_t key = t->keys[place];
-        if (key != r->key && key != r->not_key)
-            consider(p, p->keys[key - 1], place, offer, pick, refusal);
+        look_at(p, t, place, false, offer, pick, refusal);
     }
 }
 

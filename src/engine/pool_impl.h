@@ -39,6 +39,10 @@ struct kc_model {
     struct kc_limits *line; /* of every key; NULL: none */
     bool used;
     struct kc_refused refused;
+    uint64_t *parked; /* by key - 1: before then it cannot serve even the least
+                       * request, see pool_choose.c; NULL: none is parked */
+    uint32_t parked_len;
+    uint64_t parked_epoch; /* of the pool; another one's are void */
     struct kc_queue queue;
     struct kc_waiter *cursor; /* of a running pump */
     struct kc_model *next_active;
@@ -50,7 +54,10 @@ struct kc_pool {
     uint64_t now_ms;
     uint64_t grants; /* ever given: the serial number of the last one */
     uint64_t pumps;  /* names what a scope is shut for */
-    uint64_t version; /* from 1; see kc_pool_changed */
+    uint64_t version; /* from 1: another one at each change */
+    uint64_t park_epoch; /* another one when any key may have got free */
+    uint32_t epoch;      /* of all limits, from 1; see kc_pool_relimited */
+    bool has_sides;      /* some limits ask for windows beyond the three */
     struct kc_rng rng;
 
     struct kc_key **keys; /* index - 1 */
@@ -86,7 +93,31 @@ void kc_pool_leave(struct kc_pool *p);
 static inline void kc_pool_changed(struct kc_pool *p)
 {
     p->version++;
+    p->park_epoch++;
 }
+
+/* kc_pool_relimited: other limits hold for some key, or may. */
+static inline void kc_pool_relimited(struct kc_pool *p)
+{
+    kc_pool_changed(p);
+    if (++p->epoch == 0)
+        p->epoch = 1; /* 0 is no epoch */
+}
+
+/* kc_pool_eased: one key may have got free, for a model or, where limits are
+ * all models', for each. */
+void kc_pool_eased(struct kc_pool *p, const struct kc_key *k, uint32_t model);
+
+/* kc_pool_due returns the oldest lease whose request was sent so long ago that
+ * the provider has counted it, or NULL; kc_pool_stamp_due stamps them all. */
+static inline struct kc_lease *kc_pool_due(const struct kc_pool *p)
+{
+    struct kc_lease *l = kc_leases_due(&p->leases);
+    bool due = l && p->config.guard_ms > 0 &&
+               p->now_ms - l->start_ms >= p->config.guard_ms;
+    return due ? l : NULL;
+}
+void kc_pool_stamp_due(struct kc_pool *p);
 
 /* kc_pool_key returns a key, removed ones too; NULL for a bad index. */
 struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);
@@ -126,20 +157,18 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
-/* kc_pool_split returns where input and output of a quota are counted. */
-static inline struct kc_split **
-kc_pool_split(const struct kc_pool *p, struct kc_key *quota, struct kc_scope *s)
+/* kc_cost_of tells what a request reserves. */
+static inline struct kc_cost kc_cost_of(const struct kc_request *r)
 {
-    return p->config.strategy == KC_GLOBAL ? &quota->split : &s->split;
+    return (struct kc_cost){.tokens = r->tokens,
+                            .input = r->input < r->tokens ? r->input
+                                                          : r->tokens};
 }
 
-/* kc_parts_of tells the parts of what a lease or a request reserves. */
-static inline struct kc_parts kc_parts_of(uint64_t tokens, uint64_t input)
-{
-    if (input > tokens)
-        input = tokens;
-    return (struct kc_parts){.input = input, .output = tokens - input};
-}
+/* kc_pool_need_sides makes the further windows that limits want of a scope that
+ * is there. */
+KC_CHECKED int kc_pool_need_sides(struct kc_pool *p, struct kc_key *k,
+                                  const struct kc_model *m);
 
 /* How a choice is made for a request. */
 struct kc_offer {
