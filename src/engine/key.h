@@ -32,30 +32,30 @@ struct kc_scope {
     uint64_t total_tokens;
 };
 
-struct kc_key {
+struct kc_key { /* what every choice looks at stands first */
+    struct kc_scope **scopes; /* by model id; NULL where unused */
+    size_t scope_cap;
+    struct kc_meter *meter;   /* of all models, where limits are GLOBAL */
+    struct kc_key *shared;    /* the record of its group; NULL: none */
+    size_t model_count;
     uint32_t index;
+    uint32_t leases; /* out */
+    bool disabled;
+    bool removed;
+    struct kc_cooldown cool;
+    struct kc_limits *line;
+    struct kc_limits *learned; /* as `meter` */
+    char **models;             /* those it serves; none: all */
+    int priority;
+    uint32_t weight; /* at least 1 */
+    uint64_t place;  /* a number of its own, for affinity */
     struct kc_secret *secret;
     char suffix[KC_SUFFIX_MAX];
     char hash[33];
     char *label; /* NULL: none */
     char *group;
-    struct kc_key *shared; /* the record of its group; NULL: none */
-    int priority;
-    uint32_t weight;  /* at least 1 */
-    uint64_t place;   /* a number of its own, for affinity */
-    char **models;    /* those it serves; none: all */
-    size_t model_count;
     char **params; /* name, value, name, value, … */
     size_t param_count;
-    bool disabled;
-    bool removed;
-    uint32_t leases; /* out */
-    struct kc_cooldown cool;
-    struct kc_limits *line;
-    struct kc_limits *learned; /* of all models, where limits are GLOBAL */
-    struct kc_meter *meter;    /* the same */
-    struct kc_scope **scopes; /* by model id; NULL where unused */
-    size_t scope_cap;
 };
 
 enum kc_match { KC_NO_MATCH, KC_SUFFIX_MATCH, KC_WHOLE_MATCH };

@@ -283,12 +283,8 @@ struct share {
 
 static struct share share_of(uint64_t n, uint64_t limit)
 {
-    n = kc_least(n, limit);
-    while (limit >> 32) {
-        n >>= 8;
-        limit >>= 8;
-    }
-    return (struct share){n, limit};
+    int shift = limit >> 32 ? 32 : 0; /* of so large ones little is lost */
+    return (struct share){kc_least(n, limit) >> shift, limit >> shift};
 }
 
 uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)

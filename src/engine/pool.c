@@ -18,7 +18,7 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
         return KC_ENOMEM;
     }
     p->config = *config;
-    p->version = p->park_epoch = p->epoch = 1;
+    p->version = p->seat_epoch = p->epoch = 1;
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);
@@ -41,7 +41,7 @@ void kc_pool_free(struct kc_pool *p)
     free(p->groups);
     for (uint32_t i = 0; i < p->model_count; i++) {
         free(p->models[i]->line);
-        free(p->models[i]->parked);
+        free(p->models[i]->seats);
         free(p->models[i]->name);
         free(p->models[i]);
     }

@@ -263,8 +263,9 @@ size_t kc_pool_expire(struct kc_pool *p, uint64_t now_ms);
 /* kc_pool_cool puts (key, model) away after a 429; `model` NULL the whole key.
  * `delay_ms` is what the provider stated; KC_NEVER: unknown, then 1 s doubled
  * at each further one without a success, full jitter, at most 60 s, and at most
- * 1 s for the last key that is usable. Over 60 s the state is EXHAUSTED. At most one day. `reason` is copied, cut at 63.
- * *until_ms tells the end. An end never moves earlier by a later guess. */
+ * 1 s for the last key that is usable. Over 60 s the state is EXHAUSTED. At
+ * most one day. `reason` is copied, cut at 63. *until_ms tells the end. An end
+ * never moves earlier by a later guess. */
 KC_CHECKED int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                             const char *model, uint64_t delay_ms,
                             const char *reason, uint64_t *until_ms);

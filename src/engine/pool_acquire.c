@@ -98,7 +98,7 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
         l->group = k->shared->index;
         hold(p, k->shared, of[1], l);
     }
-    p->version++; /* there is less room now */
+    kc_pool_touched(p, k, m->id, false);
     if (p->listeners > 0)
         tell_grant(p, offer, k->index);
     if (!m->used)

@@ -1,9 +1,6 @@
 /* pool_choose.c -- which key serves a request. */
 #include "engine/pool_impl.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "util/num.h"
 
 #define FEW_KEYS 8 /* a tier of so many is looked at whole */
@@ -11,11 +8,10 @@
 
 /* The best key so far. */
 struct pick {
-    struct kc_block block; /* of that key: nothing in the way */
-    uint64_t score;        /* lower is better */
-    uint64_t weights;      /* of all that had room */
-    size_t place;          /* in its tier */
-    bool found;
+    uint32_t key;     /* 0: none yet */
+    uint64_t score;   /* lower is better */
+    uint64_t weights; /* of all that had room */
+    size_t place;     /* in its tier */
 };
 
 uint64_t kc_affinity(const char *text)
@@ -126,67 +122,44 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
         kc_meter_remember(v->meter, v->limits, p->epoch);
 }
 
-/* -- keys that are full ---------------------------------------------------- */
-
-/* A key that cannot serve even a request without tokens is parked until it can:
- * whoever looks for a key passes it by, unless its time would be the first of
- * all. What may free it before, takes it out again (kc_pool_eased, or another
- * park_epoch). Few keys, and those of groups, are not worth it. */
-
-void kc_pool_eased(struct kc_pool *p, const struct kc_key *k, uint32_t model)
+/* The seat to keep what was found of a key; NULL: it is not worth it. */
+static struct kc_seat *seat_of(const struct kc_offer *offer,
+                               const struct view *v)
 {
-    uint32_t place = k->index - 1;
-    p->version++;
-    if (p->config.strategy == KC_PER_MODEL) {
-        struct kc_model *m = p->models[model];
-        if (place < m->parked_len)
-            m->parked[place] = 0;
-        return;
-    }
-    for (uint32_t i = 0; i < p->model_count; i++)
-        if (place < p->models[i]->parked_len)
-            p->models[i]->parked[place] = 0;
+    if (offer->idle || v->key->shared)
+        return NULL;
+    return kc_model_seat(offer->model, v->key->index);
 }
 
-static uint64_t parked_until(const struct kc_model *m, uint32_t key)
-{
-    return key <= m->parked_len ? m->parked[key - 1] : 0;
-}
-
-/* Makes the list of a model current; without memory nothing is parked. */
-static void keep_parked(struct kc_pool *p, struct kc_model *m)
-{
-    if (m->parked_len < p->key_count) {
-        uint64_t *grown = realloc(m->parked, p->key_cap * sizeof *grown);
-        if (!grown)
-            return;
-        m->parked = grown;
-        m->parked_len = p->key_cap;
-        m->parked_epoch = 0;
-    }
-    if (m->parked_epoch != p->park_epoch)
-        memset(m->parked, 0, m->parked_len * sizeof *m->parked);
-    m->parked_epoch = p->park_epoch;
-}
-
+/* Until when the key cannot serve even a request without tokens. */
 static void park(struct kc_pool *p, const struct kc_offer *offer,
                  struct view *v)
 {
     struct kc_block least;
-    uint32_t place = v->key->index - 1;
     struct kc_offer anybody = {.request = offer->request,
                                .model = offer->model};
-    if (offer->idle || v->key->shared || place >= offer->model->parked_len)
+    struct kc_seat *seat = seat_of(offer, v);
+    if (!seat)
         return;
     kc_block_clear(&least, v->key->index);
     check(p, &anybody, v, (struct kc_cost){0}, &least);
     if (least.err == KC_ELIMITED)
-        offer->model->parked[place] = least.at_ms;
+        seat->parked_ms = least.at_ms;
 }
 
-/* -- the best one ---------------------------------------------------------- */
+static uint64_t load_of(struct kc_pool *p, const struct kc_offer *offer,
+                        struct view *v)
+{
+    uint64_t load = kc_meter_load(v->meter, limits_of(p, offer, v));
+    struct kc_seat *seat = seat_of(offer, v);
+    if (seat && v->meter) {
+        seat->load = load;
+        seat->load_until_ms = v->meter->expiry_ms;
+    }
+    return load;
+}
 
-static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
+static uint64_t score_of(struct kc_pool *p, const struct kc_key *k,
                          const struct kc_offer *offer, struct view *v)
 {
     const struct kc_request *r = offer->request;
@@ -198,7 +171,7 @@ static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
     switch (p->selector.mode) {
     case KC_BALANCED:
     case KC_RANDOM_TWO:
-        return kc_meter_load(v->meter, limits_of(p, offer, v));
+        return load_of(p, offer, v);
     case KC_MOST_REMAINING:
         return UINT64_MAX -
                kc_meter_fits(v->meter, limits_of(p, offer, v), r->tokens);
@@ -209,36 +182,44 @@ static uint64_t score_of(const struct kc_pool *p, const struct kc_key *k,
     }
 }
 
-/* Looks at one key: a better one becomes the pick; of those that are in the way
- * the most hopeful reason is kept in `refusal`. */
+/* Whether a key can serve; of those that cannot the most hopeful reason is kept
+ * in `refusal`. */
+static bool can_serve(struct kc_pool *p, struct kc_key *k,
+                      const struct kc_offer *offer, struct view *v,
+                      struct kc_block *refusal)
+{
+    struct kc_block b;
+    weigh(p, k, offer, v, &b);
+    if (b.err == KC_OK)
+        return true;
+    if (b.at_ms < offer->model->refused.until_ms)
+        offer->model->refused.until_ms = b.at_ms;
+    if (refusal->key == 0 || kc_block_better(&b, refusal))
+        *refusal = b;
+    if (b.err == KC_ELIMITED)
+        park(p, offer, v);
+    return false;
+}
+
+/* Looks at one key: a better one becomes the pick. */
 static void consider(struct kc_pool *p, struct kc_key *k, size_t place,
                      const struct kc_offer *offer, struct pick *pick,
                      struct kc_block *refusal)
 {
-    struct kc_block b;
     struct view v;
-    weigh(p, k, offer, &v, &b);
-    if (b.err != KC_OK) {
-        if (b.at_ms < offer->model->refused.until_ms)
-            offer->model->refused.until_ms = b.at_ms;
-        if (refusal->key == 0 || kc_block_better(&b, refusal))
-            *refusal = b;
-        if (b.err == KC_ELIMITED)
-            park(p, offer, &v);
+    if (!can_serve(p, k, offer, &v, refusal))
         return;
-    }
     uint64_t score = score_of(p, k, offer, &v);
-    bool better = !pick->found || score < pick->score;
+    bool better = !pick->key || score < pick->score;
     if (p->selector.mode == KC_WEIGHTED && !offer->request->affinity) {
         pick->weights += k->weight;
         better = kc_rng_below(&p->rng, pick->weights) < k->weight;
     }
-    if (better)
-        *pick = (struct pick){.block = b,
-                              .score = score,
-                              .weights = pick->weights,
-                              .place = place,
-                              .found = true};
+    if (better) {
+        pick->key = k->index;
+        pick->score = score;
+        pick->place = place;
+    }
 }
 
 /* How many keys of a tier are drawn at random; 0: all are looked at. */
@@ -252,19 +233,54 @@ static size_t sample_of(const struct kc_pool *p, const struct kc_tier *t,
     return p->selector.mode == KC_RANDOM_TWO && t->len > 2 ? 2 : 0;
 }
 
-/* Looks at the key at a place, unless the request has other wishes, or it is
- * parked and its time could not be the first (a drawn one: at all). */
+static bool wanted_otherwise(const struct kc_request *r, uint32_t key)
+{
+    return key == r->key || key == r->not_key; /* asked first, or last */
+}
+
+/* Draws some keys and looks at the least loaded one. What their seats know is
+ * believed, so that the others are not touched. */
+static void draw(struct kc_pool *p, const struct kc_tier *t, size_t draws,
+                 const struct kc_offer *offer, struct pick *pick,
+                 struct kc_block *refusal)
+{
+    size_t best = t->len;
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < draws; i++) {
+        size_t place = kc_rng_below(&p->rng, t->len);
+        uint32_t key = t->keys[place];
+        const struct kc_seat *seat = kc_model_seat(offer->model, key);
+        if (wanted_otherwise(offer->request, key) ||
+            (seat && seat->parked_ms > p->now_ms && !offer->idle))
+            continue;
+        if (!seat || seat->load_until_ms <= p->now_ms) {
+            consider(p, p->keys[key - 1], place, offer, pick, refusal);
+        } else if (seat->load < least) {
+            least = seat->load;
+            best = place;
+        }
+    }
+    if (best == t->len || (pick->key && pick->score <= least))
+        return;
+    struct view v;
+    uint32_t key = t->keys[best];
+    if (can_serve(p, p->keys[key - 1], offer, &v, refusal))
+        *pick = (struct pick){.key = key, .score = least, .place = best};
+}
+
+/* Looks at the key at a place, unless it is parked and its time could not be
+ * the first. */
 static void look_at(struct kc_pool *p, const struct kc_tier *t, size_t place,
-                    bool drawn, const struct kc_offer *offer, struct pick *pick,
+                    const struct kc_offer *offer, struct pick *pick,
                     struct kc_block *refusal)
 {
     uint32_t key = t->keys[place];
-    if (key == offer->request->key || key == offer->request->not_key)
+    const struct kc_seat *seat = kc_model_seat(offer->model, key);
+    if (wanted_otherwise(offer->request, key))
         return;
-    uint64_t until_ms = parked_until(offer->model, key);
-    bool behind = refusal->key != 0 && refusal->err == KC_ELIMITED &&
-                  until_ms >= refusal->at_ms;
-    if (until_ms > p->now_ms && !offer->idle && (drawn || behind))
+    if (seat && seat->parked_ms > p->now_ms && !offer->idle &&
+        refusal->key != 0 && refusal->err == KC_ELIMITED &&
+        seat->parked_ms >= refusal->at_ms)
         return;
     consider(p, p->keys[key - 1], place, offer, pick, refusal);
 }
@@ -282,17 +298,16 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
         t->start = t->last = kc_rng_below(&p->rng, t->len);
     t->begun = t->len > 0;
     if (t->len > FEW_KEYS)
-        keep_parked(p, offer->model);
-    for (size_t i = 0; i < draws; i++)
-        look_at(p, t, kc_rng_below(&p->rng, t->len), true, offer, pick,
-                refusal);
+        kc_pool_keep_seats(p, offer->model);
+    if (draws > 0)
+        draw(p, t, draws, offer, pick, refusal);
     for (size_t i = 0; i < t->len; i++) {
-        if (pick->found && first_will_do)
+        if (pick->key && first_will_do)
             return;
         size_t place = t->start + i; /* a division would cost more than this */
         if (place >= t->len)
             place -= t->len;
-        look_at(p, t, place, false, offer, pick, refusal);
+        look_at(p, t, place, offer, pick, refusal);
     }
 }
 
@@ -300,13 +315,13 @@ static bool pick_any(struct kc_pool *p, const struct kc_offer *offer,
                      bool commit, struct kc_block *b)
 {
     for (size_t i = 0; i < p->selector.len; i++) {
-        struct pick pick = {.found = false};
+        struct pick pick = {.key = 0};
         pick_in_tier(p, &p->selector.tiers[i], offer, &pick, b);
-        if (!pick.found)
+        if (!pick.key)
             continue;
         if (commit)
             kc_selector_took(&p->selector, i, pick.place);
-        *b = pick.block;
+        kc_block_clear(b, pick.key);
         return true;
     }
     return false;
@@ -316,11 +331,11 @@ static bool pick_any(struct kc_pool *p, const struct kc_offer *offer,
 static bool pick_key(struct kc_pool *p, struct kc_key *k,
                      const struct kc_offer *offer, struct kc_block *b)
 {
-    struct pick pick = {.found = false};
-    consider(p, k, 0, offer, &pick, b);
-    if (pick.found)
-        *b = pick.block;
-    return pick.found;
+    struct view v;
+    if (!can_serve(p, k, offer, &v, b))
+        return false;
+    kc_block_clear(b, k->index);
+    return true;
 }
 
 static int choose(struct kc_pool *p, const struct kc_offer *offer, bool commit,

@@ -33,16 +33,21 @@ struct kc_refused {
     struct kc_block block;
 };
 
+struct kc_seat { /* what the last look at a key found, see pool_seats.c */
+    uint64_t parked_ms;     /* before then it cannot serve the least request */
+    uint64_t load_until_ms; /* until then its load is known */
+    uint64_t load;
+};
+
 struct kc_model {
     uint32_t id; /* its place in pool->models and in each key's scopes */
     char *name;
     struct kc_limits *line; /* of every key; NULL: none */
     bool used;
     struct kc_refused refused;
-    uint64_t *parked; /* by key - 1: before then it cannot serve even the least
-                       * request, see pool_choose.c; NULL: none is parked */
-    uint32_t parked_len;
-    uint64_t parked_epoch; /* of the pool; another one's are void */
+    struct kc_seat *seats; /* by key - 1; NULL: few keys, or no memory */
+    uint32_t seat_len;
+    uint64_t seat_epoch; /* of the pool; another one's are void */
     struct kc_queue queue;
     struct kc_waiter *cursor; /* of a running pump */
     struct kc_model *next_active;
@@ -55,7 +60,7 @@ struct kc_pool {
     uint64_t grants; /* ever given: the serial number of the last one */
     uint64_t pumps;  /* names what a scope is shut for */
     uint64_t version; /* from 1: another one at each change */
-    uint64_t park_epoch; /* another one when any key may have got free */
+    uint64_t seat_epoch; /* another one when any key may have got free */
     uint32_t epoch;      /* of all limits, from 1; see kc_pool_relimited */
     bool has_sides;      /* some limits ask for windows beyond the three */
     struct kc_rng rng;
@@ -93,7 +98,7 @@ void kc_pool_leave(struct kc_pool *p);
 static inline void kc_pool_changed(struct kc_pool *p)
 {
     p->version++;
-    p->park_epoch++;
+    p->seat_epoch++;
 }
 
 /* kc_pool_relimited: other limits hold for some key, or may. */
@@ -104,9 +109,20 @@ static inline void kc_pool_relimited(struct kc_pool *p)
         p->epoch = 1; /* 0 is no epoch */
 }
 
-/* kc_pool_eased: one key may have got free, for a model or, where limits are
- * all models', for each. */
-void kc_pool_eased(struct kc_pool *p, const struct kc_key *k, uint32_t model);
+/* kc_pool_touched: one key's use has changed, for a model or, where limits are
+ * all models', for each; `eased`: it may have got free. */
+void kc_pool_touched(struct kc_pool *p, struct kc_key *k, uint32_t model,
+                     bool eased);
+
+/* kc_pool_keep_seats makes the seats of a model current; without memory there
+ * are none. */
+void kc_pool_keep_seats(struct kc_pool *p, struct kc_model *m);
+
+static inline struct kc_seat *kc_model_seat(const struct kc_model *m,
+                                            uint32_t key)
+{
+    return key <= m->seat_len ? &m->seats[key - 1] : NULL;
+}
 
 /* kc_pool_due returns the oldest lease whose request was sent so long ago that
  * the provider has counted it, or NULL; kc_pool_stamp_due stamps them all. */

@@ -59,7 +59,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     struct kc_limits **learned = global ? &quota->learned : &own->learned;
     struct kc_meter *meter =
         global ? quota->meter : &kc_key_scope(quota, l->model)->meter;
-    p->version++; /* there may be less room now */
+    kc_pool_touched(p, k, l->model, false);
     if (take_limit(learned, o, &err)) {
         kc_pool_relimited(p);
         struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};

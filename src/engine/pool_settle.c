@@ -25,7 +25,7 @@ static void stamp(struct kc_pool *p, struct kc_lease *l, uint64_t at_ms)
     if (group)
         stamp_on(group, l, at_ms);
     kc_leases_pass(&p->leases, l);
-    kc_pool_eased(p, k, l->model); /* what was held has a time now */
+    kc_pool_touched(p, k, l->model, true); /* what was held has a time now */
 }
 
 void kc_pool_stamp_due(struct kc_pool *p)
@@ -143,7 +143,7 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
         settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
     s->total_requests -= 1 - c.requests;
     s->total_tokens = kc_add_capped(s->total_tokens, c.used.tokens);
-    kc_pool_eased(p, k, l->model);
+    kc_pool_touched(p, k, l->model, true);
     k->leases--;
     kc_leases_close(&p->leases, l);
 }

@@ -94,8 +94,8 @@ static void charge(struct kc_ring *r, struct kc_ring_entry *e,
 }
 
 /* The older weight joins the newer entry of the pair whose units lie in the
- * shortest stretch of time: (tick before the pair, newer tick]. What came before
- * the very first entry is not known. */
+ * shortest stretch of time: (tick before the pair, newer tick]. What came
+ * before the very first entry is not known. */
 static void fuse(struct kc_ring *r)
 {
     uint32_t best = 0;

@@ -1,8 +1,8 @@
 /* side.h -- a window that few limits ask for: of any length, or of input and
  * output tokens told apart.
  *
- * Beside the meter, which counts what everybody asks for; made when limits first
- * want it, kept from then. Held, stamped and settled as there.
+ * Beside the meter, which counts what everybody asks for; made when limits
+ * first want it, kept from then. Held, stamped and settled as there.
  */
 #ifndef KC_ENGINE_SIDE_H
 #define KC_ENGINE_SIDE_H

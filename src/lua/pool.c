@@ -217,7 +217,7 @@ static void add_side(lua_State *L, struct kc_limits *limits, uint64_t span_ms,
         side->max[u] = kc_least(side->max[u], max[u]);
 }
 
-/* [-0, +0, v] One window: { seconds =, requests =, tokens =, … } at the top. */
+/* [-0, +0, v] One window, { seconds =, requests =, … }, at the top. */
 static void read_window(lua_State *L, struct kc_limits *limits)
 {
     static const char *const names[2][KC_UNITS] = {
