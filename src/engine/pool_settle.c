@@ -28,11 +28,13 @@ static void stamp(struct kc_pool *p, struct kc_lease *l, uint64_t at_ms)
     kc_pool_touched(p, k, l->model, true); /* what was held has a time now */
 }
 
+/* At the times at which they were due, however late somebody asks: nothing was
+ * stamped in between, for that would have asked. */
 void kc_pool_stamp_due(struct kc_pool *p)
 {
     struct kc_lease *l;
     while ((l = kc_pool_due(p)) != NULL)
-        stamp(p, l, p->now_ms);
+        stamp(p, l, l->start_ms + p->config.guard_ms);
 }
 
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
