@@ -131,20 +131,28 @@ static struct kc_seat *seat_of(const struct kc_offer *offer,
     return kc_model_seat(offer->model, v->key->index);
 }
 
-/* Until when the key cannot serve even a request without tokens. */
+/* Notes until when the key cannot serve the request, nor one of more tokens. A
+ * place kept for a waiter is no such reason, and where input and output are told
+ * apart more tokens may pass where fewer do not: then it is noted of none. */
 static void park(struct kc_pool *p, const struct kc_offer *offer,
-                 struct view *v)
+                 struct view *v, const struct kc_block *b)
 {
-    struct kc_block least;
-    struct kc_offer anybody = {.request = offer->request,
-                               .model = offer->model};
+    struct kc_block least = *b;
+    uint64_t tokens = offer->request->tokens;
     struct kc_seat *seat = seat_of(offer, v);
     if (!seat)
         return;
-    kc_block_clear(&least, v->key->index);
-    check(p, &anybody, v, (struct kc_cost){0}, &least);
-    if (least.err == KC_ELIMITED)
-        seat->parked_ms = least.at_ms;
+    if (offer->pump != 0 || p->has_sides) {
+        struct kc_offer anybody = {.request = offer->request,
+                                   .model = offer->model};
+        tokens = 0;
+        kc_block_clear(&least, v->key->index);
+        check(p, &anybody, v, (struct kc_cost){0}, &least);
+    }
+    if (least.err != KC_ELIMITED)
+        return;
+    seat->parked_ms = least.at_ms;
+    seat->parked_tokens = tokens;
 }
 
 static uint64_t load_of(struct kc_pool *p, const struct kc_offer *offer,
@@ -197,7 +205,7 @@ static bool can_serve(struct kc_pool *p, struct kc_key *k,
     if (refusal->key == 0 || kc_block_better(&b, refusal))
         *refusal = b;
     if (b.err == KC_ELIMITED)
-        park(p, offer, v);
+        park(p, offer, v, &b);
     return false;
 }
 
@@ -238,6 +246,15 @@ static bool wanted_otherwise(const struct kc_request *r, uint32_t key)
     return key == r->key || key == r->not_key; /* asked first, or last */
 }
 
+/* Before then the key of the seat cannot serve the request; 0: nobody knows. */
+static uint64_t parked_until(const struct kc_offer *offer,
+                             const struct kc_seat *seat)
+{
+    bool known = seat && !offer->idle &&
+                 offer->request->tokens >= seat->parked_tokens;
+    return known ? seat->parked_ms : 0;
+}
+
 /* Draws some keys and looks at the least loaded one. What their seats know is
  * believed, so that the others are not touched. */
 static void draw(struct kc_pool *p, const struct kc_tier *t, size_t draws,
@@ -251,7 +268,7 @@ static void draw(struct kc_pool *p, const struct kc_tier *t, size_t draws,
         uint32_t key = t->keys[place];
         const struct kc_seat *seat = kc_model_seat(offer->model, key);
         if (wanted_otherwise(offer->request, key) ||
-            (seat && seat->parked_ms > p->now_ms && !offer->idle))
+            parked_until(offer, seat) > p->now_ms)
             continue;
         if (!seat || seat->load_until_ms <= p->now_ms) {
             consider(p, p->keys[key - 1], place, offer, pick, refusal);
@@ -276,11 +293,11 @@ static void look_at(struct kc_pool *p, const struct kc_tier *t, size_t place,
 {
     uint32_t key = t->keys[place];
     const struct kc_seat *seat = kc_model_seat(offer->model, key);
+    uint64_t parked_ms = parked_until(offer, seat);
     if (wanted_otherwise(offer->request, key))
         return;
-    if (seat && seat->parked_ms > p->now_ms && !offer->idle &&
-        refusal->key != 0 && refusal->err == KC_ELIMITED &&
-        seat->parked_ms >= refusal->at_ms)
+    if (parked_ms > p->now_ms && refusal->key != 0 &&
+        refusal->err == KC_ELIMITED && parked_ms >= refusal->at_ms)
         return;
     consider(p, p->keys[key - 1], place, offer, pick, refusal);
 }

@@ -34,7 +34,8 @@ struct kc_refused {
 };
 
 struct kc_seat { /* what the last look at a key found, see pool_seats.c */
-    uint64_t parked_ms;     /* before then it cannot serve the least request */
+    uint64_t parked_ms;     /* before then it cannot serve a request of … */
+    uint64_t parked_tokens; /* … so many tokens, or more */
     uint64_t load_until_ms; /* until then its load is known */
     uint64_t load;
 };

@@ -1,10 +1,11 @@
 /* pool_seats.c -- what the last look at each key found, for one model.
  *
  * A compact list, so that a choice among many keys touches few of them. A key
- * that cannot serve even a request without tokens is parked until it can:
- * whoever looks for a key passes it by, unless its time would be the first of
- * all. And how loaded a key is stays known until it is used again or something
- * leaves its windows. Few keys, and those of groups, are not worth it.
+ * that could not serve a request is parked for it, and for larger ones, until
+ * it can: whoever looks for a key passes it by, unless its time would be the
+ * first of all. And how loaded a key is stays known until it is used again or
+ * something leaves its windows. Few keys, and those of groups, are not worth
+ * it.
  */
 #include "engine/pool_impl.h"
 
