@@ -87,14 +87,14 @@ local function acquire(run)
   local opts, entry = run.opts, run.entry
   entry:prepare(run.model)
   local key = run.same_key or run.key
-  local want = { model = run.model, tokens = run.tokens, input = run.input, key = key,
-    not_key = run.not_key, pin = opts.pin_key or run.same_key ~= nil, affinity = opts.affinity }
-  local lease, err = choice.acquire(entry, want)
+  local pin = opts.pin_key or run.same_key ~= nil
+  local lease, err = choice.acquire(entry, run.model, run.tokens, key, pin, run.not_key,
+    opts.affinity, run.input)
   if not lease and run.same_key and err.code ~= "closed" then
     -- The same key has no room any more: any other will do.
     run.same_key = nil
-    want.key, want.pin = run.key, opts.pin_key
-    lease, err = choice.acquire(entry, want)
+    lease, err = choice.acquire(entry, run.model, run.tokens, run.key, opts.pin_key, run.not_key,
+      opts.affinity, run.input)
   end
   if not lease and err.code == "limited" and opts.wait ~= false then
     local timeout = at_most(opts.timeout or DEFAULT_WAIT, remaining(run))
