@@ -31,6 +31,7 @@ struct kc_pool *bench_pool(uint32_t keys, enum kc_selection selection,
     struct kc_pool_config config = {.selection = selection,
                                     .max_waiters = MOST_WAITERS,
                                     .max_lease_ms = MOST_LEASE_MS,
+                                    .guard_ms = KC_GUARD_MS,
                                     .seed = 1};
     struct kc_pool *p;
     bench_must(kc_pool_new(&config, &p));
