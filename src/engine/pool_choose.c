@@ -132,8 +132,9 @@ static struct kc_seat *seat_of(const struct kc_offer *offer,
 }
 
 /* Notes until when the key cannot serve the request, nor one of more tokens. A
- * place kept for a waiter is no such reason, and where input and output are told
- * apart more tokens may pass where fewer do not: then it is noted of none. */
+ * place kept for a waiter is no such reason, and where input and output are
+ * told apart more tokens may pass where fewer do not: then it is noted of none.
+ * What is known of fewer tokens stays. */
 static void park(struct kc_pool *p, const struct kc_offer *offer,
                  struct view *v, const struct kc_block *b)
 {
@@ -149,7 +150,8 @@ static void park(struct kc_pool *p, const struct kc_offer *offer,
         kc_block_clear(&least, v->key->index);
         check(p, &anybody, v, (struct kc_cost){0}, &least);
     }
-    if (least.err != KC_ELIMITED)
+    if (least.err != KC_ELIMITED ||
+        (seat->parked_ms > p->now_ms && seat->parked_tokens < tokens))
         return;
     seat->parked_ms = least.at_ms;
     seat->parked_tokens = tokens;
