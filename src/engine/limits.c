@@ -26,6 +26,31 @@ struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
     return side;
 }
 
+static bool same_sides(const struct kc_limits *a, const struct kc_limits *b)
+{
+    for (uint32_t i = 0; i < a->side_count; i++) {
+        const struct kc_side_limit *x = &a->sides[i], *y = NULL;
+        for (uint32_t j = 0; j < b->side_count; j++)
+            if (b->sides[j].span_ms == x->span_ms &&
+                b->sides[j].parts == x->parts)
+                y = &b->sides[j];
+        if (!y || y->max[0] != x->max[0] || y->max[1] != x->max[1])
+            return false;
+    }
+    return a->side_count == b->side_count;
+}
+
+bool kc_limits_equal(const struct kc_limits *a, const struct kc_limits *b)
+{
+    for (int w = 0; w < KC_WINDOWS; w++)
+        for (int u = 0; u < KC_UNITS; u++)
+            if (a->max[w][u] != b->max[w][u])
+                return false;
+    return same_sides(a, b) && a->concurrent == b->concurrent &&
+           a->calendar == b->calendar &&
+           (!a->calendar || kc_zone_equal(&a->zone, &b->zone));
+}
+
 uint64_t kc_window_ms(enum kc_window w)
 {
     static const uint64_t ms[KC_WINDOWS] = {60000, 3600000, 86400000};

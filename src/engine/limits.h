@@ -43,6 +43,9 @@ void kc_limits_unlimited(struct kc_limits *l);
 struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
                                      bool parts);
 
+/* kc_limits_equal: both say the same. */
+bool kc_limits_equal(const struct kc_limits *a, const struct kc_limits *b);
+
 /* kc_window_ms returns the length of a window in milliseconds. */
 uint64_t kc_window_ms(enum kc_window w);
 

@@ -174,6 +174,16 @@ void kc_pool_clear_limits(struct kc_pool *p);
 KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
                                   const char *model, struct kc_limits *out);
 
+/* kc_pool_same: both have the same strategies, bound of waiters, keys in use (in
+ * order) and lines of limits; what was used, learned or refused is not looked
+ * at. */
+bool kc_pool_same(struct kc_pool *a, struct kc_pool *b);
+
+/* kc_pool_lined_model appends the name of the n-th (from 0) model for which
+ * some key has a line of its own; KC_EEND after the last. */
+KC_CHECKED int kc_pool_lined_model(struct kc_pool *p, size_t n,
+                                   struct kc_buf *out);
+
 /* kc_pool_set_selection changes the strategy of choice. */
 void kc_pool_set_selection(struct kc_pool *p, enum kc_selection selection);
 

@@ -20,6 +20,7 @@
     X(NOKEY, "no_key", "no key is usable") \
     X(NOTFOUND, "not_found", "no such key") \
     X(AMBIGUOUS, "ambiguous", "more than one key fits") \
+    X(DIFFERS, "differs", "it is shared with other keys or limits") \
     X(STALE, "stale", "the lease is settled already") \
     X(CLOSED, "closed", "it is closed") \
     X(FORKED, "forked", "the process was forked; open it again here") \
