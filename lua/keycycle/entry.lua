@@ -20,15 +20,25 @@ local function check(value, err, fields)
   return value
 end
 
+-- A function would be called in one Lua state for keys that all of them choose.
+local function check_shared(self, settings)
+  if self.shared and settings.choose then
+    errors.invalid("provider %s: a selection function cannot choose from the shared pool %q",
+      self.name, self.shared)
+  end
+end
+
 --- Makes an entry; nothing of it is visible before it is complete.
 ---@param name string
 ---@param settings table what config.check_provider returned
 ---@param keys table entries of config.read_keys or config.load_api_keys
 ---@param clock? userdata the wrapper's manual clock
-function entry.new(name, settings, keys, clock)
+---@param shared? string what the pool is to be shared under, see methods:share
+function entry.new(name, settings, keys, clock, shared)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    models_seen = {} }, entry_mt)
+    shared = shared, models_seen = {} }, entry_mt)
+  check_shared(self, settings)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
     provider = name, strategy = self.scope, selection = settings.selection,
@@ -80,6 +90,74 @@ function methods:configure(settings, keys)
   self.limits, self.key_limits, self.models_seen = all, by_key, {}
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
+end
+
+-- Asks limit functions about the models that another state has asked them about,
+-- each once; false when there was none.
+local function ask_limits(self, models, asked)
+  local new = false
+  for _, model in ipairs(models) do
+    if not asked[model] then
+      new, asked[model] = true, true
+      limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
+    end
+  end
+  return new
+end
+
+local function raise_differs(self)
+  errors.raise(errors.InvalidConfigurationError, {
+    code = "differs", provider = self.name,
+    message = ("the pool %q is shared already with other keys or limits"):format(self.shared),
+  })
+end
+
+-- The limits of keys, by the indexes that the same keys have in another pool.
+local function by_place(key_limits, from, to)
+  local out = {}
+  for i, index in ipairs(from) do
+    if to[i] then out[to[i]] = key_limits[index] end
+  end
+  return out
+end
+
+--- Makes the pool the one that all Lua states of the process share under `shared`, or
+--- takes the one that is there if it has the same keys and limits. Before the first
+--- lease. Raises InvalidConfigurationError (`differs`).
+function methods:share()
+  local places, asked = self:indexes(), {}
+  local ok, err
+  repeat
+    ok, err = self.pool:share(self.shared)
+  until ok or err.code ~= "differs"
+    or not ask_limits(self, self.pool:lined_models(self.shared), asked)
+  if not ok then
+    self.pool:close()
+    if err.code == "differs" then raise_differs(self) end
+    error(errors.from_core(err, { provider = self.name }), 0)
+  end
+  self.key_limits = by_place(self.key_limits, places, self:indexes())
+end
+
+-- Others use the pool: nothing of it may change.
+local function take_over(self, settings, keys)
+  local other = entry.new(self.name, settings, keys)
+  ask_limits(other, self.pool:lined_models(self.shared), {})
+  local same = other.scope == self.scope and self.pool:same(other.pool)
+  other.pool:close()
+  if not same then raise_differs(self) end
+  self.config, self.base_url, self.limits, self.models_seen = settings, other.base_url,
+    other.limits, {}
+  self.key_limits = by_place(other.key_limits, other:indexes(), self:indexes())
+end
+
+--- Registers it again: as configure, but a pool that others share must be the same.
+function methods:configure_again(settings, keys)
+  check_shared(self, settings)
+  local pool = self.pool
+  if not pool:claim() then return take_over(self, settings, keys) end
+  local claim <close> = setmetatable({}, { __close = function() pool:release() end })
+  self:configure(settings, keys)
 end
 
 --- Raises when the wrapper was stopped, or the process forked since.

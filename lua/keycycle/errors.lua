@@ -112,7 +112,8 @@ local by_code = {
   resolve = "TransportError", connect = "TransportError", tls = "TransportError",
   cut = "TransportError", garbage = "TransportError", too_large = "TransportError",
   insecure = "InvalidConfigurationError", bad_url = "InvalidConfigurationError",
-  invalid = "InvalidConfigurationError", foreign_host = "InvalidConfigurationError",
+  invalid = "InvalidConfigurationError", differs = "InvalidConfigurationError",
+  foreign_host = "InvalidConfigurationError",
   cancelled = "CancelledError",
 }
 

@@ -21,9 +21,9 @@ local FLUSH_SECONDS = 5
 local CONNECT_SECONDS = 15
 
 local options = { db_url = "string", db_env_var = "string", clock = "userdata",
-  log_level = "string", env_file = "string" }
+  log_level = "string", env_file = "string", shared = "string" }
 -- Contract names that a later version serves: refused, never ignored.
-local later = { store = true, keep_days = true, scripts = true, shared = true, transport = true }
+local later = { store = true, keep_days = true, scripts = true, transport = true }
 
 local function check_options(opts)
   if opts == nil then return {} end
@@ -31,10 +31,14 @@ local function check_options(opts)
   for k, v in pairs(opts) do
     if later[k] then invalid("option %s is not served by this version", k) end
     if not options[k] then
-      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level)",
+      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level, shared)",
         tostring(k))
     end
     if type(v) ~= options[k] then invalid("option %s must be a %s", k, options[k]) end
+  end
+  if opts.shared == "" then invalid "option shared must be a name" end
+  if opts.shared and opts.clock then
+    invalid "a shared pool runs on the machine's clock: give clock or shared"
   end
   return opts
 end
@@ -55,13 +59,15 @@ end
 ---
 --- opts: db_url ("sqlite:FILE"; nil: what db_env_var, default "TIDB_DB_URL",
 --- names; neither: no file is touched), clock (keycycle.clock.manual), log_level,
---- env_file. Raises InvalidConfigurationError, ConfigurationError
---- (`no_such_store`), StoreError.
+--- env_file, shared (all wrappers of this process with that name, in whatever Lua
+--- state and thread, have one pool a provider). Raises InvalidConfigurationError,
+--- ConfigurationError (`no_such_store`), StoreError.
 function wrapper.new(opts)
   opts = check_options(opts)
   if opts.log_level then log.set_level(opts.log_level) end
   return setmetatable({
-    entries = {}, env_file = opts.env_file, clock = opts.clock, journal = open_journal(opts),
+    entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
+    journal = open_journal(opts),
   }, wrapper_mt)
 end
 
@@ -102,16 +108,17 @@ function methods:register(name, settings, keys)
   if settings.policy ~= nil then policy.get(settings.policy) end
   local known = self.entries[name]
   if known then
-    known:configure(settings, keys)
+    known:configure_again(settings, keys)
     return
   end
-  local made = entry.new(name, settings, keys, self.clock)
+  local made = entry.new(name, settings, keys, self.clock, self.shared)
   made.wrapper = self
   made.manager = manager.new(made)
   if self.journal then
     local ok, err = self.journal:attach(made.pool)
     if not ok then error(errors.from_core(err), 0) end
   end
+  if self.shared then made:share() end
   self.entries[name] = made
 end
 

@@ -33,6 +33,8 @@ static struct kc_lease *check_lease(lua_State *L)
     struct lk_lease *box = luaL_checkudata(L, 1, LK_LEASE);
     if (!box->lease.ledger)
         lk_raise(L, KC_ESTALE);
+    if (kc_ledger_is_forked(box->lease.ledger))
+        lk_raise(L, KC_EFORKED);
     return &box->lease;
 }
 
@@ -119,6 +121,8 @@ static int push_field(lua_State *L, const struct kc_lease *lease,
         lua_pushstring(L, kc_ledger_provider(lease->ledger));
     } else if (strcmp(name, "tokens") == 0) {
         lua_pushinteger(L, (lua_Integer)lease->grant.tokens);
+    } else if (kc_ledger_is_forked(lease->ledger)) {
+        lua_pushnil(L); /* the rest is asked of the pool */
     } else if (strcmp(name, "suffix") == 0) {
         return push_suffix(L, lease);
     } else if (strcmp(name, "params") == 0) {
@@ -220,8 +224,7 @@ static int lease_cooldown(lua_State *L)
 static int lease_stamp(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
-    kc_pool_stamp(kc_ledger_pool(lease->ledger), kc_ledger_now(lease->ledger),
-                  lease->grant.lease);
+    kc_ledger_stamp(lease->ledger, lease->grant.lease);
     return 0;
 }
 
@@ -235,9 +238,11 @@ static int lease_observe(lua_State *L)
         .unit = (enum kc_unit)luaL_checkoption(L, 3, NULL, units),
         .limit = lk_optcount(L, 4, KC_UNLIMITED),
         .remaining = lk_optcount(L, 5, KC_UNLIMITED)};
-    return lk_result(L, kc_pool_observe(kc_ledger_pool(lease->ledger),
-                                        kc_ledger_now(lease->ledger),
-                                        lease->grant.lease, &o));
+    int err = kc_pool_observe(kc_ledger_pool(lease->ledger),
+                              kc_ledger_now(lease->ledger), lease->grant.lease,
+                              &o);
+    kc_ledger_pump(lease->ledger);
+    return lk_result(L, err);
 }
 
 static int lease_join(lua_State *L)
@@ -249,6 +254,7 @@ static int lease_join(lua_State *L)
                            luaL_checkstring(L, 2), &joined);
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
+    kc_ledger_pump(lease->ledger);
     lua_pushboolean(L, joined);
     return 1;
 }

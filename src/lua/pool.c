@@ -15,11 +15,19 @@ struct lk_pool {
     struct kc_ledger *ledger;
 };
 
-struct kc_ledger *lk_checkledger(lua_State *L, int arg)
+struct kc_ledger *lk_checkanyledger(lua_State *L, int arg)
 {
     struct lk_pool *box = luaL_checkudata(L, arg, LK_POOL);
     luaL_argcheck(L, box->ledger, arg, "the pool was collected");
     return box->ledger;
+}
+
+struct kc_ledger *lk_checkledger(lua_State *L, int arg)
+{
+    struct kc_ledger *ledger = lk_checkanyledger(L, arg);
+    if (kc_ledger_is_forked(ledger))
+        lk_raise(L, KC_EFORKED);
+    return ledger;
 }
 
 struct kc_pool *lk_checkpool(lua_State *L, int arg)
@@ -97,7 +105,7 @@ static int pool_collect(lua_State *L)
 
 static int pool_close(lua_State *L)
 {
-    kc_ledger_close(lk_checkledger(L, 1));
+    kc_ledger_close(lk_checkanyledger(L, 1));
     return 0;
 }
 
@@ -173,9 +181,10 @@ static int pool_add_key(lua_State *L)
 static int pool_remove_key(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
-    return lk_result(L, kc_pool_remove_key(kc_ledger_pool(ledger),
-                                           kc_ledger_now(ledger),
-                                           lk_checkindex(L, 2)));
+    int err = kc_pool_remove_key(kc_ledger_pool(ledger), kc_ledger_now(ledger),
+                                 lk_checkindex(L, 2));
+    kc_ledger_pump(ledger); /* who waits for this key alone is told */
+    return lk_result(L, err);
 }
 
 static int pool_find(lua_State *L)
@@ -423,6 +432,7 @@ void lk_open_pool(lua_State *L)
     luaL_getmetatable(L, LK_POOL);
     lua_getfield(L, -1, "__index");
     lk_open_poolinfo(L);
+    lk_open_share(L);
     lua_pop(L, 2);
     lua_pushcfunction(L, core_pool);
     lua_setfield(L, -2, "pool");

@@ -5,6 +5,10 @@
 
 #include "lua/lk.h"
 
+/* [-0, +0, v] The ledger at `arg`, a forked one too, which lk_checkledger does
+ * not give. */
+struct kc_ledger *lk_checkanyledger(lua_State *L, int arg);
+
 /* [-0, +0, v] The engine's pool behind the pool at `arg`. */
 struct kc_pool *lk_checkpool(lua_State *L, int arg);
 
@@ -19,5 +23,8 @@ int lk_pool_wait(lua_State *L);
 
 /* [-0, +0, m] Add poolinfo.c's methods to the table at the top. */
 void lk_open_poolinfo(lua_State *L);
+
+/* [-0, +0, m] The same with share.c's. */
+void lk_open_share(lua_State *L);
 
 #endif

@@ -48,7 +48,10 @@ static int pool_key(lua_State *L)
 static int pool_listen(lua_State *L)
 {
     uint64_t serial;
-    int err = kc_pool_listen(lk_checkpool(L, 1), lua_toboolean(L, 2), &serial);
+    bool on = lua_toboolean(L, 2);
+    int err = kc_ledger_listen(on ? lk_checkledger(L, 1)
+                                  : lk_checkanyledger(L, 1),
+                               on, &serial);
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
     lua_pushinteger(L, (lua_Integer)serial);

@@ -13,14 +13,13 @@
 static bool tell_pool(struct kc_call *c)
 {
     const struct kc_exchange *x = c->exchange;
-    struct kc_pool *pool = kc_ledger_pool(c->ledger);
     if (x->have_headers && !c->stamped) {
         c->stamped = true;
-        kc_pool_stamp(pool, kc_ledger_now(c->ledger), c->lease);
+        kc_ledger_stamp(c->ledger, c->lease);
     }
     if (x->sent && !c->told_sent) {
         c->told_sent = true;
-        kc_pool_sent(pool, kc_ledger_now(c->ledger), c->lease);
+        kc_ledger_sent(c->ledger, c->lease);
         return !x->have_headers && !x->done;
     }
     return false;
@@ -242,8 +241,10 @@ int kc_call_body(const struct kc_call *c, struct kc_buf *out)
     if (!c->exchange)
         return KC_OK;
     const struct kc_buf *body = &c->exchange->body;
-    int err = kc_buf_add(out, kc_buf_str(body), body->len);
     bool failed = c->exchange->status >= 400 || c->exchange->err != KC_OK;
+    if (failed && c->ledger && kc_ledger_is_forked(c->ledger))
+        return KC_EFORKED; /* it cannot be redacted here */
+    int err = kc_buf_add(out, kc_buf_str(body), body->len);
     if (err == KC_OK && failed && c->ledger)
         err = kc_pool_redact(kc_ledger_pool(c->ledger), c->key, out);
     return err;

@@ -13,6 +13,23 @@ static void on_time(void *ctx)
     kc_ledger_pump(ctx);
 }
 
+static void deliver_all(struct kc_ledger *l, struct kc_waiter *w)
+{
+    while (w) {
+        struct kc_waiter *next = w->next;
+        kc_ledger_deliver(l, w);
+        w = next;
+    }
+}
+
+static void on_wake(void *ctx)
+{
+    struct kc_ledger *l = ctx;
+    uint64_t next_ms;
+    deliver_all(l, kc_seat_collect(&l->seat, &next_ms));
+    kc_ledger_arm(l, next_ms);
+}
+
 int kc_ledger_new(struct kc_runtime *rt, const char *provider,
                   const struct kc_pool_config *config, struct kc_clock *clock,
                   struct kc_ledger **out)
@@ -26,21 +43,18 @@ int kc_ledger_new(struct kc_runtime *rt, const char *provider,
     int err = KC_ENOMEM;
     l->provider = strdup(provider);
     if (l->provider)
-        err = kc_pool_new(config, &l->pool);
-    if (err == KC_OK && !clock)
-        err = kc_clock_new_real(&l->clock);
+        err = kc_hub_new(config, clock, false, &l->hub);
     if (err != KC_OK) {
-        kc_pool_free(l->pool);
         free(l->provider);
         free(l);
         return err;
     }
-    if (clock)
-        l->clock = kc_clock_ref(clock);
     l->rt = kc_runtime_ref(rt);
+    kc_seat_init(&l->seat, l->hub, kc_runtime_loop(rt));
     l->timer = (struct kc_timer){.fn = on_time, .ctx = l};
-    l->follower =
-        (struct kc_follower){.fn = on_time, .ctx = l, .clock = l->clock};
+    l->woken = (struct kc_follower){.fn = on_wake, .ctx = l};
+    l->follower = (struct kc_follower){
+        .fn = on_time, .ctx = l, .clock = kc_hub_clock(l->hub)};
     kc_runtime_follow(rt, &l->follower);
     *out = l;
     return KC_OK;
@@ -52,15 +66,25 @@ struct kc_ledger *kc_ledger_ref(struct kc_ledger *l)
     return l;
 }
 
+static void leave(struct kc_ledger *l)
+{
+    if (l->member)
+        kc_hub_leave(l->hub);
+    l->member = false;
+}
+
 void kc_ledger_unref(struct kc_ledger *l)
 {
     if (!l || --l->refs > 0)
         return;
+    leave(l);
     kc_runtime_unfollow(l->rt, &l->follower);
+    if (kc_hub_is_shared(l->hub))
+        kc_runtime_unfollow(l->rt, &l->woken);
     kc_loop_disarm(kc_runtime_loop(l->rt), &l->timer);
     kc_writer_unref(l->writer);
-    kc_pool_free(l->pool);
-    kc_clock_unref(l->clock);
+    kc_seat_deinit(&l->seat);
+    kc_hub_unref(l->hub);
     size_t at = 0;
     const char *name;
     void *copy;
@@ -74,9 +98,17 @@ void kc_ledger_unref(struct kc_ledger *l)
 
 void kc_ledger_close(struct kc_ledger *l)
 {
+    if (l->closed)
+        return;
     l->closed = true;
-    for (struct kc_wait *w = l->waits; w; w = w->next)
+    /* They leave the queue now: whoever closes may never step again. */
+    for (struct kc_wait *w = l->waits; w; w = w->next) {
+        if (!w->done && kc_seat_dequeue(&l->seat, &w->waiter))
+            kc_ledger_deliver(l, &w->waiter);
         kc_ready_mark(&w->ready);
+    }
+    kc_ledger_pump(l);
+    leave(l);
 }
 
 bool kc_ledger_is_closed(const struct kc_ledger *l)
@@ -84,14 +116,24 @@ bool kc_ledger_is_closed(const struct kc_ledger *l)
     return l->closed;
 }
 
+bool kc_ledger_is_forked(const struct kc_ledger *l)
+{
+    return kc_hub_is_forked(l->hub);
+}
+
+struct kc_hub *kc_ledger_hub(struct kc_ledger *l)
+{
+    return l->hub;
+}
+
 struct kc_pool *kc_ledger_pool(struct kc_ledger *l)
 {
-    return l->pool;
+    return kc_hub_pool(l->hub);
 }
 
 struct kc_clock *kc_ledger_clock(struct kc_ledger *l)
 {
-    return l->clock;
+    return kc_hub_clock(l->hub);
 }
 
 struct kc_runtime *kc_ledger_runtime(struct kc_ledger *l)
@@ -106,7 +148,7 @@ const char *kc_ledger_provider(const struct kc_ledger *l)
 
 uint64_t kc_ledger_now(const struct kc_ledger *l)
 {
-    return kc_clock_now_ms(l->clock);
+    return kc_hub_now(l->hub);
 }
 
 static int restore_row(void *ctx, const struct kc_row *row)
@@ -114,25 +156,73 @@ static int restore_row(void *ctx, const struct kc_row *row)
     struct kc_ledger *l = ctx;
     uint64_t now = kc_ledger_now(l);
     uint64_t end = row->start_ms + row->span_ms;
-    int err = kc_pool_restore(l->pool, now, row->key, row->model,
-                              end < now ? end : now, row->requests, row->total);
+    int err =
+        kc_pool_restore(kc_ledger_pool(l), now, row->key, row->model,
+                        end < now ? end : now, row->requests, row->total);
     /* A key that is not registered now keeps its rows; they are not ours. */
     return err == KC_ENOTFOUND ? KC_OK : err;
+}
+
+/* Reads the store into the pool, unless somebody did. */
+static int restore(struct kc_ledger *l, struct kc_writer *w, char **why)
+{
+    struct kc_journal *journal = kc_writer_journal(w);
+    if (!journal)
+        return KC_ECLOSED;
+    if (!kc_hub_begin_restore(l->hub))
+        return KC_OK;
+    int err = kc_journal_read(journal, l->provider, restore_row, l, why);
+    if (err != KC_OK)
+        kc_hub_fail_restore(l->hub);
+    return err;
 }
 
 int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w, char **why)
 {
     *why = NULL;
-    struct kc_journal *journal = kc_writer_journal(w);
-    if (!journal)
-        return KC_ECLOSED;
-    int err = kc_journal_read(journal, l->provider, restore_row, l, why);
+    int err = restore(l, w, why);
     if (err != KC_OK)
         return err;
     kc_writer_unref(l->writer);
     l->writer = kc_writer_ref(w);
     return KC_OK;
 }
+
+/* -- several ledgers over one pool ---------------------------------------- */
+
+/* Goes over to another hub; the seat of the old one is empty. */
+static void move(struct kc_ledger *l, struct kc_hub *hub)
+{
+    kc_runtime_unfollow(l->rt, &l->follower);
+    l->hub = hub;
+    l->follower.clock = kc_hub_clock(hub);
+    kc_runtime_follow(l->rt, &l->follower);
+}
+
+int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
+{
+    *why = NULL;
+    if (l->refs > 1 || l->member || l->closed || l->seat.listens > 0)
+        return KC_EINVALID;
+    struct kc_hub *hub = l->hub;
+    kc_seat_deinit(&l->seat); /* of a hub that may be let go */
+    int err = kc_hub_share(&hub, name, l->provider);
+    if (hub != l->hub)
+        move(l, hub);
+    kc_seat_init(&l->seat, l->hub, kc_runtime_loop(l->rt));
+    if (err != KC_OK)
+        return err;
+    l->member = true;
+    kc_runtime_follow(l->rt, &l->woken);
+    return l->writer ? restore(l, l->writer, why) : KC_OK;
+}
+
+int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial)
+{
+    return kc_seat_listen(&l->seat, on, serial);
+}
+
+/* -- the queue -------------------------------------------------------------- */
 
 int kc_ledger_intern(struct kc_ledger *l, const char *model, const char **out)
 {
@@ -151,35 +241,60 @@ int kc_ledger_intern(struct kc_ledger *l, const char *model, const char **out)
     return KC_OK;
 }
 
-void kc_ledger_arm(struct kc_ledger *l, uint64_t now)
+void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms)
 {
     struct kc_loop *loop = kc_runtime_loop(l->rt);
-    uint64_t next = kc_pool_next_deadline(l->pool, now);
-    if (next == KC_NEVER || kc_clock_is_manual(l->clock)) {
+    if (at_ms == KC_NEVER || kc_clock_is_manual(kc_ledger_clock(l))) {
         kc_loop_disarm(loop, &l->timer);
         return;
     }
-    uint64_t wait = next > now ? next - now : 0;
+    uint64_t now = kc_ledger_now(l);
+    uint64_t wait = at_ms > now ? at_ms - now : 0;
     /* Engine time runs through a suspend and the loop's does not: a timer that
      * fires early finds nothing due and is set again. */
     if (kc_loop_arm(loop, &l->timer, kc_mono_ms() + wait) != KC_OK)
         kc_loop_wake(loop); /* no memory: the next step tries again */
 }
 
+void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)
+{
+    struct kc_wait *wait = (struct kc_wait *)w;
+    w->next = w->prev = NULL;
+    wait->done = true;
+    if (w->result == KC_OK)
+        kc_ledger_book_grant(l, &w->grant, w->request.model);
+    kc_ready_mark(&wait->ready);
+}
+
 void kc_ledger_pump(struct kc_ledger *l)
 {
-    uint64_t now = kc_ledger_now(l);
-    struct kc_waiter *w = kc_pool_pump(l->pool, now);
-    while (w) {
-        struct kc_waiter *next = w->next;
-        struct kc_wait *wait = w->owner;
-        w->next = w->prev = NULL;
-        if (w->result == KC_OK)
-            kc_ledger_book_grant(l, &w->grant, w->request.model);
-        kc_ready_mark(&wait->ready);
-        w = next;
-    }
-    kc_ledger_arm(l, now);
+    uint64_t next_ms;
+    deliver_all(l, kc_seat_pump(&l->seat, &next_ms));
+    kc_ledger_arm(l, next_ms);
+}
+
+static void retime(struct kc_ledger *l)
+{
+    uint64_t next_ms;
+    kc_seat_retime(&l->seat, &next_ms);
+    if (next_ms != KC_NEVER)
+        kc_ledger_arm(l, next_ms);
+}
+
+void kc_ledger_stamp(struct kc_ledger *l, uint64_t lease)
+{
+    if (kc_ledger_is_forked(l))
+        return;
+    kc_pool_stamp(kc_ledger_pool(l), kc_ledger_now(l), lease);
+    retime(l);
+}
+
+void kc_ledger_sent(struct kc_ledger *l, uint64_t lease)
+{
+    if (kc_ledger_is_forked(l))
+        return;
+    kc_pool_sent(kc_ledger_pool(l), kc_ledger_now(l), lease);
+    retime(l);
 }
 
 /* -- the journal --------------------------------------------------------- */
@@ -191,7 +306,8 @@ static void book(struct kc_ledger *l, const struct kc_grant *g,
         l->writer ? kc_writer_journal(l->writer) : NULL;
     struct kc_key_info info;
     if (!journal ||
-        kc_pool_key_info(l->pool, g->acquired_ms, g->key, NULL, &info) != KC_OK)
+        kc_pool_key_info(kc_ledger_pool(l), g->acquired_ms, g->key, NULL,
+                         &info) != KC_OK)
         return;
     /* Out of memory loses this difference and nothing else. */
     int err = kc_journal_add(journal, l->provider, info.hash, model,

@@ -3,7 +3,8 @@
  * The engine is told the time and knows no store; the ledger reads the clock,
  * books each charge in the journal, pumps the queue after whatever may have
  * freed a key and at the instant the engine names. Reference counted: leases,
- * waits and calls hold one. One thread.
+ * waits and calls hold one. One thread; several ledgers may share one pool
+ * (hub.h), and then each answers KC_EFORKED in a forked child.
  */
 #ifndef KC_RUNTIME_LEDGER_H
 #define KC_RUNTIME_LEDGER_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/pool.h"
+#include "runtime/hub.h"
 #include "runtime/runtime.h"
 #include "runtime/writer.h"
 #include "util/clock.h"
@@ -32,19 +34,38 @@ void kc_ledger_unref(struct kc_ledger *l);
 void kc_ledger_close(struct kc_ledger *l);
 bool kc_ledger_is_closed(const struct kc_ledger *l);
 
+/* kc_ledger_share is kc_hub_share, for a ledger that nothing was acquired of
+ * yet: KC_EINVALID else. Where it comes to a pool that no store was read into,
+ * its own journal's is, as kc_ledger_attach does. */
+KC_CHECKED int kc_ledger_share(struct kc_ledger *l, const char *name,
+                               char **why);
+
+/* kc_ledger_is_forked: its pool is the parent's; nothing of it may be asked. */
+bool kc_ledger_is_forked(const struct kc_ledger *l);
+
+struct kc_hub *kc_ledger_hub(struct kc_ledger *l);
 struct kc_pool *kc_ledger_pool(struct kc_ledger *l);
 struct kc_clock *kc_ledger_clock(struct kc_ledger *l);
 struct kc_runtime *kc_ledger_runtime(struct kc_ledger *l);
 const char *kc_ledger_provider(const struct kc_ledger *l);
 uint64_t kc_ledger_now(const struct kc_ledger *l);
 
-/* kc_ledger_attach reads back what the store knows and journals from now on.
- * On failure *why gets words; the caller frees it with free(). */
+/* kc_ledger_attach reads back what the store knows, once a pool, and journals
+ * from now on. On failure *why gets words; the caller frees it with free(). */
 KC_CHECKED int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w,
                                 char **why);
 
 /* kc_ledger_pump serves the queue: call it after a change of the pool. */
 void kc_ledger_pump(struct kc_ledger *l);
+
+/* kc_ledger_stamp and kc_ledger_sent are kc_pool_stamp and kc_pool_sent; those
+ * who wait for the lease's end know its time then. */
+void kc_ledger_stamp(struct kc_ledger *l, uint64_t lease);
+void kc_ledger_sent(struct kc_ledger *l, uint64_t lease);
+
+/* kc_ledger_listen is kc_pool_listen; the loop is woken when another thread
+ * causes an event. Ends by itself with the ledger. */
+KC_CHECKED int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial);
 
 /* -- leases -------------------------------------------------------------- */
 
@@ -71,10 +92,12 @@ void kc_lease_deinit(struct kc_lease *lease);
 /* -- waiting for a key --------------------------------------------------- */
 
 struct kc_wait {
+    struct kc_waiter waiter; /* first: the engine hands it back */
     struct kc_ready ready;
-    struct kc_waiter waiter;
     struct kc_ledger *ledger;
+    bool done;   /* the waiter is settled, and booked */
     bool taken;
+    bool shared; /* another thread may end it: it counts as a call */
     struct kc_wait *prev, *next; /* of its ledger */
 };
 

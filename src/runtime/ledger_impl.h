@@ -8,13 +8,15 @@
 struct kc_ledger {
     size_t refs;
     struct kc_runtime *rt;
-    struct kc_pool *pool;
-    struct kc_clock *clock;
+    struct kc_hub *hub;
+    struct kc_seat seat;
     struct kc_writer *writer; /* NULL: nothing is kept */
     char *provider;
     struct kc_map models; /* name -> our copy of it */
     struct kc_timer timer;
-    struct kc_follower follower;
+    struct kc_follower follower; /* of a manual clock */
+    struct kc_follower woken;    /* where others may serve its waits */
+    bool member;                 /* of a shared pool */
     bool closed;
     struct kc_wait *waits; /* not yet ended */
 };
@@ -24,8 +26,13 @@ struct kc_ledger {
 KC_CHECKED int kc_ledger_intern(struct kc_ledger *l, const char *model,
                                 const char **out);
 
-/* kc_ledger_arm sets the timer to the instant at which the queue moves. */
-void kc_ledger_arm(struct kc_ledger *l, uint64_t now_ms);
+/* kc_ledger_arm sets the timer to the instant at which the queue moves;
+ * KC_NEVER: to none. */
+void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms);
+
+/* kc_ledger_deliver takes in a waiter that was settled: books it and marks its
+ * wait ready. */
+void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w);
 
 /* kc_ledger_book_grant journals a reservation, kc_ledger_book_settle what it
  * turned out to be. */

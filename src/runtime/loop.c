@@ -18,6 +18,8 @@ struct kc_loop {
     int epoll, timer, event;
     kc_loop_fd_fn *fn;
     void *ctx;
+    void (*woken)(void *ctx);
+    void *woken_ctx;
     struct kc_timer **heap; /* heap[1..len], earliest first */
     size_t len, cap;
     uint64_t armed_ms; /* what the timerfd is set to; 0: not set */
@@ -201,6 +203,12 @@ void kc_loop_wake(struct kc_loop *l)
         return;
 }
 
+void kc_loop_on_wake(struct kc_loop *l, void (*fn)(void *ctx), void *ctx)
+{
+    l->woken = fn;
+    l->woken_ctx = ctx;
+}
+
 int kc_loop_fd(const struct kc_loop *l)
 {
     return l->epoll;
@@ -263,6 +271,8 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
             timers = true;
         } else if (fd == l->event) {
             drain(fd);
+            if (l->woken)
+                l->woken(l->woken_ctx);
         } else if (!spent(start_us, budget_us)) {
             l->fn(l->ctx, fd, poll_events(ev[i].events));
         }

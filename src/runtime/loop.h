@@ -47,6 +47,10 @@ void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t);
 /* kc_loop_wake makes the descriptor readable; any thread. */
 void kc_loop_wake(struct kc_loop *l);
 
+/* kc_loop_on_wake sets what kc_loop_step calls after it has taken a wake-up:
+ * whatever was done before that kc_loop_wake can be seen there. */
+void kc_loop_on_wake(struct kc_loop *l, void (*fn)(void *ctx), void *ctx);
+
 int kc_loop_fd(const struct kc_loop *l);
 
 /* kc_loop_timeout_ms returns the time until the earliest timer, -1: none. */

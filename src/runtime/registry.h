@@ -4,6 +4,7 @@
 #define KC_RUNTIME_REGISTRY_H
 
 #include "util/err.h"
+#include "util/map.h"
 
 /* kc_registry_init makes libcurl ready and installs the fork handler, once a
  * process; any thread, any number of times. libcurl is never cleaned up: a
@@ -13,5 +14,11 @@ KC_CHECKED int kc_registry_init(void);
 /* kc_registry_generation counts the forks this process descends through since
  * kc_registry_init: what was opened in another generation is the parent's. */
 unsigned kc_registry_generation(void);
+
+/* kc_registry_enter locks and returns the process's pools by name (see hub.h),
+ * which kc_registry_leave unlocks. A forked child begins with none: what the
+ * parent had there is the parent's. */
+struct kc_map *kc_registry_enter(void);
+void kc_registry_leave(void);
 
 #endif

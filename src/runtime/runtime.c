@@ -17,7 +17,8 @@ struct kc_runtime {
     size_t pending;
     size_t calls;
     struct kc_pause *pauses; /* on manual clocks */
-    struct kc_follower *followers;
+    struct kc_follower *followers; /* of manual clocks */
+    struct kc_follower *woken;     /* of wake-ups */
 };
 
 static void on_fd(void *ctx, int fd, int events)
@@ -31,6 +32,13 @@ static void on_transport_timer(void *ctx)
 {
     struct kc_runtime *rt = ctx;
     kc_transport_timeout(rt->transport);
+}
+
+static void on_wake(void *ctx)
+{
+    struct kc_runtime *rt = ctx;
+    for (struct kc_follower *f = rt->woken; f; f = f->next)
+        f->fn(f->ctx);
 }
 
 int kc_runtime_new(struct kc_runtime **out)
@@ -48,6 +56,7 @@ int kc_runtime_new(struct kc_runtime **out)
         return err;
     }
     kc_loop_on_fd(rt->loop, on_fd, rt);
+    kc_loop_on_wake(rt->loop, on_wake, rt);
     rt->transport_timer =
         (struct kc_timer){.fn = on_transport_timer, .ctx = rt};
     rt->refs = 1;
@@ -255,13 +264,20 @@ void kc_pause_deinit(struct kc_pause *p)
     kc_ready_deinit(&p->ready);
 }
 
+static struct kc_follower **list_of(struct kc_runtime *rt,
+                                    const struct kc_follower *f)
+{
+    return f->clock ? &rt->followers : &rt->woken;
+}
+
 void kc_runtime_follow(struct kc_runtime *rt, struct kc_follower *f)
 {
+    struct kc_follower **first = list_of(rt, f);
     f->prev = NULL;
-    f->next = rt->followers;
+    f->next = *first;
     if (f->next)
         f->next->prev = f;
-    rt->followers = f;
+    *first = f;
 }
 
 void kc_runtime_unfollow(struct kc_runtime *rt, struct kc_follower *f)
@@ -269,7 +285,7 @@ void kc_runtime_unfollow(struct kc_runtime *rt, struct kc_follower *f)
     if (f->prev)
         f->prev->next = f->next;
     else
-        rt->followers = f->next;
+        *list_of(rt, f) = f->next;
     if (f->next)
         f->next->prev = f->prev;
 }

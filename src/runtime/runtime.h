@@ -57,8 +57,9 @@ int64_t kc_runtime_timeout_ms(struct kc_runtime *rt);
 /* kc_runtime_pending counts the waitables in use. */
 size_t kc_runtime_pending(const struct kc_runtime *rt);
 
-/* kc_runtime_calls counts the calls under way, which kc_runtime_add_call
- * changes by `n`. */
+/* kc_runtime_calls counts what somebody else will end: the calls under way and
+ * the waits that other threads may serve. kc_runtime_add_call changes it by `n`.
+ */
 size_t kc_runtime_calls(const struct kc_runtime *rt);
 void kc_runtime_add_call(struct kc_runtime *rt, int n);
 
@@ -86,12 +87,12 @@ KC_CHECKED int kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
                              struct kc_clock *clock, uint64_t ms);
 void kc_pause_deinit(struct kc_pause *p);
 
-/* -- what must be told when a manual clock moves ------------------------- */
+/* -- what must be told when a manual clock moves, or of wake-ups --------- */
 
 struct kc_follower {
-    void (*fn)(void *ctx); /* look at the clock again */
+    void (*fn)(void *ctx); /* look again */
     void *ctx;
-    struct kc_clock *clock;
+    struct kc_clock *clock; /* NULL: told whenever the loop was woken */
     struct kc_follower *prev, *next;
 };
 

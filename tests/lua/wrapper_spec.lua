@@ -15,7 +15,7 @@ end
 describe("MultiClientWrapper.new", function()
   it("refuses what it does not know or serve", function()
     for word, opts in pairs {
-      ["\"db\""] = { db = "x" }, ["shared is not served"] = { shared = "x" },
+      ["\"db\""] = { db = "x" }, ["shared must be"] = { shared = "" },
       ["transport is not served"] = { transport = "x" }, ["clock must be"] = { clock = 5 },
       ["env_file must be"] = { env_file = 5 },
     } do

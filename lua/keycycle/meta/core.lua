@@ -57,7 +57,8 @@ function core.wake() end
 ---@return integer
 function core.pending() end
 
---- How many calls are under way (they alone can end without us).
+--- How many calls are under way, and waits on shared pools: those alone can end
+--- without us.
 ---@return integer
 function core.io_pending() end
 
@@ -122,6 +123,19 @@ function pool:clear_limits() end
 --- What holds for (key, model): a table as above.
 function pool:limits(key, model) end
 function pool:set_selection(name) end
+--- Makes this pool, which nothing was acquired of yet, the one that all Lua states
+--- of the process have under (name, provider); or becomes one with that where there
+--- is one with the same keys and limits. true, or nil, err (code "differs").
+function pool:share(name) end
+--- The models for which some key of the pool under that name has limits of its own.
+---@return string[]
+function pool:lined_models(name) end
+--- Whether another pool has the same keys in use, limits and strategies.
+function pool:same(other) end
+--- Whether nobody else is attached to it: its keys and limits may be changed then,
+--- until `release`, and nobody comes meanwhile.
+function pool:claim() end
+function pool:release() end
 --- Charges one request and `tokens` on a key with room. lease, or nil, err:
 --- code limited | impossible | no_key | not_found | closed; retry_after
 --- (seconds, nil when an event decides), limit (name), max, window (its seconds,

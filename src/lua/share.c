@@ -1,0 +1,89 @@
+/* share.c -- one pool for several Lua states, by name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/pool.h"
+
+/* The words of a store's failure, until they are on the stack. */
+struct why_box {
+    char *why;
+};
+
+static int why_close(lua_State *L)
+{
+    struct why_box *box = luaL_checkudata(L, 1, "keycycle.why");
+    free(box->why);
+    box->why = NULL;
+    return 0;
+}
+
+static int pool_share(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    struct why_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->why = NULL;
+    luaL_setmetatable(L, "keycycle.why");
+    int err = kc_ledger_share(ledger, name, &box->why);
+    return err == KC_OK ? lk_result(L, err) : lk_fail(L, err, box->why);
+}
+
+/* [-0, +1, m] The n-th model, from 0, or nothing. */
+static bool push_lined(lua_State *L, const char *name, const char *provider,
+                       size_t n)
+{
+    char text[1024]; /* on the stack: a raise must not lose it */
+    struct kc_buf buf;
+    kc_buf_init(&buf, sizeof text - 1);
+    int err = kc_hub_peek(name, provider, n, &buf);
+    size_t len = buf.len;
+    if (err == KC_OK)
+        memcpy(text, kc_buf_str(&buf), len);
+    kc_buf_deinit(&buf);
+    if (err != KC_OK)
+        return false;
+    lua_pushlstring(L, text, len);
+    return true;
+}
+
+static int pool_lined_models(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    lua_newtable(L);
+    for (size_t i = 0;
+         push_lined(L, name, kc_ledger_provider(ledger), i); i++)
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    return 1;
+}
+
+static int pool_same(lua_State *L)
+{
+    lua_pushboolean(L, kc_pool_same(lk_checkpool(L, 1), lk_checkpool(L, 2)));
+    return 1;
+}
+
+static int pool_claim(lua_State *L)
+{
+    lua_pushboolean(L, kc_hub_claim(kc_ledger_hub(lk_checkledger(L, 1))));
+    return 1;
+}
+
+static int pool_release(lua_State *L)
+{
+    kc_hub_release(kc_ledger_hub(lk_checkledger(L, 1)));
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"share", pool_share}, {"lined_models", pool_lined_models},
+    {"same", pool_same},   {"claim", pool_claim},
+    {"release", pool_release}, {NULL, NULL},
+};
+
+void lk_open_share(lua_State *L)
+{
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    lk_newclass(L, "keycycle.why", none, why_close);
+    luaL_setfuncs(L, methods, 0);
+}
