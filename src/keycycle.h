@@ -12,10 +12,18 @@
  *
  * or it watches keycycle_pollfd and calls keycycle_step(L, 0, -1) when that is
  * readable. All calls on one lua_State come from the thread that runs it.
+ *
+ * A program without Lua has the engine: keycycle_pool_*, from any thread. A
+ * pool with a name is one with that of every Lua state which gives the same name
+ * as `shared` and registers the same provider, keys and limits.
+ *
  * Includes no Lua header, so that it can stand in any program.
  */
 #ifndef KEYCYCLE_H
 #define KEYCYCLE_H
+
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,6 +32,8 @@ extern "C" {
 #define KEYCYCLE_VERSION "0.1.0"
 
 typedef struct lua_State lua_State;
+
+/* -- a Lua state --------------------------------------------------------- */
 
 /* luaopen_keycycle leaves the module's table on the stack and returns 1. It
  * does no I/O, starts no thread and sets no global; its scripts are inside. It
@@ -45,6 +55,195 @@ int keycycle_pollfd(lua_State *L);
 /* keycycle_timeout returns the milliseconds until keycycle_step has something
  * to do by itself, -1 when only I/O can tell. Never raises. */
 int keycycle_timeout(lua_State *L);
+
+/* -- a pool of keys ------------------------------------------------------ */
+
+#define KEYCYCLE_UNLIMITED UINT64_MAX /* a limit of 0 blocks */
+#define KEYCYCLE_NEVER UINT64_MAX     /* a time that does not come by itself */
+#define KEYCYCLE_RESERVED UINT64_MAX  /* a total: what was reserved was right */
+#define KEYCYCLE_MODEL_MAX 128        /* bytes of a model's name, the NUL too */
+
+/* What every function below that returns int returns. */
+enum keycycle_error {
+    KEYCYCLE_OK = 0,
+    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
+    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
+    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
+    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
+    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
+    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
+    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
+    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
+    KEYCYCLE_ESYSTEM
+};
+
+/* keycycle_error_name returns the short name of a code ("limited"), the same
+ * that Lua sees as `code`; "unknown" for what is none. Static text. */
+const char *keycycle_error_name(int err);
+
+enum keycycle_strategy { KEYCYCLE_PER_MODEL, KEYCYCLE_GLOBAL };
+
+enum keycycle_selection { /* among the keys with room; README.md, Limits */
+    KEYCYCLE_BALANCED,
+    KEYCYCLE_ROUND_ROBIN,
+    KEYCYCLE_RANDOM_TWO,
+    KEYCYCLE_FILL_FIRST,
+    KEYCYCLE_WEIGHTED,
+    KEYCYCLE_MOST_REMAINING,
+    KEYCYCLE_BEST_FIT
+};
+
+struct keycycle_pool; /* any thread */
+
+struct keycycle_pool_options {
+    const char *name;     /* NULL: private; else shared in this process */
+    const char *provider; /* "groq": with `name` it says which pool */
+    enum keycycle_strategy strategy;
+    enum keycycle_selection selection;
+    uint32_t max_waiters; /* most callers in the queue; 0: 10,000, as in Lua */
+};
+
+/* keycycle_pool_open makes a pool without keys. Copies the texts of `options`.
+ * A name takes effect at the first use (acquire, wait or statistics), when keys
+ * and limits are complete: who comes first publishes them; for who comes later
+ * with others that use, and each later one, returns KEYCYCLE_EDIFFERS. */
+int keycycle_pool_open(const struct keycycle_pool_options *options,
+                       struct keycycle_pool **out);
+
+/* keycycle_pool_close lets go; takes NULL. No other call on the pool or on its
+ * leases may be under way or follow. The last one out of a name frees it; in a
+ * shared pool leases that are out stay counted, and are settled as unknown
+ * after ten minutes. */
+void keycycle_pool_close(struct keycycle_pool *pool);
+
+struct keycycle_param {
+    const char *name;
+    const char *value;
+};
+
+struct keycycle_key { /* all zero but api_key will do; all text is copied */
+    const char *api_key;
+    const char *label; /* NULL: none */
+    const char *group; /* keys of one group share one quota; NULL: none */
+    int priority;      /* lower numbers are served first */
+    uint32_t weight;   /* for KEYCYCLE_WEIGHTED; 0 is 1 */
+    const char *const *models; /* the only ones that it serves */
+    size_t model_count;        /* 0: it serves all */
+    const struct keycycle_param *params; /* further ones, not secret */
+    size_t param_count;
+};
+
+/* keycycle_pool_add_key adds a key; *index, from 1, names it from then on. One
+ * that is there already gives its old index and takes the new words.
+ * KEYCYCLE_EINVALID for a text that is no key, KEYCYCLE_EDIFFERS once others
+ * share the pool. */
+int keycycle_pool_add_key(struct keycycle_pool *pool,
+                          const struct keycycle_key *key, unsigned *index);
+
+struct keycycle_limits { /* KEYCYCLE_UNLIMITED, or how much; 0 blocks */
+    uint64_t requests_per_minute, requests_per_hour, requests_per_day;
+    uint64_t tokens_per_minute, tokens_per_hour, tokens_per_day;
+    uint64_t input_tokens_per_minute, output_tokens_per_minute;
+    uint64_t concurrent_requests;
+    const char *day_resets_at; /* a time zone; NULL: any 24 hours are a day */
+};
+
+/* keycycle_limits_init fills in that nothing is limited. */
+void keycycle_limits_init(struct keycycle_limits *limits);
+
+/* keycycle_pool_set_limits says what holds for (key, model); `key` 0 is every
+ * key, `model` NULL every model without a line of its own. The first that there
+ * is holds: (key, model), (key, NULL), (0, model), (0, NULL). Takes effect at
+ * once. KEYCYCLE_ENOTFOUND for a key or a time zone that is unknown,
+ * KEYCYCLE_EDIFFERS once others share the pool. */
+int keycycle_pool_set_limits(struct keycycle_pool *pool, unsigned key,
+                             const char *model,
+                             const struct keycycle_limits *limits);
+
+struct keycycle_request { /* all zero: one request, no tokens, any key */
+    const char *model;     /* NULL is "" */
+    uint64_t tokens;       /* reserved beside the one request */
+    uint64_t input_tokens; /* how many of them are input; the rest is output */
+    unsigned key;          /* 0: any; else this key is tried first */
+    int pin;               /* with `key`: no other will do */
+    int priority;          /* in the queue: 0 (first) to 7; Lua's are 4 */
+    const char *affinity;  /* the same text, the same key while it has room */
+};
+
+struct keycycle_refusal {
+    uint64_t wait_ms;  /* until it could be granted, or KEYCYCLE_NEVER */
+    const char *limit; /* "requests_per_minute", "cooling", …; static text */
+    uint64_t max;      /* of that limit, where it is a number */
+    unsigned key;      /* whose time that is; 0: none */
+};
+
+struct keycycle_lease { /* the caller's; only its functions below write it */
+    struct keycycle_pool *pool;
+    uint64_t id;
+    uint64_t tokens; /* reserved */
+    unsigned key;
+    char model[KEYCYCLE_MODEL_MAX];
+};
+
+/* keycycle_pool_acquire reserves a request on a key, or says why not; it never
+ * blocks. `refusal` may be NULL. KEYCYCLE_ELIMITED: every key is at its limit;
+ * KEYCYCLE_EIMPOSSIBLE: more than a limit itself; KEYCYCLE_ENOKEY: none is
+ * usable; KEYCYCLE_ENOTFOUND: no such key; KEYCYCLE_ETOOLARGE: the model's
+ * name; KEYCYCLE_EFORKED: in a forked child, as from all functions of a pool. */
+int keycycle_pool_acquire(struct keycycle_pool *pool,
+                          const struct keycycle_request *request,
+                          struct keycycle_lease *lease,
+                          struct keycycle_refusal *refusal);
+
+/* keycycle_pool_wait is the same, but blocks this thread in the pool's queue,
+ * in which Lua's tasks wait, too: at most `timeout_ms` (KEYCYCLE_NEVER: no
+ * bound), then KEYCYCLE_ELIMITED; at once where no key can be free by then.
+ * KEYCYCLE_EQUEUEFULL: max_waiters wait already. */
+int keycycle_pool_wait(struct keycycle_pool *pool,
+                       const struct keycycle_request *request,
+                       uint64_t timeout_ms, struct keycycle_lease *lease,
+                       struct keycycle_refusal *refusal);
+
+/* keycycle_lease_key copies the key's text, and a NUL, into `size` bytes at
+ * `out`, which the caller wipes after use. KEYCYCLE_ETOOLARGE when they are too
+ * few; `out` holds "" then. */
+int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
+                       size_t size);
+
+/* A lease ends in exactly one commit or cancel; the second one returns
+ * KEYCYCLE_ESTALE and changes nothing. One that never ends is settled as
+ * unknown after ten minutes: it stays counted.
+ *
+ * keycycle_lease_headers says that the answer has begun: from now on the
+ * request ages in its windows. */
+int keycycle_lease_headers(const struct keycycle_lease *lease);
+
+/* keycycle_lease_commit says what was used in truth. `total` 0: input + output;
+ * KEYCYCLE_RESERVED: what was reserved. */
+int keycycle_lease_commit(const struct keycycle_lease *lease, uint64_t input,
+                          uint64_t output, uint64_t total);
+
+/* keycycle_lease_cancel gives all back; or nothing, where the request was sent
+ * (`sent` not 0) and its end is unknown. */
+int keycycle_lease_cancel(const struct keycycle_lease *lease, int sent);
+
+/* keycycle_lease_cooldown puts the lease's key away for its model, after a 429
+ * that said how long; KEYCYCLE_NEVER: it did not, the time grows by itself. */
+int keycycle_lease_cooldown(const struct keycycle_lease *lease,
+                            uint64_t delay_ms);
+
+struct keycycle_stats { /* of each window as it is now, in flight included */
+    uint64_t rpm, rph, rpd;  /* requests by minute, hour and day */
+    uint64_t tpm, tph, tpd;  /* tokens */
+    uint64_t total_requests; /* sent */
+    uint64_t total_tokens;   /* settled */
+    uint64_t in_flight;
+    uint64_t waiting; /* callers in the queue, over all keys and models */
+};
+
+/* keycycle_pool_stats sums over `key` (0: all) and `model` (NULL: all). */
+int keycycle_pool_stats(struct keycycle_pool *pool, unsigned key,
+                        const char *model, struct keycycle_stats *out);
 
 #ifdef __cplusplus
 }

@@ -174,9 +174,9 @@ void kc_pool_clear_limits(struct kc_pool *p);
 KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
                                   const char *model, struct kc_limits *out);
 
-/* kc_pool_same: both have the same strategies, bound of waiters, keys in use (in
- * order) and lines of limits; what was used, learned or refused is not looked
- * at. */
+/* kc_pool_same: both have the same strategies, bound of waiters, keys in use
+ * (in order) and lines of limits. Use, states and what was learned are not
+ * looked at. */
 bool kc_pool_same(struct kc_pool *a, struct kc_pool *b);
 
 /* kc_pool_lined_model appends the name of the n-th (from 0) model for which

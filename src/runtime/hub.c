@@ -37,6 +37,12 @@ int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
     return KC_OK;
 }
 
+struct kc_hub *kc_hub_ref(struct kc_hub *h)
+{
+    atomic_fetch_add(&h->refs, 1);
+    return h;
+}
+
 void kc_hub_unref(struct kc_hub *h)
 {
     if (!h || atomic_fetch_sub(&h->refs, 1) > 1 || kc_hub_is_forked(h))

@@ -7,7 +7,7 @@
  * hub, pool; under the hub's no system call but the waking of a loop.
  *
  * After a fork the child may not wait for locks that a thread of the parent may
- * hold: of a hub of several threads it can only be told KC_EFORKED, and forgets.
+ * hold: of a hub of several threads it is told KC_EFORKED, and forgets.
  */
 #ifndef KC_RUNTIME_HUB_H
 #define KC_RUNTIME_HUB_H
@@ -29,6 +29,7 @@ struct kc_hub; /* reference counted, any thread */
 KC_CHECKED int kc_hub_new(const struct kc_pool_config *config,
                           struct kc_clock *clock, bool threads,
                           struct kc_hub **out);
+struct kc_hub *kc_hub_ref(struct kc_hub *h);
 void kc_hub_unref(struct kc_hub *h); /* takes NULL */
 
 struct kc_pool *kc_hub_pool(struct kc_hub *h);
@@ -101,8 +102,8 @@ bool kc_seat_dequeue(struct kc_seat *s, struct kc_waiter *w);
 /* kc_seat_pump pumps for all and collects. */
 struct kc_waiter *kc_seat_pump(struct kc_seat *s, uint64_t *next_ms);
 
-/* kc_seat_collect returns (by `next`) the seat's waiters that were settled. Call
- * it when the loop was woken. */
+/* kc_seat_collect returns (by `next`) the seat's waiters that were settled.
+ * Call it when the loop was woken. */
 struct kc_waiter *kc_seat_collect(struct kc_seat *s, uint64_t *next_ms);
 
 /* kc_seat_retime looks at the queue's time again: something in flight has got

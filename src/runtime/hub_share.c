@@ -40,8 +40,7 @@ static int attach(struct kc_hub *there, struct kc_hub **hub)
     if (there->claims > 0 || !kc_pool_same(there->pool, (*hub)->pool))
         return KC_EDIFFERS;
     there->members++;
-    atomic_fetch_add(&there->refs, 1);
-    *hub = there;
+    *hub = kc_hub_ref(there);
     return KC_OK;
 }
 

@@ -222,7 +222,7 @@ int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial)
     return kc_seat_listen(&l->seat, on, serial);
 }
 
-/* -- the queue -------------------------------------------------------------- */
+/* -- the queue ----------------------------------------------------------- */
 
 int kc_ledger_intern(struct kc_ledger *l, const char *model, const char **out)
 {
