@@ -156,7 +156,7 @@ function methods:configure_again(settings, keys)
   check_shared(self, settings)
   local pool = self.pool
   if not pool:claim() then return take_over(self, settings, keys) end
-  local claim <close> = setmetatable({}, { __close = function() pool:release() end })
+  local _ <close> = setmetatable({}, { __close = function() pool:release() end })
   self:configure(settings, keys)
 end
 

@@ -31,8 +31,8 @@ local function check_options(opts)
   for k, v in pairs(opts) do
     if later[k] then invalid("option %s is not served by this version", k) end
     if not options[k] then
-      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level, shared)",
-        tostring(k))
+      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level, "
+        .. "shared)", tostring(k))
     end
     if type(v) ~= options[k] then invalid("option %s must be a %s", k, options[k]) end
   end

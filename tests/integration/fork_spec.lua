@@ -37,7 +37,49 @@ local SCRIPT = [[
   for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
 ]]
 
+-- Its leases, waits and subscriptions are closed in the child, too.
+local SHARED = [[
+  local keycycle = require "keycycle"
+  local posix = require "forklib"
+  local function open()
+    return keycycle.MultiClientWrapper.new { shared = "x" }:register_provider("p", {
+      base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" }, limits = { concurrent_requests = 1 } })
+  end
+  local wrapper = open()
+  local manager = wrapper:get_manager "p"
+  local lease = manager:get_key()
+  manager:on("acquire", function() end)
+  local waits = keycycle.spawn(function() return manager:get_key("m", { wait = true }) end)
+  keycycle.step(0)
+  io.stdout:flush()
+  local pid = posix.fork()
+  if pid == 0 then
+    local codes = {}
+    for i, fn in ipairs { function() manager:get_key() end, function() lease:commit(1) end,
+      function() return lease.api_key or error { code = "no key" } end,
+      function() wrapper:register_provider("p", { keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" },
+        base_url = "http://127.0.0.1:1/v1" }) end } do
+      local ok, err = pcall(fn)
+      codes[i] = ok and "went through" or err.code
+    end
+    wrapper:stop()
+    print("child", table.concat(codes, " "))
+    os.exit(0, true)
+  end
+  print("exit", posix.wait(pid))
+  lease:cancel()
+  print("parent", keycycle.run(function() return waits:await() end).index)
+]]
+
 describe("after a fork", function()
+  it("a shared pool is the parent's", function()
+    local out, rc = servers.host(SHARED, "",
+      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+    assert.equal("child\tforked forked no key forked\nexit\t0\nparent\t1\n", out)
+    assert.equal(0, rc)
+  end)
+
   it("the child is told, and the parent goes on undisturbed", function()
     local mock = servers.mock "--keys sk-mock-aaaaaaaaaaaaaaaa-1"
     local out, rc = servers.host(SCRIPT, mock.url,
