@@ -19,6 +19,11 @@ while IFS= read -r file; do
   gcc "${flags[@]}" "${packages[@]}" "$file" || status=1
 done < <(find src tests -name '*.c' -not -path 'tests/fixtures/*' | LC_ALL=C sort)
 
+# The public header, as C++ reads it.
+if [ -e src/keycycle.h ] && command -v g++ >/dev/null; then
+  g++ -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ src/keycycle.h || status=1
+fi
+
 if [ -d lua ] && command -v luacheck >/dev/null; then
   luacheck --no-color -q lua scripts tests || status=1
 fi

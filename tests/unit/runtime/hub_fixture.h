@@ -25,6 +25,9 @@ struct setup {
     uint64_t per_day, concurrent;
 };
 
+static const struct setup one_at_once = {.per_day = KC_UNLIMITED,
+                                         .concurrent = 1};
+
 /* Aborts, rather than fails: it may run in any thread. */
 static inline void must(int err)
 {
