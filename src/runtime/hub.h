@@ -75,13 +75,13 @@ void kc_hub_fail_restore(struct kc_hub *h);
  * hub's. */
 struct kc_seat {
     struct kc_hub *hub;
-    struct kc_loop *loop;  /* woken for it, or: */
-    pthread_cond_t *cond;  /* of a thread that sleeps */
+    struct kc_loop *loop;           /* woken for it, or: */
+    pthread_cond_t *cond;           /* of a thread that sleeps */
     struct kc_waiter *first, *last; /* the inbox */
-    size_t queued;     /* its waiters in the queue */
-    uint64_t armed_ms; /* when its owner will pump by itself */
-    size_t listens;
-    bool called; /* woken, and has not looked since */
+    size_t queued;                  /* its waiters in the queue */
+    uint64_t armed_ms;              /* when its owner will pump by itself */
+    size_t listens;                 /* subscriptions to events */
+    bool called;                    /* woken, and has not looked since */
     struct kc_seat *prev, *next;
 };
 

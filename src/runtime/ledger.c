@@ -202,7 +202,8 @@ static void move(struct kc_ledger *l, struct kc_hub *hub)
 int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
 {
     *why = NULL;
-    if (l->refs > 1 || l->member || l->closed || l->seat.listens > 0)
+    if (l->refs > 1 || l->member || l->closed || l->seat.listens > 0 ||
+        kc_clock_is_manual(kc_ledger_clock(l)))
         return KC_EINVALID;
     struct kc_hub *hub = l->hub;
     kc_seat_deinit(&l->seat); /* of a hub that may be let go */

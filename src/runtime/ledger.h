@@ -34,9 +34,9 @@ void kc_ledger_unref(struct kc_ledger *l);
 void kc_ledger_close(struct kc_ledger *l);
 bool kc_ledger_is_closed(const struct kc_ledger *l);
 
-/* kc_ledger_share is kc_hub_share, for a ledger that nothing was acquired of
- * yet: KC_EINVALID else. Where it comes to a pool that no store was read into,
- * its own journal's is, as kc_ledger_attach does. */
+/* kc_ledger_share is kc_hub_share, for a ledger on the machine's clock that
+ * nothing was acquired of yet: KC_EINVALID else. Where it comes to a pool that
+ * no store was read into, its own journal's is, as kc_ledger_attach does. */
 KC_CHECKED int kc_ledger_share(struct kc_ledger *l, const char *name,
                                char **why);
 

@@ -79,6 +79,23 @@ static void a_ledger_in_use_is_not_shared_any_more(void **state)
     close_state(&a);
 }
 
+static void a_clock_that_one_program_moves_is_not_shared(void **state)
+{
+    (void)state;
+    struct kc_pool_config config = {.max_waiters = 1};
+    struct kc_runtime *rt;
+    struct kc_clock *clock;
+    struct kc_ledger *l;
+    char *why;
+    must(kc_runtime_new(&rt));
+    must(kc_clock_new_manual(1000, &clock));
+    must(kc_ledger_new(rt, "test", &config, clock, &l));
+    assert_int_equal(kc_ledger_share(l, "x", &why), KC_EINVALID);
+    kc_ledger_unref(l);
+    kc_clock_unref(clock);
+    kc_runtime_unref(rt);
+}
+
 static void a_store_is_read_once(void **state)
 {
     (void)state;
@@ -128,6 +145,7 @@ int main(void)
         cmocka_unit_test(the_last_one_out_frees_the_name),
         cmocka_unit_test(who_is_alone_may_change_it_and_nobody_comes_meanwhile),
         cmocka_unit_test(a_ledger_in_use_is_not_shared_any_more),
+        cmocka_unit_test(a_clock_that_one_program_moves_is_not_shared),
         cmocka_unit_test(a_store_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,30 @@ static void the_descriptor_is_readable_for_timers_and_wakes(void **state)
     kc_loop_free(l);
 }
 
+static void count(void *ctx)
+{
+    ++*(int *)ctx;
+}
+
+static void a_wake_is_told_once_and_a_timer_is_none(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a;
+    int woken = 0;
+    kc_loop_on_wake(l, count, &woken);
+    kc_loop_wake(l);
+    kc_loop_wake(l);
+    assert_int_equal(kc_loop_step(l, -1, 0), KC_OK); /* whatever the budget */
+    assert_int_equal(woken, 1);
+    arm(l, &a, &t, 1, kc_mono_ms() - 1);
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(t.n, 1);
+    assert_int_equal(woken, 1);
+    kc_loop_free(l);
+}
+
 static void a_spent_budget_starts_no_further_timer(void **state)
 {
     (void)state;
@@ -157,6 +181,7 @@ int main(void)
         cmocka_unit_test(due_timers_fire_in_the_order_of_their_times),
         cmocka_unit_test(a_disarmed_timer_does_not_fire_and_others_stay),
         cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
+        cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
     };
