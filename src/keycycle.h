@@ -140,12 +140,20 @@ struct keycycle_key { /* all zero but api_key will do; all text is copied */
 int keycycle_pool_add_key(struct keycycle_pool *pool,
                           const struct keycycle_key *key, unsigned *index);
 
+struct keycycle_window { /* of any length up to 31 days */
+    uint64_t window_ms;
+    uint64_t requests, tokens, input_tokens, output_tokens; /* as below */
+};
+
 struct keycycle_limits { /* KEYCYCLE_UNLIMITED, or how much; 0 blocks */
     uint64_t requests_per_minute, requests_per_hour, requests_per_day;
     uint64_t tokens_per_minute, tokens_per_hour, tokens_per_day;
     uint64_t input_tokens_per_minute, output_tokens_per_minute;
     uint64_t concurrent_requests;
     const char *day_resets_at; /* a time zone; NULL: any 24 hours are a day */
+    const struct keycycle_window *windows; /* further ones, NULL: none */
+    size_t window_count; /* four in all; input and output count as another one
+                          * beside requests and tokens */
 };
 
 /* keycycle_limits_init fills in that nothing is limited. */
@@ -155,6 +163,7 @@ void keycycle_limits_init(struct keycycle_limits *limits);
  * key, `model` NULL every model without a line of its own. The first that there
  * is holds: (key, model), (key, NULL), (0, model), (0, NULL). Takes effect at
  * once. KEYCYCLE_ENOTFOUND for a key or a time zone that is unknown,
+ * KEYCYCLE_EINVALID for too many windows or a length that is none,
  * KEYCYCLE_EDIFFERS once others share the pool. */
 int keycycle_pool_set_limits(struct keycycle_pool *pool, unsigned key,
                              const char *model,
@@ -174,6 +183,7 @@ struct keycycle_refusal {
     uint64_t wait_ms;  /* until it could be granted, or KEYCYCLE_NEVER */
     const char *limit; /* "requests_per_minute", "cooling", …; static text */
     uint64_t max;      /* of that limit, where it is a number */
+    uint64_t window_ms; /* of a limit "…_per_window"; else 0 */
     unsigned key;      /* whose time that is; 0: none */
 };
 

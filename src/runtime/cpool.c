@@ -8,6 +8,7 @@
 
 #include "runtime/hub.h"
 #include "runtime/registry.h"
+#include "util/num.h"
 #include "util/rng.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -73,6 +74,7 @@ EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
         .max_waiters =
             options->max_waiters ? options->max_waiters : MAX_WAITERS,
         .max_lease_ms = MAX_LEASE_MS,
+        .guard_ms = KC_GUARD_MS,
         .seed = kc_rng_entropy(),
         .random_start = true,
     };
@@ -228,6 +230,31 @@ EXPORT void keycycle_limits_init(struct keycycle_limits *l)
     };
 }
 
+/* Of two limits on the same window the lower one holds. */
+static int add_side(struct kc_limits *out, uint64_t span_ms, bool parts,
+                    uint64_t first, uint64_t second)
+{
+    if (first == KC_UNLIMITED && second == KC_UNLIMITED)
+        return KC_OK;
+    struct kc_side_limit *side = kc_limits_side(out, span_ms, parts);
+    if (!side)
+        return KC_EINVALID;
+    side->max[0] = kc_least(side->max[0], first);
+    side->max[1] = kc_least(side->max[1], second);
+    return KC_OK;
+}
+
+static int read_window(const struct keycycle_window *w, struct kc_limits *out)
+{
+    if (w->window_ms == 0 || w->window_ms > KC_SPAN_MAX_MS)
+        return KC_EINVALID;
+    int err = add_side(out, w->window_ms, false, w->requests, w->tokens);
+    if (err != KC_OK)
+        return err;
+    return add_side(out, w->window_ms, true, w->input_tokens,
+                    w->output_tokens);
+}
+
 static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
 {
     kc_limits_unlimited(out);
@@ -237,11 +264,15 @@ static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
     out->max[KC_MINUTE][KC_TOKENS] = l->tokens_per_minute;
     out->max[KC_HOUR][KC_TOKENS] = l->tokens_per_hour;
     out->max[KC_DAY][KC_TOKENS] = l->tokens_per_day;
-    out->minute_input = l->input_tokens_per_minute;
-    out->minute_output = l->output_tokens_per_minute;
     out->concurrent = l->concurrent_requests;
     out->calendar = l->day_resets_at != NULL;
-    return out->calendar ? kc_zone_find(l->day_resets_at, &out->zone) : KC_OK;
+    if (out->calendar && kc_zone_find(l->day_resets_at, &out->zone) != KC_OK)
+        return KC_ENOTFOUND;
+    int err = add_side(out, kc_window_ms(KC_MINUTE), true,
+                       l->input_tokens_per_minute, l->output_tokens_per_minute);
+    for (size_t i = 0; err == KC_OK && i < l->window_count; i++)
+        err = read_window(&l->windows[i], out);
+    return err;
 }
 
 EXPORT int keycycle_pool_set_limits(struct keycycle_pool *p, unsigned key,
@@ -283,6 +314,7 @@ static void tell_refusal(const struct kc_refusal *from,
         *to = (struct keycycle_refusal){.wait_ms = from->wait_ms,
                                         .limit = from->limit ? from->limit : "",
                                         .max = from->max,
+                                        .window_ms = from->span_ms,
                                         .key = from->key};
 }
 
