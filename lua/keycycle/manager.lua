@@ -101,7 +101,6 @@ function methods:keys()
   local list = {}
   for _, index in ipairs(entry:indexes()) do
     local key = pool:key(index)
-    key.scope = key.state ~= "ready" and (key.model and "model" or "key") or nil
     list[#list + 1] = key
   end
   return list
@@ -173,21 +172,37 @@ function methods:next_available(model, tokens)
   return seconds
 end
 
+-- Of all that is in a key's way the engine names what ends last.
+local function explain_key(pool, index, model, tokens)
+  local key = pool:key(index, model)
+  local ok, why = pool:explain(model, tokens, index)
+  if not ok and why.code == "no_memory" then error(errors.from_core(why), 0) end
+  key.usable = ok == true
+  if ok then
+    key.retry_after = 0
+  else
+    key.reason = key.reason or why.code ~= "limited" and why.code or nil
+    key.limit, key.window, key.retry_after = why.limit, why.window, why.retry_after
+    key.until_at = key.until_at or why.retry_after and pool:now() + why.retry_after or nil
+  end
+  key.limits, key.used = pool:limits(index, model), pool:snapshot(index, model)
+  return key
+end
+
 --- Why each key can or cannot serve: list of `{ index, suffix, usable, state,
---- reason, until_at, retry_after, limits, used }`.
+--- reason, limit, window, until_at, retry_after, limits, used }`. `limit` names what
+--- is in the way (a limit, or the state), `window` its seconds where the name does
+--- not say, `until_at` (epoch seconds) and `retry_after` until when; nil: until
+--- something that is in flight ends, or for good.
+---@param model? string default_model
+---@param tokens? integer of the request, default 0
 function methods:explain(model, tokens)
   local pool, entry = pool_of(self)
   model = model or entry.config.default_model or ""
   entry:prepare(model)
   local list = {}
   for _, index in ipairs(entry:indexes()) do
-    local key = pool:key(index, model)
-    local seconds, err = pool:next_available(model, tokens or 0, index)
-    key.usable = seconds == 0
-    key.retry_after = seconds ~= math.huge and seconds or nil
-    if not seconds then key.reason = key.reason or err.code end
-    key.limits, key.used = pool:limits(index, model), pool:snapshot(index, model)
-    list[#list + 1] = key
+    list[#list + 1] = explain_key(pool, index, model, tokens or 0)
   end
   return list
 end

@@ -127,6 +127,7 @@ struct kc_key_info { /* a snapshot; the texts are copies, cut where too long */
     enum kc_state state;
     char reason[64];
     char model[128];   /* "" when the state is the whole key's */
+    bool of_group;     /* the state is all its group's */
     uint64_t until_ms; /* 0: none */
 };
 
@@ -364,6 +365,12 @@ size_t kc_pool_waiting(struct kc_pool *p);
 /* kc_pool_longest_wait returns for how many ms the one who came first waits; 0
  * for an empty queue. */
 uint64_t kc_pool_longest_wait(struct kc_pool *p, uint64_t now_ms);
+
+/* kc_pool_explain tells whether a request could be served now (KC_OK), or why
+ * not, as kc_pool_acquire would without those who wait. It charges nothing. */
+KC_CHECKED int kc_pool_explain(struct kc_pool *p, uint64_t now_ms,
+                               const struct kc_request *request,
+                               struct kc_refusal *refusal);
 
 /* kc_pool_next_available tells in how many ms (key, model, tokens) could be
  * served, 0 for now: KC_OK, KC_ENOKEY, or KC_EIMPOSSIBLE. It charges nothing.

@@ -164,23 +164,29 @@ int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
     return err;
 }
 
-int kc_pool_next_available(struct kc_pool *p, uint64_t now_ms,
-                           const struct kc_request *request, uint64_t *wait_ms)
+int kc_pool_explain(struct kc_pool *p, uint64_t now_ms,
+                    const struct kc_request *request,
+                    struct kc_refusal *refusal)
 {
-    *wait_ms = KC_NEVER;
+    *refusal = (struct kc_refusal){.wait_ms = KC_NEVER, .limit = ""};
     kc_pool_enter(p, now_ms);
     struct kc_model *m;
     int err = kc_pool_need_model(p, request->model, &m);
     if (err == KC_OK) {
         struct kc_offer offer = {.request = request, .model = m};
         struct kc_block b;
-        struct kc_refusal refusal;
         err = kc_pool_choose(p, &offer, false, &b);
-        kc_pool_refuse(p, &b, &refusal);
-        *wait_ms = err == KC_OK ? 0 : refusal.wait_ms;
-        if (err == KC_ELIMITED)
-            err = KC_OK;
+        kc_pool_refuse(p, &b, refusal);
     }
     kc_pool_leave(p);
     return err;
+}
+
+int kc_pool_next_available(struct kc_pool *p, uint64_t now_ms,
+                           const struct kc_request *request, uint64_t *wait_ms)
+{
+    struct kc_refusal refusal;
+    int err = kc_pool_explain(p, now_ms, request, &refusal);
+    *wait_ms = err == KC_OK ? 0 : refusal.wait_ms;
+    return err == KC_ELIMITED ? KC_OK : err;
 }

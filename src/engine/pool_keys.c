@@ -224,8 +224,10 @@ int kc_pool_key_info(struct kc_pool *p, uint64_t now_ms, uint32_t index,
         kc_copy_cut(out->hash, sizeof out->hash, k->hash);
         out->priority = k->priority;
         tell_state(p, k, now, model, out);
-        if (out->state == KC_READY && k->shared)
+        if (out->state == KC_READY && k->shared) {
             tell_state(p, k->shared, now, model, out);
+            out->of_group = out->state != KC_READY;
+        }
     }
     kc_pool_leave(p);
     return k ? KC_OK : KC_ENOTFOUND;

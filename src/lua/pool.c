@@ -391,13 +391,29 @@ static int pool_acquire(lua_State *L)
     return err == KC_OK ? 1 : lk_refuse(L, err, &refusal);
 }
 
+/* The request of (model, tokens, key) at 2 to 4: of that key alone, if any. */
+static struct kc_request read_question(lua_State *L)
+{
+    return (struct kc_request){.model = luaL_checkstring(L, 2),
+                               .tokens = lk_optcount(L, 3, 0),
+                               .key = (uint32_t)lk_optcount(L, 4, 0),
+                               .pin = !lua_isnoneornil(L, 4)};
+}
+
+static int pool_explain(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    struct kc_request r = read_question(L);
+    struct kc_refusal refusal;
+    int err = kc_pool_explain(kc_ledger_pool(ledger), kc_ledger_now(ledger), &r,
+                              &refusal);
+    return err == KC_OK ? lk_result(L, err) : lk_refuse(L, err, &refusal);
+}
+
 static int pool_next_available(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
-    struct kc_request r = {.model = luaL_checkstring(L, 2),
-                           .tokens = lk_optcount(L, 3, 0),
-                           .key = (uint32_t)lk_optcount(L, 4, 0),
-                           .pin = !lua_isnoneornil(L, 4)};
+    struct kc_request r = read_question(L);
     uint64_t ms;
     int err = kc_pool_next_available(kc_ledger_pool(ledger),
                                      kc_ledger_now(ledger), &r, &ms);
@@ -421,6 +437,7 @@ static const luaL_Reg methods[] = {
     {"set_selection", pool_set_selection},
     {"acquire", pool_acquire},
     {"wait", lk_pool_wait},
+    {"explain", pool_explain},
     {"next_available", pool_next_available},
     {"close", pool_close},
     {NULL, NULL},

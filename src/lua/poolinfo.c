@@ -15,6 +15,13 @@ static void set_text(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
+static const char *scope_of(const struct kc_key_info *info)
+{
+    if (info->of_group)
+        return "group";
+    return info->model[0] ? "model" : "key";
+}
+
 static int pool_key(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
@@ -24,7 +31,7 @@ static int pool_key(lua_State *L)
                                &info);
     if (err != KC_OK || info.state == KC_GONE)
         return 0;
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     lua_pushinteger(L, info.index);
     lua_setfield(L, -2, "index");
     lua_pushstring(L, info.suffix);
@@ -36,6 +43,8 @@ static int pool_key(lua_State *L)
     set_text(L, "state", kc_state_name(info.state));
     set_text(L, "reason", info.reason);
     set_text(L, "model", info.model);
+    if (info.state != KC_READY)
+        set_text(L, "scope", scope_of(&info));
     if (info.until_ms) {
         lk_pushms(L, info.until_ms);
         lua_setfield(L, -2, "until_at");

@@ -204,9 +204,34 @@ describe("a manager", function()
     assert.is_true(lines[1].retry_after > 59)
     assert.equal(2, lines[1].used.rpm)
     assert.equal(2, lines[1].limits.requests_per_minute)
+    assert.same({ "requests_per_minute", clock:now() + lines[1].retry_after },
+      { lines[1].limit, lines[1].until_at })
     assert.is_false(lines[2].usable)
     assert.equal("disabled", lines[2].state)
     assert.is_nil(lines[2].retry_after)
+    manager:enable(2)
+    local line = manager:explain("m", 101)[2]
+    assert.same({ false, "tokens_per_minute", "impossible" },
+      { line.usable, line.limit, line.reason })
+    line = manager:explain("m", 100)[2]
+    assert.same({ true, 0 }, { line.usable, line.retry_after })
+    assert.is_nil(line.limit)
+  end)
+
+  it("tells whose a state is: a model's, a key's, a group's", function()
+    manager:add_key { api_key = "sk-test-another-of-org-0001", group = "org" }
+    manager:get_specific_key(2, "m"):cooldown(30)
+    local key = manager:keys()[2]
+    assert.same({ "cooling", "model", "m" }, { key.state, key.scope, key.model })
+    manager:get_specific_key(1, "m"):cooldown(90)
+    for _, index in ipairs { 1, 3 } do
+      key = manager:keys()[index]
+      assert.same({ "exhausted", "group" }, { key.state, key.scope })
+    end
+    manager:enable(2)
+    assert.is_nil(manager:keys()[2].scope)
+    manager:disable(2)
+    assert.equal("key", manager:keys()[2].scope)
   end)
 
   it("knows when a request can be served", function()

@@ -111,8 +111,8 @@ function pool:remove_key(index) end
 function pool:find(id) end
 --- The highest index ever given.
 function pool:key_count() end
---- { index, suffix, label, group, priority, state, reason, model, until_at },
---- nil for a removed one. With a model, the key's state for that model.
+--- { index, suffix, label, group, priority, state, reason, scope, model, until_at },
+--- nil for a removed one; scope ("model", "key", "group") of a state but ready. With a model, the key's state for that model.
 function pool:key(index, model) end
 --- key 0: all; model nil: all without a line of their own. limits: a table of
 --- requests_per_minute … tokens_per_day, concurrent_requests, day_resets_at (a zone
@@ -152,6 +152,9 @@ function pool:acquire(model, tokens, key, pin, not_key, affinity, input) end
 --- no_key, not_found, closed.
 ---@return keycycle.core.waiter?, table? err
 function pool:wait(model, tokens, opts) end
+--- Whether (model, tokens) could be served now (by that key alone): true, or nil,
+--- err as of acquire, without those who wait.
+function pool:explain(model, tokens, key) end
 --- Seconds until (model, tokens) could be served: 0 now, math.huge when only an
 --- event can tell; or nil, err (impossible, no_key).
 function pool:next_available(model, tokens, key) end
