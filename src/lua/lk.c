@@ -96,6 +96,11 @@ int lk_raise(lua_State *L, int err)
     return lua_error(L);
 }
 
+int lk_nomem(lua_State *L)
+{
+    return luaL_error(L, "not enough memory");
+}
+
 static uint64_t toms(lua_State *L, int arg, const char *what)
 {
     int isnum;
