@@ -7,6 +7,10 @@
 --- `held` says how many leases the scenario holds.
 local oom, name = ...
 
+-- Lua 5.4's own buffers stay broken for good where the first large one finds no
+-- memory for its class: that is not ours to test.
+local _ = ("x"):rep(100000)
+
 local function say_memory(err)
   if type(err) == "string" then
     return err:find("not enough memory", 1, true) or err:find("out of memory", 1, true)
