@@ -117,8 +117,8 @@ static int start(struct kc_call *c, struct kc_runtime *rt,
         config.total_timeout_ms = spec->request_timeout_ms;
     int err = kc_runtime_transport(rt, &c->transport);
     if (err == KC_OK && spec->stream && spec->request_timeout_ms)
-        err = kc_loop_arm(kc_runtime_loop(rt), &c->first,
-                          kc_mono_ms() + spec->request_timeout_ms);
+        kc_loop_arm(kc_runtime_loop(rt), &c->first,
+                    kc_mono_ms() + spec->request_timeout_ms);
     if (err == KC_OK)
         err = kc_exchange_start(c->transport, &config, &c->exchange);
     return err;
