@@ -28,7 +28,7 @@ end
 function entry.new(name, settings, keys, clock)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    models_seen = {} }, entry_mt)
+    models_seen = {}, closed = false }, entry_mt)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
     provider = name, strategy = self.scope, selection = settings.selection,
@@ -153,8 +153,7 @@ end
 --- Ends it: waiters are refused, later calls raise `closed`.
 function methods:stop()
   self.closed = true
-  events.forget(self)
-  self.pool:close()
+  if self.pool:close() then events.forget(self) end
 end
 
 return entry
