@@ -1,14 +1,22 @@
 --- Takes a lease from an entry's pool: the program's own selection function is
 --- asked first, then the engine chooses.
+local errors = require "keycycle.errors"
+
 local choice = {}
 
 local ASKED = 2 -- times: others may take the key between its answer and the lease
+
+-- What was not known for want of memory is no answer.
+local function known(value, err)
+  if not value and err.code == "no_memory" then error(errors.from_core(err), 0) end
+  return value
+end
 
 -- The keys that have room, as a selection function sees them.
 local function candidates(entry, want)
   local list, pool = {}, entry.pool
   for _, index in ipairs(entry:indexes()) do
-    if pool:next_available(want.model, want.tokens, index) == 0 then
+    if known(pool:next_available(want.model, want.tokens, index)) == 0 then
       local key = pool:key(index, want.model)
       list[#list + 1] = { index = index, suffix = key.suffix, label = key.label,
         group = key.group, priority = key.priority, used = pool:snapshot(index, want.model),
@@ -24,7 +32,7 @@ local function ask(entry, want)
     if #list == 0 then return nil end
     local index = math.tointeger(entry.config.choose(list))
     local lease = index and index > 0
-      and entry.pool:acquire(want.model, want.tokens, index, true, nil, nil, want.input)
+      and known(entry.pool:acquire(want.model, want.tokens, index, true, nil, nil, want.input))
     if lease then return lease end
   end
   return nil

@@ -28,7 +28,7 @@ end
 function entry.new(name, settings, keys, clock)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    models_seen = {}, closed = false }, entry_mt)
+    models_seen = {}, closed = false, complete = false }, entry_mt)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
     provider = name, strategy = self.scope, selection = settings.selection,
@@ -78,8 +78,10 @@ function methods:configure(settings, keys)
   local by_key = read_key_limits(self, settings.key_limits)
   self.config, self.base_url = settings, base_url
   self.limits, self.key_limits, self.models_seen = all, by_key, {}
+  self.complete = false -- where memory runs out half the limits are set
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
+  self.complete = true
 end
 
 --- Raises when the wrapper was stopped, or the process forked since.
@@ -95,9 +97,13 @@ function methods:check_open()
 end
 
 --- Makes sure that the limits of `model` are known: limit functions are called
---- at its first use and what they say is kept.
+--- at its first use and what they say is kept. Raises when they could not be set.
 function methods:prepare(model)
   self:check_open()
+  if not self.complete then
+    errors.raise(errors.KeycycleError, { code = "no_memory", provider = self.name,
+      message = "memory ran out while limits were set: register the provider again" })
+  end
   if self.models_seen[model] then return end
   limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
   self.models_seen[model] = true -- not before: what raised is asked again

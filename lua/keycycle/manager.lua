@@ -173,6 +173,7 @@ function methods:explain(model, tokens)
   for _, index in ipairs(entry:indexes()) do
     local key = pool:key(index, model)
     local seconds, err = pool:next_available(model, tokens or 0, index)
+    if not seconds and err.code == "no_memory" then error(errors.from_core(err), 0) end
     key.usable = seconds == 0
     key.retry_after = seconds ~= math.huge and seconds or nil
     if not seconds then key.reason = key.reason or err.code end
@@ -200,9 +201,10 @@ on_key("remove_key", "remove_key")
 function methods:add_key(key)
   local pool, entry = pool_of(self)
   local list = config.read_keys({ key }, { api_key_param = entry.config.api_key_param })
+  local unseen = {} -- made first: a key without its limits must not be there
   local index, err = pool:add_key(list[1])
   if not index then error(errors.from_core(err, { provider = entry.name }), 0) end
-  entry.models_seen = {} -- limit functions have not seen it
+  entry.models_seen = unseen -- limit functions have not seen it
   return index
 end
 
