@@ -269,7 +269,10 @@ function core.lease_methods.fail(lease, response)
     error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
   end
   local verdict = classify.classify(provider.get(lease.provider), response)
-  if verdict.kind == "quota" then lease:cooldown(verdict.retry_after or 1) end
+  if verdict.kind == "quota" then
+    local ok, err = lease:cooldown(verdict.retry_after or 1)
+    if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
+  end
   if (tonumber(response.status) or 0) >= 500 then
     lease:cancel { sent = true }
   else

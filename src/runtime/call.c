@@ -173,7 +173,7 @@ bool kc_call_is_done(const struct kc_call *c)
 }
 
 /* Looks whether an event is here, without handing it out. */
-static int peek(struct kc_call *c)
+static int look(struct kc_call *c)
 {
     if (c->have_event)
         return KC_OK;
@@ -195,17 +195,23 @@ static int peek(struct kc_call *c)
 bool kc_call_is_ready(struct kc_call *c)
 {
     if (c->exchange && c->exchange->is_events)
-        return c->timed_out || peek(c) != KC_EAGAIN;
+        return c->timed_out || look(c) != KC_EAGAIN;
     return kc_call_is_done(c);
+}
+
+int kc_call_peek(struct kc_call *c, struct kc_sse_event *out)
+{
+    int err = look(c);
+    if (err == KC_OK)
+        *out = c->event;
+    return err;
 }
 
 int kc_call_event(struct kc_call *c, struct kc_sse_event *out)
 {
-    int err = peek(c);
-    if (err == KC_OK) {
-        *out = c->event;
+    int err = kc_call_peek(c, out);
+    if (err == KC_OK)
         c->have_event = false;
-    }
     return err;
 }
 
