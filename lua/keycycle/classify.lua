@@ -1,7 +1,7 @@
 --- What a refusal means: `{ kind, scope, window, retry_after }`.
 ---
 --- First the adapter's ordered rules, then the generic ones by status. No body
---- can make it raise, but for want of memory: what is not understood is classified by its status alone.
+--- can make it raise: what is not understood is classified by its status alone.
 local errors = require "keycycle.errors"
 local json = require "keycycle.core".json
 

@@ -2,11 +2,7 @@
 #include "oom/failing.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
-
 #include <lauxlib.h>
-#include <sanitizer/common_interface_defs.h>
 
 #define EVERY 13  /* of FAILING_COLLECT */
 #define PARSER 64 /* one in so many of the parser's counts: they are Lua's */
@@ -31,7 +27,8 @@ static enum failing_mode mode;
 static long fail_at, lua_bytes, in_parser;
 static atomic_long count, hits, live;
 static atomic_bool armed;
-static bool tracing, parsing;
+static bool parsing;
+static void (*on_failure)(void);
 static _Thread_local bool is_main;
 
 /* What Lua asks for again after it has collected. */
@@ -63,9 +60,9 @@ bool failing_armed(void)
     return armed;
 }
 
-void failing_trace(bool on)
+void failing_trace(void (*fn)(void))
 {
-    tracing = on;
+    on_failure = fn;
 }
 
 long failing_hits(void)
@@ -86,10 +83,8 @@ long failing_lua_bytes(void)
 static bool fail(void)
 {
     hits++;
-    if (tracing) {
-        fprintf(stderr, "-- an allocation fails:\n");
-        __sanitizer_print_stack_trace();
-    }
+    if (on_failure)
+        on_failure();
     return true;
 }
 

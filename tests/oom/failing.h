@@ -25,8 +25,8 @@ void failing_begin(enum failing_mode mode, long n);
 void failing_arm(bool on);
 bool failing_armed(void);
 
-/* failing_trace prints the stack at each failure that is to come. */
-void failing_trace(bool on);
+/* failing_trace has `fn` called at each failure that is to come. */
+void failing_trace(void (*fn)(void));
 
 /* failing_hits returns how many allocations failed since failing_begin. */
 long failing_hits(void);

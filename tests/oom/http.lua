@@ -16,8 +16,8 @@ return {
     w.wrapper = w.wrapper or keycycle.MultiClientWrapper.new()
     w.manager, w.client = register(w, "local", path(w, "ok"))
     w.streaming, w.stream_client = register(w, "streaming", path(w, "sse"))
-    _, w.refusing = register(w, "refusing", path(w, "status?code=400"))
-    _, w.lost = register(w, "lost", "http://127.0.0.1:1/v1")
+    w.refusing = select(2, register(w, "refusing", path(w, "status?code=400")))
+    w.lost = select(2, register(w, "lost", "http://127.0.0.1:1/v1"))
   end },
   { "answer", function(w)
     w.answer = w.client.chat.completions:create(question)

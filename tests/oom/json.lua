@@ -4,7 +4,8 @@ local keycycle = require "keycycle"
 local text = [[{"a":[1,2.5,-3e2,"text \u00e9 \ud83d\ude00",true,null],"b":{"c":{"d":[[],{}]}},]]
   .. [["long":"]] .. ("x"):rep(700) .. [[","n":12345678901234567890123456789012345678901234567890]]
   .. [[12345678901234567890}]]
-local body = [[{"error":{"message":"Rate limit reached","type":"tokens","code":"insufficient_quota"}}]]
+local body = [[
+{"error":{"message":"Rate limit reached","type":"tokens","code":"insufficient_quota"}}]]
 
 return {
   { "decode", function(w) w.value = keycycle.json.decode(text) end },

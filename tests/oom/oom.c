@@ -14,14 +14,16 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <sanitizer/common_interface_defs.h>
 
 #include "keycycle.h"
 #include "oom/failing.h"
 #include "support/rawserver.h"
 
 #define MOST_FAILURES 10 /* of one scenario in one mode */
-#define PATIENCE 30      /* seconds for one point */
+#define PATIENCE 20      /* seconds for one point */
 #define FIRST 5          /* where a stride begins */
+#define RENEW 8          /* points that one server serves */
 
 static const char *const names[] = {"open",     "keys", "events", "tasks",
                                     "simulate", "json", "store",  "http"};
@@ -30,7 +32,10 @@ static const char *const modes[] = {"once", "from", "collect"};
 static struct {
     const char *dir, *name, *mode;
     long n, passed, failed;
-    unsigned port;
+    int to_server, from_server;
+    unsigned port, served;
+    lua_State *L;
+    bool hangs;
     bool in_host; /* a function that never raises runs */
     const char *warned;
 } run;
@@ -41,11 +46,35 @@ static void say(const char *what)
     fflush(stdout);
 }
 
+/* What runs in the main coroutine, and in C. */
+static void on_failure(void)
+{
+    lua_Debug ar;
+    fprintf(stderr, "-- an allocation fails:\n");
+    for (int i = 0; lua_getstack(run.L, i, &ar); i++)
+        if (lua_getinfo(run.L, "Sl", &ar) && ar.currentline > 0)
+            fprintf(stderr, "%s:%d\n", ar.short_src, ar.currentline);
+    __sanitizer_print_stack_trace();
+}
+
+/* Where it hangs, if that is in the main coroutine and not in C. */
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    luaL_traceback(L, L, "it hangs", 0);
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    abort();
+}
+
 static void on_alarm(int sig)
 {
-    (void)sig;
+    if (run.hangs)
+        abort();
+    run.hangs = true;
     fprintf(stderr, "FAILED %s:%s:%ld hangs\n", run.name, run.mode, run.n);
-    abort();
+    lua_sethook(run.L, on_hook, LUA_MASKCOUNT, 1);
+    signal(sig, on_alarm);
+    alarm(2);
 }
 
 static int on_panic(lua_State *L)
@@ -61,6 +90,52 @@ static void on_warning(void *ud, const char *text, int more)
     (void)more;
     if (!failing_armed() && strstr(text, "error in"))
         run.warned = "a finalizer failed while memory was there";
+}
+
+/* -- the server ---------------------------------------------------------- */
+
+/* In the child: a server anew, with another port, for each byte that comes. */
+static void serve(int from, int to)
+{
+    struct rawserver *s = NULL;
+    char one;
+    while (read(from, &one, 1) == 1) {
+        if (s)
+            rawserver_close(s);
+        s = rawserver_open();
+        unsigned port = s ? rawserver_port(s) : 0;
+        if (write(to, &port, sizeof port) != sizeof port)
+            break;
+    }
+    _exit(0);
+}
+
+/* Starts a process whose memory is never short. It ends when we do. */
+static bool start_server(void)
+{
+    int to[2], from[2];
+    if (pipe(to) != 0 || pipe(from) != 0)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(to[1]);
+        serve(to[0], from[1]);
+    }
+    close(to[0]);
+    close(from[1]);
+    run.to_server = to[1];
+    run.from_server = from[0];
+    return pid > 0;
+}
+
+/* A server takes so many connections and no more. */
+static void renew_server(void)
+{
+    if (run.served++ % RENEW != 0)
+        return;
+    if (write(run.to_server, "", 1) != 1 ||
+        read(run.from_server, &run.port, sizeof run.port) != sizeof run.port)
+        say("there is no server");
 }
 
 /* -- what driver.lua is given -------------------------------------------- */
@@ -147,11 +222,14 @@ static bool play_point(enum failing_mode mode, long n)
     run.n = n;
     run.in_host = false;
     run.warned = NULL;
+    if (strcmp(run.name, "http") == 0)
+        renew_server();
     alarm(PATIENCE);
     failing_begin(mode, n);
     lua_State *L = lua_newstate(failing_lua, NULL);
     if (!L)
         return false;
+    run.L = L;
     lua_atpanic(L, on_panic);
     lua_setwarnf(L, on_warning, NULL);
     lua_pushcfunction(L, with_words);
@@ -205,7 +283,7 @@ static void play_only(const char *only)
         if (strcmp(mode, modes[i]) != 0)
             continue;
         run.mode = modes[i];
-        failing_trace(true);
+        failing_trace(on_failure);
         count(play_point((enum failing_mode)i, n));
     }
 }
@@ -222,47 +300,15 @@ static void play_all(const char *only, long stride)
     }
 }
 
-/* A server in a process of its own, whose memory is never short. It ends when
- * the pipe does. */
-static unsigned start_server(void)
-{
-    int to[2], from[2];
-    unsigned port = 0;
-    if (pipe(to) != 0 || pipe(from) != 0)
-        return 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        char end;
-        close(to[1]);
-        struct rawserver *s = rawserver_open();
-        port = s ? rawserver_port(s) : 0;
-        if (write(from[1], &port, sizeof port) != sizeof port)
-            _exit(1);
-        while (read(to[0], &end, 1) > 0)
-            continue;
-        _exit(0);
-    }
-    close(to[0]);
-    close(from[1]);
-    if (pid < 0 || read(from[0], &port, sizeof port) != sizeof port)
-        port = 0;
-    close(from[0]);
-    return port;
-}
-
 int main(int argc, char **argv)
 {
     const char *only = getenv("KEYCYCLE_OOM_ONLY");
     const char *stride = getenv("KEYCYCLE_OOM_STRIDE");
     long every = stride ? strtol(stride, NULL, 10) : 1;
     run.dir = argc > 1 ? argv[1] : "tests/oom";
-    run.port = start_server();
     signal(SIGALRM, on_alarm);
-    if (run.port == 0) {
-        fprintf(stderr, "no server\n");
+    if (!start_server())
         return 2;
-    }
-    run.name = "none";
     if (only && strchr(only, ':'))
         play_only(only);
     else

@@ -26,10 +26,12 @@ return {
       w.done = w.done + 1
     end
   end },
-  { "bad", function()
+  { "bad", function(w)
     local wrapper, err = keycycle.try(keycycle.MultiClientWrapper.new, { db_url = "sqlite:/no/x" })
     if err.code ~= "store" then error(err, 0) end
-    assert(wrapper == nil and err.message:find "/no/x", err.message)
+    assert(wrapper == nil)
+    -- The store's own words are what may be missing.
+    assert(err.message:find "/no/x" or w.oom.hits() > 0, err.message)
   end },
   { "stop", function(w)
     w.manager = nil

@@ -97,7 +97,7 @@ return {
   { "the end", drain },
   check = function(w)
     assert(table.concat(w.gathered) == "123")
-    assert(w.end_of_cancelled ~= "done")
+    -- The one that was to wait has its turn at once where those before it failed.
     for i = 1, 3 do assert(w.results[i] == "done" or w.results[i] == "memory", w.results[i]) end
     if w.oom.hits() == 0 then
       assert(table.concat(w.results, " ") == "done done done" and w.end_of_cancelled == "cancelled")
