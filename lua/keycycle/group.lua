@@ -27,19 +27,22 @@ function group.run(fn, ...)
   if type(fn) ~= "function" then
     error("run needs a function, not a " .. type(fn), 2)
   end
-  local all = new_group()
-  local main = task.spawn_in(all, fn, ...)
+  local all, main = new_group(), nil
+  local function start_main(...)
+    main = task.spawn_in(all, fn, ...)
+    return main:await()
+  end
   local function finish(ok, ...)
     local err = (...)
     if ok then ok, err = pcall(task.wait_end, all) end
     if not ok then
-      main.observed = true
+      if main then main.observed = true end
       all:finish()
       error(err, 0)
     end
     return ...
   end
-  return finish(pcall(main.await, main))
+  return finish(pcall(start_main, ...)) -- all is made: from here on nothing is left alone
 end
 
 local function cancel_all(tasks)
