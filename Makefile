@@ -224,7 +224,7 @@ lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.c)
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.c tests/oom/*.[ch])
 
 DESTDIR ?=
 PREFIX  ?= /usr/local
@@ -261,7 +261,7 @@ help:
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check \
-	asan check-asan check-oom soak check-tsan check-valgrind check-gc fuzz bench lint format install \
-	uninstall clean help
+	asan check-asan check-oom soak check-tsan check-valgrind check-gc fuzz bench lint format \
+	install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -222,8 +222,8 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 
 /* -- for hosts in C ------------------------------------------------------ */
 
-/* Runs in protected mode: (function name, arguments…) of keycycle.task. The name
- * comes as a pointer, which needs no memory. */
+/* Runs in protected mode: (function name, arguments…) of keycycle.task. The
+ * name comes as a pointer, which needs no memory. */
 static int call_task(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -95,7 +95,7 @@ static struct kc_timer *merge(struct kc_timer *a, struct kc_timer *b)
     return a;
 }
 
-/* One heap of the neighbours from `t` on: in pairs, then all, from the right. */
+/* One heap of the neighbours from `t` on: in pairs, then from the right. */
 static struct kc_timer *merge_all(struct kc_timer *t)
 {
     struct kc_timer *pairs = NULL, *all = NULL;

@@ -4,7 +4,7 @@
 ---
 --- A scenario returns `{ { name, function(world) }…, check = function(world) }`; a
 --- step can be done again. Of the world, `manager` is looked at after a failure and
---- `held` says how many leases the scenario holds.
+--- `held` says how many leases the scenario holds; `after` looks at more.
 local oom, name = ...
 
 -- Lua 5.4's own buffers stay broken for good where the first large one finds no
@@ -32,7 +32,7 @@ local function check_in_flight(world, where)
   end
 end
 
-if name ~= "open" then require "keycycle" end
+if name ~= "open" then require("keycycle").log.set_level "off" end
 local scenario = dofile(oom.dir .. "/" .. name .. ".lua")
 local world = { oom = oom }
 local try = oom.try
@@ -48,6 +48,7 @@ for _, step in ipairs(scenario) do
     collectgarbage()
     collectgarbage() -- what finalizers let go of
     check_in_flight(world, label)
+    if scenario.after then scenario.after(world) end
     ok, err = pcall(fn, world)
     if not ok then error(("%s, again: %s"):format(label, words(err)), 0) end
   end

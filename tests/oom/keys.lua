@@ -95,6 +95,15 @@ return {
     w.refused = (w.refused or 0) + 1
     assert(lease:fail({ status = 429, headers = { ["retry-after"] = "30" } }).kind == "quota")
   end },
+  { "limits by function", function(w)
+    w.wrapper:register_provider("asked", { base_url = "http://127.0.0.1:9/v1",
+      keys = { "sk-oom-first-0001" },
+      limits = function(_, index) return { requests_per_minute = index } end })
+    w.asked = w.wrapper:get_manager "asked"
+    local lease <close> = got(w.asked:get_key "m")
+    lease:cancel()
+  end },
+  { "one more", function(w) w.asked:add_key "sk-oom-second-002" end },
   { "remove", function(w)
     local ok, err = pcall(w.manager.remove_key, w.manager, 1)
     if not ok and err.code ~= "not_found" then error(err, 0) end
@@ -102,6 +111,16 @@ return {
   { "advance", function(w)
     if w.clock:now() < 1.7e9 + DAY then w.clock:advance(DAY) end
   end },
+  -- Keys are never there without their limits.
+  after = function(w)
+    if not w.manager then return end
+    local ok, keys = pcall(w.manager.explain, w.manager, "m")
+    if not ok and keys.code ~= "no_memory" then error(keys, 0) end
+    for _, key in ipairs(ok and keys or {}) do assert(key.limits.requests_per_minute) end
+    for _, key in ipairs(w.asked and w.asked:explain "m" or {}) do
+      assert(key.limits.requests_per_minute == key.index)
+    end
+  end,
   check = function(w)
     local m = w.manager
     local list, stats = {}, m:get_global_stats()
