@@ -139,9 +139,10 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-$(BUILD)/tests/bench/engine: tests/bench/engine.c $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c,$(wildcard tests/bench/*.c)))
+$(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(CFLAGS) $^ -o $@
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
 
 # Our allocations go through the test's; those of other libraries do not.
 OOM_WRAP := malloc calloc realloc free strdup luaL_loadbufferx
@@ -217,14 +218,13 @@ fuzz: setup-fuzz
 
 bench: setup
 	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/bench/baseline $(BUILD)/tests/bench/engine
-	@$(BUILD)/tests/bench/engine
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.c tests/oom/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
 DESTDIR ?=
 PREFIX  ?= /usr/local

@@ -61,17 +61,23 @@ local function wait_for_lease(run, key, timeout)
   return waiter:take()
 end
 
+-- A limit's name, with the length of its window where that does not say it.
+local function name_of(err)
+  local name = err.limit or ""
+  return err.window and ("%s (%.14g s)"):format(name, err.window) or name
+end
+
 local function raise_no_lease(run, err)
   local fields = fields_of(run)
   if err.code == "limited" and run.last and run.last.status == 429 then
     fields.message = "every key is at its limit, by the provider's word"
   elseif err.code == "limited" and err.limit and err.limit ~= "" then
-    fields.message = "every key is at its limit: " .. err.limit
+    fields.message = "every key is at its limit: " .. name_of(err)
   elseif err.code == "no_key" then
     fields.message = "no key is usable: each is suspended, invalid, disabled or unpaid"
   elseif err.code == "impossible" then
     fields.message = ("the request (%d tokens) is larger than the limit %s%s")
-      :format(run.tokens, err.limit or "", err.max and " of " .. err.max or "")
+      :format(run.tokens, name_of(err), err.max and " of " .. err.max or "")
   end
   error(errors.from_core(err, fields), 0)
 end
@@ -81,14 +87,14 @@ local function acquire(run)
   local opts, entry = run.opts, run.entry
   entry:prepare(run.model)
   local key = run.same_key or run.key
-  local want = { model = run.model, tokens = run.tokens, input = run.input, key = key,
-    not_key = run.not_key, pin = opts.pin_key or run.same_key ~= nil, affinity = opts.affinity }
-  local lease, err = choice.acquire(entry, want)
+  local pin = opts.pin_key or run.same_key ~= nil
+  local lease, err = choice.acquire(entry, run.model, run.tokens, key, pin, run.not_key,
+    opts.affinity, run.input)
   if not lease and run.same_key and err.code ~= "closed" then
     -- The same key has no room any more: any other will do.
     run.same_key = nil
-    want.key, want.pin = run.key, opts.pin_key
-    lease, err = choice.acquire(entry, want)
+    lease, err = choice.acquire(entry, run.model, run.tokens, run.key, opts.pin_key, run.not_key,
+      opts.affinity, run.input)
   end
   if not lease and err.code == "limited" and opts.wait ~= false then
     local timeout = at_most(opts.timeout or DEFAULT_WAIT, remaining(run))

@@ -13,42 +13,40 @@ local function known(value, err)
 end
 
 -- The keys that have room, as a selection function sees them.
-local function candidates(entry, want)
+local function candidates(entry, model, tokens)
   local list, pool = {}, entry.pool
   for _, index in ipairs(entry:indexes()) do
-    if known(pool:next_available(want.model, want.tokens, index)) == 0 then
-      local key = pool:key(index, want.model)
+    if known(pool:next_available(model, tokens, index)) == 0 then
+      local key = pool:key(index, model)
       list[#list + 1] = { index = index, suffix = key.suffix, label = key.label,
-        group = key.group, priority = key.priority, used = pool:snapshot(index, want.model),
-        limits = pool:limits(index, want.model) }
+        group = key.group, priority = key.priority, used = pool:snapshot(index, model),
+        limits = pool:limits(index, model) }
     end
   end
   return list
 end
 
-local function ask(entry, want)
+local function ask(entry, model, tokens, input)
   for _ = 1, ASKED do
-    local list = candidates(entry, want)
+    local list = candidates(entry, model, tokens)
     if #list == 0 then return nil end
     local index = math.tointeger(entry.config.choose(list))
     local lease = index and index > 0
-      and known(entry.pool:acquire(want.model, want.tokens, index, true, nil, nil, want.input))
+      and known(entry.pool:acquire(model, tokens, index, true, nil, nil, input))
     if lease then return lease end
   end
   return nil
 end
 
---- A lease, or nil and why, as pool:acquire. A selection function may raise: the
---- error is the caller's.
+--- A lease, or nil and why, as pool:acquire, whose arguments these are: no table is
+--- made for a request. A selection function may raise: the error is the caller's.
 ---@param entry table
----@param want table model, tokens, input (of them), key, pin, not_key, affinity
-function choice.acquire(entry, want)
-  if entry.config.choose and not want.key and not want.affinity then
-    local lease = ask(entry, want)
+function choice.acquire(entry, model, tokens, key, pin, not_key, affinity, input)
+  if entry.config.choose and not key and not affinity then
+    local lease = ask(entry, model, tokens, input)
     if lease then return lease end
   end
-  return entry.pool:acquire(want.model, want.tokens, want.key, want.pin, want.not_key,
-    want.affinity, want.input)
+  return entry.pool:acquire(model, tokens, key, pin, not_key, affinity, input)
 end
 
 return choice

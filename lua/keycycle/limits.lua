@@ -14,11 +14,19 @@ local known = {
   input_tokens_per_minute = true, output_tokens_per_minute = true, concurrent_requests = true,
 }
 local DAY = "day_resets_at" -- the zone at whose midnight the day begins
+local in_window = { requests = true, tokens = true, input_tokens = true, output_tokens = true }
+local MOST_SECONDS = 31 * 86400
+local MOST_WINDOWS = 4 -- as the engine has, with the minute of input and output
+
+local function is_count(value)
+  local n = math.type(value) and math.tointeger(value)
+  return n and n >= 0 and n or nil
+end
 
 local function check_count(name, value, where)
   if not known[name] then invalid("%s has no field %q", where, tostring(name)) end
-  local n = math.type(value) and math.tointeger(value)
-  if not n or n < 0 then invalid("%s.%s must be a whole number, not negative", where, name) end
+  if not is_count(value) then invalid("%s.%s must be a whole number, not negative", where, name) end
+  return is_count(value)
 end
 
 local function check_zone(name, where)
@@ -27,8 +35,48 @@ local function check_zone(name, where)
   end
 end
 
+local function check_window(given, where)
+  if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
+  local seconds = given.seconds
+  if not (math.type(seconds) and seconds >= 0.001 and seconds <= MOST_SECONDS) then
+    invalid("%s.seconds must be a number from 0.001 to %d", where, MOST_SECONDS)
+  end
+  local out = { seconds = seconds }
+  for k, v in pairs(given) do
+    if k ~= "seconds" then
+      if not in_window[k] then invalid("%s has no field %q", where, tostring(k)) end
+      out[k] = is_count(v)
+      if not out[k] then invalid("%s.%s must be a whole number, not negative", where, k) end
+    end
+  end
+  return out
+end
+
+-- A window that tells input and output apart is one of its own beside that of the
+-- requests and tokens in the same time.
+local function count_windows(out)
+  local n = (out.input_tokens_per_minute or out.output_tokens_per_minute) and 1 or 0
+  for _, w in ipairs(out.windows) do
+    if w.requests or w.tokens then n = n + 1 end
+    if w.input_tokens or w.output_tokens then n = n + 1 end
+  end
+  return n
+end
+
+local function check_windows(given, where)
+  if type(given) ~= "table" then invalid("%s must be a list of windows", where) end
+  local list = {}
+  for i, one in ipairs(given) do list[i] = check_window(one, ("%s[%d]"):format(where, i)) end
+  for k in pairs(given) do
+    if not list[k] then invalid("%s has no field %q", where, tostring(k)) end
+  end
+  return list
+end
+
 --- Checks one RateLimits: nil is unlimited, 0 is blocked; `day_resets_at` names the
---- zone at whose midnight the day begins anew (nil: any 24 hours).
+--- zone at whose midnight the day begins anew (nil: any 24 hours); `windows` lists
+--- further ones, `{ seconds =, requests =, tokens =, input_tokens =, output_tokens = }`
+--- each (0.001 s to 31 days, four at most).
 ---@param given table
 ---@param where? string for messages
 function limits.check(given, where)
@@ -38,10 +86,15 @@ function limits.check(given, where)
   for k, v in pairs(given) do
     if k == DAY then
       check_zone(v, where)
+      out[k] = v
+    elseif k == "windows" then
+      out[k] = check_windows(v, where .. ".windows")
     else
-      check_count(k, v, where)
+      out[k] = check_count(k, v, where)
     end
-    out[k] = k == DAY and v or math.tointeger(v)
+  end
+  if out.windows and count_windows(out) > MOST_WINDOWS then
+    invalid("%s.windows: more than %d windows", where, MOST_WINDOWS)
   end
   return setmetatable(out, limits_mt)
 end
@@ -49,7 +102,7 @@ end
 local function is_one(given)
   if getmetatable(given) == limits_mt then return true end
   for k in pairs(given) do
-    if known[k] or k == DAY then return true end
+    if known[k] or k == DAY or k == "windows" then return true end
   end
   return next(given) == nil
 end

@@ -11,6 +11,8 @@ local options = require "keycycle.options"
 local provider = require "keycycle.provider"
 local task = require "keycycle.task"
 
+local ceil, max, type = math.ceil, math.max, type
+
 local manager = {}
 
 local methods = {}
@@ -105,17 +107,7 @@ function methods:keys()
   return list
 end
 
-local function lease_from(self, model, opts, index, pin)
-  local pool, entry = pool_of(self)
-  if type(model) ~= "string" then
-    model = entry.config.default_model or ""
-  end
-  entry:prepare(model)
-  local tokens = math.max(0, math.ceil(opts.estimated_tokens or 0))
-  local lease, err = choice.acquire(entry, { model = model, tokens = tokens, key = index,
-    pin = pin, affinity = opts.affinity, input = tokens })
-  if lease or not opts.wait or err.code ~= "limited" then return lease, err end
-  if pool:clock_is_manual() and not task.may_yield() then return nil, err end
+local function wait_for_lease(pool, model, tokens, opts, index, pin)
   local waiter <close>, refused = pool:wait(model, tokens, {
     key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
     timeout = opts.timeout or 10,
@@ -125,21 +117,39 @@ local function lease_from(self, model, opts, index, pin)
   return waiter:take()
 end
 
+local no_options = {}
+
+-- Every request of a program with its own HTTP comes this way: nothing but the
+-- lease is made on it.
+local function lease_from(entry, model, opts, index, pin)
+  if type(model) ~= "string" then
+    model = entry.config.default_model or ""
+  end
+  entry:prepare(model)
+  local tokens = opts.estimated_tokens
+  tokens = tokens and max(0, ceil(tokens)) or 0
+  local lease, err = choice.acquire(entry, model, tokens, index, pin, nil, opts.affinity, tokens)
+  if lease or not opts.wait or err.code ~= "limited" then return lease, err end
+  if entry.pool:clock_is_manual() and not task.may_yield() then return nil, err end
+  return wait_for_lease(entry.pool, model, tokens, opts, index, pin)
+end
+
 --- A lease for `model`, or nil and why: `{ code, retry_after, limit }`.
 ---@param model? string default_model
 ---@param opts? table estimated_tokens, wait (default false), timeout, priority,
 --- key_id, pin_key, affinity
 function methods:get_key(model, opts)
-  opts = options.check(opts or {})
+  if not opts then return lease_from(entries[self], model, no_options) end
+  options.check(opts)
   local _, entry = pool_of(self)
   local index = opts.key_id and entry:find_key(opts.key_id)
-  return lease_from(self, model, opts, index, opts.pin_key)
+  return lease_from(entry, model, opts, index, opts.pin_key)
 end
 
 --- The same of one key and no other. Raises KeyNotFoundError.
 function methods:get_specific_key(id, model, opts)
   local _, entry = pool_of(self)
-  return lease_from(self, model, options.check(opts or {}), entry:find_key(id), true)
+  return lease_from(entry, model, options.check(opts or no_options), entry:find_key(id), true)
 end
 
 --- Settles a lease with what was used.

@@ -20,21 +20,23 @@ void kc_block_clear(struct kc_block *b, uint32_t key)
     *b = (struct kc_block){.err = KC_OK, .limit = "", .key = key};
 }
 
-void kc_block_add(struct kc_block *b, int err, uint64_t at_ms,
+bool kc_block_add(struct kc_block *b, int err, uint64_t at_ms,
                   const char *limit, uint64_t max)
 {
     int had = rank(b->err);
     int got = rank(err);
     if (got < had)
-        return;
+        return false;
     if (got == had && err == KC_ELIMITED && at_ms <= b->at_ms)
-        return;
+        return false;
     if (got == had && err == KC_EIMPOSSIBLE && max >= b->max)
-        return;
+        return false;
     b->err = err;
     b->at_ms = at_ms;
     b->limit = limit;
     b->max = max;
+    b->span_ms = 0;
+    return true;
 }
 
 bool kc_block_better(const struct kc_block *a, const struct kc_block *b)

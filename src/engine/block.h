@@ -17,6 +17,7 @@ struct kc_block {
     uint64_t at_ms;    /* when it ends; KC_NEVER: by an event or not at all */
     uint64_t max;      /* of the limit, where it is a number */
     const char *limit; /* its name, static text */
+    uint64_t span_ms;  /* of the limit's window, where the name does not say */
     uint32_t key;
 };
 
@@ -24,8 +25,9 @@ struct kc_block {
 void kc_block_clear(struct kc_block *b, uint32_t key);
 
 /* kc_block_add adds one reason: the worst and the latest one stays. Of two
- * limits that are too small for the request the smaller one stays. */
-void kc_block_add(struct kc_block *b, int err, uint64_t at_ms,
+ * limits that are too small for the request the smaller one stays. True when
+ * it is the one that stays. */
+bool kc_block_add(struct kc_block *b, int err, uint64_t at_ms,
                   const char *limit, uint64_t max);
 
 /* kc_block_better says whether a request is better served by `a`'s key. Of two

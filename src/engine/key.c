@@ -165,9 +165,11 @@ static void free_scope(struct kc_scope *s)
     if (!s)
         return;
     kc_meter_deinit(&s->meter);
-    free(s->line);
-    free(s->learned);
-    kc_split_free(s->split);
+    if (s->rare) {
+        free(s->rare->line);
+        free(s->rare->learned);
+    }
+    free(s->rare);
     free(s);
 }
 
@@ -183,7 +185,6 @@ void kc_key_free(struct kc_key *k)
     free(k->meter);
     free(k->line);
     free(k->learned);
-    kc_split_free(k->split);
     free(k->label);
     free(k->group);
     free_texts(k->params, 2 * k->param_count);
@@ -246,4 +247,17 @@ int kc_key_need_scope(struct kc_key *k, uint32_t model, struct kc_scope **out)
     k->scopes[model] = s;
     *out = s;
     return KC_OK;
+}
+
+int kc_key_need_rare(struct kc_key *k, uint32_t model, struct kc_rare **out)
+{
+    struct kc_scope *s;
+    *out = NULL;
+    int err = kc_key_need_scope(k, model, &s);
+    if (err != KC_OK)
+        return err;
+    if (!s->rare)
+        s->rare = calloc(1, sizeof *s->rare);
+    *out = s->rare;
+    return s->rare ? KC_OK : KC_ENOMEM;
 }

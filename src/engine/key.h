@@ -15,46 +15,47 @@
 #include "engine/cooldown.h"
 #include "engine/meter.h"
 #include "engine/pool.h"
-#include "engine/split.h"
 #include "util/secret.h"
 
-struct kc_scope {
-    struct kc_meter meter;
+struct kc_rare { /* what few scopes have */
     struct kc_cooldown cool;
     struct kc_limits *line;    /* NULL: none of its own */
     struct kc_limits *learned; /* from answers; NULL: nothing */
-    struct kc_split *split;    /* NULL: nobody asked for it */
     uint64_t observed;         /* serial of the newest answer's grant */
-    uint64_t total_requests;
-    uint64_t total_tokens;
     uint64_t shut; /* the pump that keeps this key for a waiter ahead */
 };
 
-struct kc_key {
+struct kc_scope {
+    struct kc_meter meter;
+    struct kc_rare *rare; /* NULL: nothing of that */
+    uint64_t total_requests;
+    uint64_t total_tokens;
+};
+
+struct kc_key { /* what every choice looks at stands first */
+    struct kc_scope **scopes; /* by model id; NULL where unused */
+    size_t scope_cap;
+    struct kc_meter *meter;   /* of all models, where limits are GLOBAL */
+    struct kc_key *shared;    /* the record of its group; NULL: none */
+    size_t model_count;
     uint32_t index;
+    uint32_t leases; /* out */
+    bool disabled;
+    bool removed;
+    struct kc_cooldown cool;
+    struct kc_limits *line;
+    struct kc_limits *learned; /* as `meter` */
+    char **models;             /* those it serves; none: all */
+    int priority;
+    uint32_t weight; /* at least 1 */
+    uint64_t place;  /* a number of its own, for affinity */
     struct kc_secret *secret;
     char suffix[KC_SUFFIX_MAX];
     char hash[33];
     char *label; /* NULL: none */
     char *group;
-    struct kc_key *shared; /* the record of its group; NULL: none */
-    int priority;
-    uint32_t weight;  /* at least 1 */
-    uint64_t place;   /* a number of its own, for affinity */
-    char **models;    /* those it serves; none: all */
-    size_t model_count;
     char **params; /* name, value, name, value, … */
     size_t param_count;
-    bool disabled;
-    bool removed;
-    uint32_t leases; /* out */
-    struct kc_cooldown cool;
-    struct kc_limits *line;
-    struct kc_limits *learned; /* of all models, where limits are GLOBAL */
-    struct kc_meter *meter;    /* the same */
-    struct kc_split *split;    /* the same */
-    struct kc_scope **scopes; /* by model id; NULL where unused */
-    size_t scope_cap;
 };
 
 enum kc_match { KC_NO_MATCH, KC_SUFFIX_MATCH, KC_WHOLE_MATCH };
@@ -103,5 +104,15 @@ static inline struct kc_scope *kc_key_scope(const struct kc_key *k,
 /* kc_key_need_scope makes it where there is none. */
 KC_CHECKED int kc_key_need_scope(struct kc_key *k, uint32_t model,
                                  struct kc_scope **out);
+
+/* kc_key_need_rare makes the scope's rare part where there is none. */
+KC_CHECKED int kc_key_need_rare(struct kc_key *k, uint32_t model,
+                                struct kc_rare **out);
+
+/* kc_scope_rare returns the rare part of a scope, or NULL; `s` may be NULL. */
+static inline struct kc_rare *kc_scope_rare(const struct kc_scope *s)
+{
+    return s ? s->rare : NULL;
+}
 
 #endif

@@ -35,6 +35,36 @@ static int grow(struct kc_leases *t)
     return KC_OK;
 }
 
+static void append(struct kc_leases *t, struct kc_lease *l, uint32_t place)
+{
+    l->prev = t->newest;
+    l->next = 0;
+    if (t->newest)
+        t->slots[t->newest - 1].next = place;
+    else
+        t->oldest = place;
+    t->newest = place;
+    if (t->due == 0)
+        t->due = place;
+}
+
+static void unlink_lease(struct kc_leases *t, const struct kc_lease *l)
+{
+    if (l->prev)
+        t->slots[l->prev - 1].next = l->next;
+    else
+        t->oldest = l->next;
+    if (l->next)
+        t->slots[l->next - 1].prev = l->prev;
+    else
+        t->newest = l->prev;
+}
+
+static uint32_t place_of(const struct kc_lease *l)
+{
+    return (uint32_t)(l->id & SLOT_MASK);
+}
+
 int kc_leases_open(struct kc_leases *t, struct kc_lease **out)
 {
     *out = NULL;
@@ -47,13 +77,9 @@ int kc_leases_open(struct kc_leases *t, struct kc_lease **out)
     struct kc_lease *l = &t->slots[place - 1];
     t->free = l->next;
     uint64_t generation = l->generation + 1;
-    *l = (struct kc_lease){.generation = generation, .prev = t->newest};
+    *l = (struct kc_lease){.generation = generation};
     l->id = generation << SLOT_BITS | place;
-    if (t->newest)
-        t->slots[t->newest - 1].next = place;
-    else
-        t->oldest = place;
-    t->newest = place;
+    append(t, l, place);
     t->len++;
     *out = l;
     return KC_OK;
@@ -79,17 +105,33 @@ struct kc_lease *kc_leases_next(const struct kc_leases *t,
     return l->next ? &t->slots[l->next - 1] : NULL;
 }
 
+struct kc_lease *kc_leases_due(const struct kc_leases *t)
+{
+    return t->due ? &t->slots[t->due - 1] : NULL;
+}
+
+void kc_leases_pass(struct kc_leases *t, const struct kc_lease *l)
+{
+    if (place_of(l) != t->due)
+        return;
+    do
+        t->due = t->slots[t->due - 1].next;
+    while (t->due && (t->slots[t->due - 1].stamp_ms != 0 ||
+                      t->slots[t->due - 1].unsent));
+}
+
+void kc_leases_restart(struct kc_leases *t, struct kc_lease *l)
+{
+    kc_leases_pass(t, l);
+    unlink_lease(t, l);
+    append(t, l, place_of(l));
+}
+
 void kc_leases_close(struct kc_leases *t, struct kc_lease *l)
 {
-    uint32_t place = (uint32_t)(l->id & SLOT_MASK);
-    if (l->prev)
-        t->slots[l->prev - 1].next = l->next;
-    else
-        t->oldest = l->next;
-    if (l->next)
-        t->slots[l->next - 1].prev = l->prev;
-    else
-        t->newest = l->prev;
+    uint32_t place = place_of(l);
+    kc_leases_pass(t, l);
+    unlink_lease(t, l);
     l->id = 0;
     l->next = t->free;
     t->free = place;

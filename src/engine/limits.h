@@ -1,7 +1,7 @@
 /* limits.h -- how much a key may be used, as plain data.
  *
- * Three rolling windows by two units, and how many requests may be in flight.
- * The day may be that of a calendar instead.
+ * Three rolling windows by two units, a few more windows of any length, and how
+ * many requests may be in flight. The day may be that of a calendar instead.
  */
 #ifndef KC_ENGINE_LIMITS_H
 #define KC_ENGINE_LIMITS_H
@@ -17,19 +17,38 @@
 enum kc_window { KC_MINUTE, KC_HOUR, KC_DAY, KC_WINDOWS };
 enum kc_unit { KC_REQUESTS, KC_TOKENS, KC_UNITS };
 
+#define KC_SPAN_MAX_MS UINT64_C(2678400000) /* 31 days */
+#define KC_SIDES_MAX 4
+
+struct kc_side_limit { /* a window beyond the common three */
+    uint64_t span_ms;
+    bool parts;      /* of input and of output tokens; else as the others */
+    uint64_t max[KC_UNITS]; /* requests, tokens; or input, output */
+};
+
 struct kc_limits {
     uint64_t max[KC_WINDOWS][KC_UNITS];
-    uint64_t minute_input, minute_output; /* tokens, told apart */
-    uint64_t concurrent;                  /* requests in flight at once */
+    struct kc_side_limit sides[KC_SIDES_MAX];
+    uint32_t side_count;
+    uint64_t concurrent; /* requests in flight at once */
     bool calendar;       /* the day is no rolling one: it begins at midnight */
     struct kc_zone zone; /* where `calendar` */
 };
 
-/* kc_limits_unlimited fills every field with KC_UNLIMITED. */
+/* kc_limits_unlimited fills every field with KC_UNLIMITED, without sides. */
 void kc_limits_unlimited(struct kc_limits *l);
+
+/* kc_limits_side finds or adds (unlimited) the window of that length and kind;
+ * NULL when KC_SIDES_MAX others are there. Borrowed from `l`. */
+struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
+                                     bool parts);
 
 /* kc_window_ms returns the length of a window in milliseconds. */
 uint64_t kc_window_ms(enum kc_window w);
+
+/* kc_side_limit_name returns the public name of a side's limit by unit; where
+ * it says "…_per_window" the span tells which. */
+const char *kc_side_limit_name(const struct kc_side_limit *side, int unit);
 
 /* kc_limit_name returns the public name of a limit, "requests_per_minute". */
 const char *kc_limit_name(enum kc_window w, enum kc_unit u);

@@ -5,38 +5,84 @@
 
 #include "util/num.h"
 
-#define SKEW_MS 2000 /* ENGINE.md, section 2 */
+/* Larger rooms than this are remembered as this: sums cannot wrap. */
+#define ROOM_MAX (INT64_C(1) << 62)
+#define ROOM_REQUESTS_MAX (INT32_C(1) << 30)
 
 int kc_meter_init(struct kc_meter *m)
 {
-    *m = (struct kc_meter){.in_flight = 0};
-    for (int w = 0; w < KC_WINDOWS; w++) {
+    *m = (struct kc_meter){.expiry_ms = KC_NEVER};
+    m->rings = calloc(KC_WINDOWS, sizeof *m->rings);
+    int err = m->rings ? KC_OK : KC_ENOMEM;
+    for (int w = 0; err == KC_OK && w < KC_WINDOWS; w++) {
         uint32_t bound = w == KC_DAY ? 64 : 32;
-        int err =
+        err =
             kc_ring_init(&m->rings[w], kc_window_ms((enum kc_window)w), bound);
-        if (err != KC_OK) {
-            kc_meter_deinit(m);
-            return err;
-        }
     }
-    return KC_OK;
+    if (err != KC_OK)
+        kc_meter_deinit(m);
+    return err;
 }
 
 void kc_meter_deinit(struct kc_meter *m)
 {
-    for (int w = 0; w < KC_WINDOWS; w++)
+    for (int w = 0; m->rings && w < KC_WINDOWS; w++)
         kc_ring_deinit(&m->rings[w]);
+    free(m->rings);
+    m->rings = NULL;
     free(m->calendar);
     m->calendar = NULL;
+    while (m->sides) {
+        struct kc_side *next = m->sides->next;
+        kc_side_free(m->sides);
+        m->sides = next;
+    }
+}
+
+/* -- the open entry and the rings ----------------------------------------- */
+
+static uint64_t open_last(const struct kc_meter *m)
+{
+    return m->open_ms + m->open_span;
+}
+
+/* Books in the windows from `first` on that still reach `last_ms` what was
+ * stamped from `first_ms` on. */
+static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
+                         uint64_t first_ms, uint64_t last_ms, uint64_t requests,
+                         uint64_t tokens)
+{
+    for (int w = first; w < KC_WINDOWS; w++)
+        if (last_ms + m->rings[w].span_ms > now_ms)
+            kc_ring_add_run(&m->rings[w], first_ms, last_ms, requests, tokens);
+    m->expiry_ms = kc_least(m->expiry_ms, last_ms + m->rings[0].span_ms);
+}
+
+/* The rings take over what is open; the room shrinks by as much. */
+static void close_open(struct kc_meter *m, uint64_t now_ms)
+{
+    if (m->open_ms == 0)
+        return;
+    add_to_rings(m, 0, now_ms, m->open_ms, open_last(m), m->open_requests,
+                 m->open_tokens);
+    m->room_tokens -= (int64_t)m->open_tokens;
+    m->room_requests -= (int32_t)m->open_requests;
+    m->open_ms = m->open_tokens = 0;
+    m->open_requests = m->open_span = 0;
 }
 
 static void drop_old(struct kc_meter *m, uint64_t now_ms)
 {
-    m->expiry_ms = KC_NEVER;
+    if (m->open_ms != 0 && open_last(m) + m->rings[0].span_ms <= now_ms)
+        close_open(m, now_ms);
+    m->expiry_ms = m->open_ms ? open_last(m) + m->rings[0].span_ms : KC_NEVER;
     for (int w = 0; w < KC_WINDOWS; w++) {
         kc_ring_drop(&m->rings[w], now_ms);
         m->expiry_ms = kc_least(m->expiry_ms, kc_ring_expiry(&m->rings[w]));
     }
+    if (kc_calendar_on(m->calendar))
+        m->expiry_ms = kc_least(m->expiry_ms, m->calendar->end_ms);
+    m->epoch = 0;
 }
 
 /* Most calls come before anything can leave. */
@@ -46,91 +92,95 @@ static inline void drop(struct kc_meter *m, uint64_t now_ms)
         drop_old(m, now_ms);
 }
 
-/* Books in the windows from `first` on that still reach `stamp_ms`. */
-static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
-                         uint64_t stamp_ms, uint64_t requests, uint64_t tokens)
+/* As long as the ring of the minute has places every stamp gets one; a full one
+ * would fuse what comes within a granule. */
+static bool joins_open(const struct kc_meter *m, uint64_t stamp_ms)
 {
-    for (int w = first; w < KC_WINDOWS; w++)
-        if (stamp_ms + m->rings[w].span_ms > now_ms)
-            kc_ring_add(&m->rings[w], stamp_ms, requests, tokens);
-    m->expiry_ms = kc_least(m->expiry_ms, stamp_ms + m->rings[0].span_ms);
+    const struct kc_ring *r = &m->rings[KC_MINUTE];
+    return stamp_ms == open_last(m) ||
+           (r->len == r->bound &&
+            stamp_ms - m->open_ms <= kc_ring_granule_ms(r));
 }
 
-/* -- days of the calendar ------------------------------------------------- */
-
-static bool on_calendar(const struct kc_meter *m)
+static void add_to_open(struct kc_meter *m, uint64_t now_ms, uint64_t stamp_ms,
+                        uint32_t requests, uint64_t tokens)
 {
-    return m->calendar && m->calendar->end_ms != 0;
-}
-
-static void add_to_day(struct kc_meter *m, uint64_t stamp_ms, uint64_t requests,
-                       uint64_t tokens)
-{
-    if (!on_calendar(m) || stamp_ms <= m->calendar->start_ms)
-        return;
-    uint64_t *sum = m->calendar->sum;
-    sum[KC_REQUESTS] = kc_add_capped(sum[KC_REQUESTS], requests);
-    sum[KC_TOKENS] = kc_add_capped(sum[KC_TOKENS], tokens);
-}
-
-/* Begins the day that `now_ms` lies in with what the ring knows of it. */
-static void begin_day(struct kc_meter *m, uint64_t now_ms)
-{
-    struct kc_calendar *c = m->calendar;
-    uint64_t then = now_ms > SKEW_MS ? now_ms - SKEW_MS : 0;
-    c->start_ms = kc_zone_last_midnight(&c->zone, then);
-    c->end_ms = kc_zone_midnight(&c->zone, then) + SKEW_MS;
-    c->sum[KC_REQUESTS] = c->sum[KC_TOKENS] = 0;
-    kc_ring_since(&m->rings[KC_DAY], c->start_ms, c->sum);
-}
-
-/* Has the meter keep the kind of day that the limits want. Without memory for
- * it the day rolls, which is never looser for long: it forgets later. */
-static void keep_day(struct kc_meter *m, uint64_t now_ms,
-                     const struct kc_limits *limits)
-{
-    if (!limits->calendar) {
-        if (m->calendar)
-            m->calendar->end_ms = 0;
-        return;
+    if (m->open_ms != 0 && !joins_open(m, stamp_ms)) {
+        close_open(m, now_ms);
+        drop(m, now_ms);
     }
-    if (!m->calendar)
-        m->calendar = calloc(1, sizeof *m->calendar);
-    struct kc_calendar *c = m->calendar;
-    if (!c)
-        return;
-    bool other = !kc_zone_equal(&c->zone, &limits->zone);
-    c->zone = limits->zone;
-    if (c->end_ms == 0 || other || now_ms >= c->end_ms)
-        begin_day(m, now_ms);
+    if (m->open_ms == 0) {
+        if (stamp_ms <= kc_ring_newest(&m->rings[KC_DAY])) {
+            /* Just closed: a stamp names one entry and no other. */
+            add_to_rings(m, 0, now_ms, stamp_ms, stamp_ms, requests, tokens);
+            m->epoch = 0;
+            return;
+        }
+        m->open_ms = stamp_ms;
+        m->expiry_ms =
+            kc_least(m->expiry_ms, stamp_ms + m->rings[KC_MINUTE].span_ms);
+    }
+    m->open_span = (uint32_t)(stamp_ms - m->open_ms);
+    m->open_requests += requests;
+    m->open_tokens += tokens;
 }
 
-/* -- counting ------------------------------------------------------------- */
-
-static void add(struct kc_meter *m, uint64_t now_ms, uint64_t requests,
+static void add(struct kc_meter *m, uint64_t now_ms, uint32_t requests,
                 uint64_t tokens)
 {
     if (requests == 0 && tokens == 0)
         return;
-    drop(m, now_ms);
-    add_to_rings(m, 0, now_ms, now_ms + 1, requests, tokens);
-    add_to_day(m, now_ms + 1, requests, tokens);
+    add_to_open(m, now_ms, now_ms + 1, requests, tokens);
+    if (m->calendar)
+        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
+}
+
+/* -- counting ------------------------------------------------------------- */
+
+static void begin_day(struct kc_meter *m, uint64_t now_ms)
+{
+    close_open(m, now_ms);
+    kc_calendar_begin(m->calendar, now_ms, &m->rings[KC_DAY]);
+    drop_old(m, now_ms);
+}
+
+static bool by_calendar(const struct kc_meter *m, int w)
+{
+    return w == KC_DAY && kc_calendar_on(m->calendar);
+}
+
+static uint64_t open_units(const struct kc_meter *m, int u)
+{
+    return u == KC_REQUESTS ? m->open_requests : m->open_tokens;
+}
+
+static uint64_t held_units(const struct kc_meter *m, int u)
+{
+    return u == KC_REQUESTS ? m->held_requests : m->held_tokens;
 }
 
 /* What a window counts, without what is held. */
-static uint64_t stamped(const struct kc_meter *m, enum kc_window w,
-                        enum kc_unit u)
+static uint64_t stamped(const struct kc_meter *m, int w, int u)
 {
-    return w == KC_DAY && on_calendar(m) ? m->calendar->sum[u]
-                                         : m->rings[w].sum[u];
+    if (by_calendar(m, w))
+        return m->calendar->sum[u];
+    return kc_add_capped(m->rings[w].sum[u], open_units(m, u));
 }
 
-static uint64_t free_at(const struct kc_meter *m, enum kc_window w,
-                        enum kc_unit u, uint64_t need)
+static uint64_t counted(const struct kc_meter *m, int w, int u)
 {
-    if (w != KC_DAY || !on_calendar(m))
-        return kc_ring_free_at(&m->rings[w], u, need);
-    return need <= m->calendar->sum[u] ? m->calendar->end_ms : KC_NEVER;
+    return m ? kc_add_capped(stamped(m, w, u), held_units(m, u)) : 0;
+}
+
+static uint64_t free_at(const struct kc_meter *m, int w, enum kc_unit u,
+                        uint64_t need)
+{
+    if (by_calendar(m, w))
+        return need <= m->calendar->sum[u] ? m->calendar->end_ms : KC_NEVER;
+    const struct kc_ring *r = &m->rings[w];
+    if (need <= r->sum[u])
+        return kc_ring_free_at(r, u, need);
+    return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
 }
 
 static void check_limit(const struct kc_meter *m, enum kc_window w,
@@ -146,9 +196,9 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     if (!m)
         return;
     uint64_t sum = stamped(m, w, u);
-    uint64_t held = idle ? 0 : m->held[u];
+    uint64_t held = idle ? 0 : held_units(m, u);
     if (idle && u == KC_TOKENS)
-        sum -= kc_least(sum, m->open_tokens);
+        sum -= kc_least(sum, m->unsettled_tokens);
     uint64_t room = limit - cost;
     if (held <= room && sum <= room - held)
         return;
@@ -158,20 +208,34 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
+static void check_sides(struct kc_meter *m, uint64_t now_ms,
+                        const struct kc_limits *limits, struct kc_cost cost,
+                        bool idle, struct kc_block *b)
+{
+    for (uint32_t i = 0; i < limits->side_count; i++) {
+        const struct kc_side_limit *l = &limits->sides[i];
+        struct kc_side *s = m ? kc_side_find(m->sides, l->span_ms, l->parts)
+                              : NULL;
+        kc_side_check(s, now_ms, l, cost, idle, b);
+    }
+}
+
 void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
-                    const struct kc_limits *limits, uint64_t tokens, bool idle,
-                    struct kc_block *b)
+                    const struct kc_limits *limits, struct kc_cost cost,
+                    bool idle, struct kc_block *b)
 {
     if (m) {
         drop(m, now_ms);
-        keep_day(m, now_ms, limits);
+        if (kc_calendar_keep(&m->calendar, now_ms, limits))
+            begin_day(m, now_ms);
     }
     for (int w = 0; w < KC_WINDOWS; w++) {
         for (int u = 0; u < KC_UNITS; u++)
             check_limit(m, (enum kc_window)w, (enum kc_unit)u,
-                        limits->max[w][u], u == KC_REQUESTS ? 1 : tokens, idle,
-                        b);
+                        limits->max[w][u], u == KC_REQUESTS ? 1 : cost.tokens,
+                        idle, b);
     }
+    check_sides(m, now_ms, limits, cost, idle, b);
     uint64_t most = limits->concurrent;
     if (most == 0)
         kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "concurrent_requests", 0);
@@ -179,16 +243,53 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "concurrent_requests", most);
 }
 
-static uint64_t counted(const struct kc_meter *m, int w, int u)
+/* What a limit leaves to the open entry and to what is held; less than nothing
+ * where it was lowered. */
+static int64_t room_of(const struct kc_meter *m, int w, int u, uint64_t limit)
 {
-    if (!m)
-        return 0;
-    return stamped(m, (enum kc_window)w, (enum kc_unit)u) + m->held[u];
+    uint64_t closed = stamped(m, w, u);
+    closed -= kc_least(closed, open_units(m, u));
+    if (limit >= (uint64_t)ROOM_MAX)
+        return ROOM_MAX;
+    if (limit == 0 || closed >= (uint64_t)ROOM_MAX)
+        return -1; /* a limit of 0 blocks even what costs nothing */
+    return (int64_t)limit - (int64_t)closed;
+}
+
+void kc_meter_remember(struct kc_meter *m, const struct kc_limits *limits,
+                       uint32_t epoch)
+{
+    int64_t room[KC_UNITS] = {ROOM_REQUESTS_MAX, ROOM_MAX};
+    if (limits->concurrent != KC_UNLIMITED || limits->side_count > 0)
+        return;
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        for (int u = 0; u < KC_UNITS; u++) {
+            int64_t r = room_of(m, w, u, limits->max[w][u]);
+            if (r < room[u])
+                room[u] = r;
+        }
+    }
+    if (room[KC_REQUESTS] < 0)
+        room[KC_REQUESTS] = 0; /* every request takes at least one */
+    m->room_requests = (int32_t)room[KC_REQUESTS];
+    m->room_tokens = room[KC_TOKENS];
+    m->epoch = epoch;
+}
+
+/* What a window counts of its limit. */
+struct share {
+    uint64_t n, limit; /* below 2^32: products fit */
+};
+
+static struct share share_of(uint64_t n, uint64_t limit)
+{
+    int shift = limit >> 32 ? 32 : 0; /* of so large ones little is lost */
+    return (struct share){kc_least(n, limit) >> shift, limit >> shift};
 }
 
 uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
 {
-    uint64_t most = 0;
+    struct share most = {0, 1};
     if (!m)
         return 0;
     for (int w = 0; w < KC_WINDOWS; w++) {
@@ -196,18 +297,15 @@ uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
             uint64_t limit = limits->max[w][u];
             if (limit == KC_UNLIMITED || limit == 0)
                 continue;
-            /* Below 2^41 by KC_TOKENS_MAX where it passes; else it is full. */
-            uint64_t n = kc_least(counted(m, w, u), limit);
-            uint64_t share = limit >> 47 ? n / ((limit >> 16) + 1)
-                                         : (n << 16) / limit;
-            if (share > most)
-                most = share;
+            struct share s = share_of(counted(m, w, u), limit);
+            if (s.n * most.limit > most.n * s.limit)
+                most = s;
         }
     }
-    return most << 32 | kc_least(m->in_flight, UINT32_MAX);
+    return (most.n << 16) / most.limit << 32 | m->in_flight;
 }
 
-static uint64_t room_of(const struct kc_meter *m, int w, int u, uint64_t limit)
+static uint64_t left_of(const struct kc_meter *m, int w, int u, uint64_t limit)
 {
     return limit - kc_least(counted(m, w, u), limit);
 }
@@ -221,7 +319,7 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
             uint64_t limit = limits->max[w][u];
             uint64_t cost = u == KC_REQUESTS ? 1 : tokens;
             if (limit != KC_UNLIMITED && cost > 0)
-                fits = kc_least(fits, room_of(m, w, u, limit) / cost);
+                fits = kc_least(fits, left_of(m, w, u, limit) / cost);
         }
     }
     uint64_t most = limits->concurrent;
@@ -230,50 +328,86 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
     return fits;
 }
 
-void kc_meter_hold(struct kc_meter *m, uint64_t tokens)
+/* -- the life of a request ------------------------------------------------- */
+
+void kc_meter_hold(struct kc_meter *m, struct kc_cost cost)
 {
-    m->held[KC_REQUESTS]++;
-    m->held[KC_TOKENS] += tokens;
+    m->held_requests++;
+    m->held_tokens += cost.tokens;
     m->in_flight++;
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_hold(s, cost);
 }
 
-uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms, uint64_t tokens)
+uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
+                        struct kc_cost cost)
 {
-    m->held[KC_REQUESTS]--;
-    m->held[KC_TOKENS] -= tokens;
-    m->open_tokens += tokens;
-    add(m, now_ms, 1, tokens);
+    m->held_requests--;
+    m->held_tokens -= cost.tokens;
+    m->unsettled_tokens += cost.tokens;
+    add(m, now_ms, 1, cost.tokens);
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_stamp(s, now_ms, cost);
     return now_ms + 1;
 }
 
 static void refund(struct kc_meter *m, const struct kc_charge *c)
 {
-    uint64_t requests = 1 - c->requests;
-    uint64_t tokens = c->reserved - kc_least(c->reserved, c->tokens);
+    uint32_t requests = (uint32_t)(1 - c->requests);
+    uint64_t had = c->reserved.tokens;
+    uint64_t tokens = had - kc_least(had, c->used.tokens);
     if (requests == 0 && tokens == 0)
         return;
-    for (int w = 0; w < KC_WINDOWS; w++)
-        kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
-    if (on_calendar(m) && c->stamp_ms > m->calendar->start_ms) {
-        uint64_t *sum = m->calendar->sum;
-        sum[KC_REQUESTS] -= kc_least(sum[KC_REQUESTS], requests);
-        sum[KC_TOKENS] -= kc_least(sum[KC_TOKENS], tokens);
+    if (m->open_ms != 0 && c->stamp_ms >= m->open_ms) {
+        m->open_requests -= requests;
+        m->open_tokens -= tokens;
+    } else {
+        for (int w = 0; w < KC_WINDOWS; w++)
+            kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
+        m->epoch = 0;
     }
+    if (m->calendar)
+        kc_calendar_refund(m->calendar, c->stamp_ms, requests, tokens);
 }
 
 void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
                      const struct kc_charge *c)
 {
+    uint64_t reserved = c->reserved.tokens, used = c->used.tokens;
     m->in_flight--;
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_settle(s, now_ms, c->stamp_ms, c->reserved, c->requests,
+                       c->used);
     if (c->stamp_ms == 0) {
-        m->held[KC_REQUESTS]--;
-        m->held[KC_TOKENS] -= c->reserved;
-        add(m, now_ms, c->requests, c->tokens);
+        m->held_requests--;
+        m->held_tokens -= reserved;
+        add(m, now_ms, (uint32_t)c->requests, used);
         return;
     }
-    m->open_tokens -= c->reserved;
+    m->unsettled_tokens -= reserved;
     refund(m, c);
-    add(m, now_ms, 0, c->tokens - kc_least(c->tokens, c->reserved));
+    add(m, now_ms, 0, used - kc_least(used, reserved));
+}
+
+/* -- what others tell ------------------------------------------------------ */
+
+int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
+                       const struct kc_side_limit *limit, struct kc_side **made)
+{
+    *made = NULL;
+    if (kc_side_find(m->sides, limit->span_ms, limit->parts))
+        return KC_OK;
+    int err = kc_side_new(limit->span_ms, limit->parts, made);
+    if (err != KC_OK)
+        return err;
+    int w = KC_MINUTE;
+    while (w < KC_DAY && m->rings[w].span_ms < limit->span_ms)
+        w++;
+    close_open(m, now_ms);
+    kc_side_book(*made, now_ms, &m->rings[w]);
+    (*made)->next = m->sides;
+    m->sides = *made;
+    return KC_OK;
 }
 
 void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
@@ -283,9 +417,11 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
         at_ms = now_ms + 1;
     if (at_ms == 0)
         at_ms = 1;
-    drop(m, now_ms);
-    add_to_rings(m, 0, now_ms, at_ms, requests, tokens);
-    add_to_day(m, at_ms, requests, tokens);
+    close_open(m, now_ms);
+    drop_old(m, now_ms);
+    add_to_rings(m, 0, now_ms, at_ms, at_ms, requests, tokens);
+    if (m->calendar)
+        kc_calendar_add(m->calendar, at_ms, requests, tokens);
 }
 
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
@@ -299,15 +435,18 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
     uint64_t requests = u == KC_REQUESTS ? lack : 0;
     uint64_t tokens = u == KC_TOKENS ? lack : 0;
     /* The longer windows lack it, too. */
-    add_to_rings(m, (int)w, now_ms, now_ms + 1, requests, tokens);
-    add_to_day(m, now_ms + 1, requests, tokens);
+    close_open(m, now_ms);
+    add_to_rings(m, (int)w, now_ms, now_ms + 1, now_ms + 1, requests, tokens);
+    if (m->calendar)
+        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
+    m->epoch = 0;
 }
 
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS])
 {
     drop(m, now_ms);
-    if (on_calendar(m) && now_ms >= m->calendar->end_ms)
+    if (kc_calendar_on(m->calendar) && now_ms >= m->calendar->end_ms)
         begin_day(m, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
@@ -316,22 +455,33 @@ void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
 
 void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
 {
-    drop(m, now_ms);
-    drop(from, now_ms);
-    for (int w = 0; w < KC_WINDOWS; w++)
-        kc_ring_merge(&m->rings[w], &from->rings[w]);
+    close_open(m, now_ms);
+    close_open(from, now_ms);
+    for (int w = 0; w < KC_WINDOWS; w++) {
+        kc_ring_drop(&from->rings[w], now_ms);
+        kc_ring_merge(&m->rings[w], &from->rings[w], false);
+    }
+    for (struct kc_side *s = m->sides; s; s = s->next) {
+        const struct kc_side *o =
+            kc_side_find(from->sides, s->ring.span_ms, s->parts);
+        if (o)
+            kc_ring_merge(&s->ring, &o->ring, false);
+    }
     drop_old(m, now_ms); /* it may hold older entries now */
-    if (on_calendar(m))
+    if (kc_calendar_on(m->calendar))
         begin_day(m, now_ms);
 }
 
-void kc_meter_carry(struct kc_meter *m, bool stamped, uint64_t tokens)
+void kc_meter_carry(struct kc_meter *m, bool stamped_already,
+                    struct kc_cost cost)
 {
     m->in_flight++;
-    if (stamped) {
-        m->open_tokens += tokens;
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_carry(s, stamped_already, cost);
+    if (stamped_already) {
+        m->unsettled_tokens += cost.tokens;
         return;
     }
-    m->held[KC_REQUESTS]++;
-    m->held[KC_TOKENS] += tokens;
+    m->held_requests++;
+    m->held_tokens += cost.tokens;
 }

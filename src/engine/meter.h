@@ -4,6 +4,10 @@
  * every window and does not age), stamped once the provider has counted it
  * (from then it ages), and settled when the truth is known. Stamps round up and
  * `now` rounds down: what happens in a millisecond counts until the end of it.
+ *
+ * What was stamped last lies open beside the rings, one entry for all windows,
+ * so that the common call touches this struct alone. For the same reason the
+ * least room that the windows leave is remembered until something leaves them.
  */
 #ifndef KC_ENGINE_METER_H
 #define KC_ENGINE_METER_H
@@ -12,39 +16,56 @@
 #include <stdint.h>
 
 #include "engine/block.h"
+#include "engine/calendar.h"
 #include "engine/limits.h"
 #include "engine/ring.h"
+#include "engine/side.h"
 #include "util/err.h"
 
-/* A day of the calendar: what was used since its midnight. It is held to last a
- * little longer than ours says, for the provider's clock is another. */
-struct kc_calendar {
-    struct kc_zone zone;
-    uint64_t start_ms;
-    uint64_t end_ms; /* 0: the day rolls */
-    uint64_t sum[KC_UNITS];
-};
-
 struct kc_meter {
-    struct kc_ring rings[KC_WINDOWS];
+    struct kc_ring *rings;        /* KC_WINDOWS of them, without what is open */
     struct kc_calendar *calendar; /* NULL: none was asked for yet */
-    uint64_t held[KC_UNITS]; /* acquired, not stamped */
-    uint64_t open_tokens;    /* stamped, not settled: some may come back */
-    uint64_t in_flight;      /* not settled */
-    uint64_t expiry_ms;      /* nothing leaves a ring before */
+    struct kc_side *sides;        /* the same */
+    uint64_t held_tokens;         /* acquired, not stamped */
+    uint64_t unsettled_tokens;    /* stamped, not settled: some may come back */
+    uint32_t held_requests;
+    uint32_t in_flight; /* not settled */
+    uint64_t open_ms;   /* its first stamp; 0: nothing is open */
+    uint64_t open_tokens;
+    uint32_t open_requests;
+    uint32_t open_span; /* from its first stamp to its last */
+    uint64_t expiry_ms; /* nothing leaves before, and no day ends */
+    int64_t room_tokens; /* what the fullest window leaves to the open entry */
+    int32_t room_requests;
+    uint32_t epoch; /* of the limits for which that holds; 0: of none */
 };
 
 /* kc_meter_init makes an empty meter; on failure there is nothing to free. */
 KC_CHECKED int kc_meter_init(struct kc_meter *m);
 void kc_meter_deinit(struct kc_meter *m);
 
-/* kc_meter_check adds to `b` what keeps one request of `tokens` from passing.
- * `m` NULL: nothing was used yet. With `idle` it reckons as if all that is in
- * flight were given back: never later than the truth will be. Changes no
- * count. */
+/* kc_meter_passes tells at a glance that the limits of `epoch` let one request
+ * of `tokens` pass; false: kc_meter_check must tell. */
+static inline bool kc_meter_passes(const struct kc_meter *m, uint64_t now_ms,
+                                   uint32_t epoch, uint64_t tokens)
+{
+    int64_t n = (int64_t)(m->held_tokens + m->open_tokens + tokens);
+    int64_t requests = (int64_t)m->held_requests + m->open_requests + 1;
+    return m->epoch == epoch && now_ms < m->expiry_ms && n <= m->room_tokens &&
+           requests <= m->room_requests;
+}
+
+/* kc_meter_check adds to `b` what keeps one request from passing. `m` NULL:
+ * nothing was used yet. With `idle` it reckons as if all that is in flight were
+ * given back: never later than the truth will be. Changes no count. */
 void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
-                    const struct kc_limits *limits, uint64_t tokens, bool idle,
-                    struct kc_block *b);
+                    const struct kc_limits *limits, struct kc_cost cost,
+                    bool idle, struct kc_block *b);
+
+/* kc_meter_remember has kc_meter_passes answer for these limits, which are the
+ * only ones that `epoch` means here, until something changes. */
+void kc_meter_remember(struct kc_meter *m, const struct kc_limits *limits,
+                       uint32_t epoch);
 
 /* kc_meter_load tells how full it is: the fullest window's share of its limit
  * in 1/2^16, then what is in flight. Of two meters the one with the lower
@@ -57,18 +78,26 @@ uint64_t kc_meter_load(const struct kc_meter *m,
 uint64_t kc_meter_fits(const struct kc_meter *m,
                        const struct kc_limits *limits, uint64_t tokens);
 
+/* kc_meter_need_side makes the window that a limit asks for, with what the next
+ * longer one knows. *made gets it when it is new, else NULL: the caller carries
+ * over what is in flight. */
+KC_CHECKED int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
+                                  const struct kc_side_limit *limit,
+                                  struct kc_side **made);
+
 /* kc_meter_hold reserves one request and its tokens. */
-void kc_meter_hold(struct kc_meter *m, uint64_t tokens);
+void kc_meter_hold(struct kc_meter *m, struct kc_cost cost);
 
 /* kc_meter_stamp lets a held request age and returns its stamp, which is the
  * same in every meter that is told the same time. */
-uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms, uint64_t tokens);
+uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
+                        struct kc_cost cost);
 
 struct kc_charge {     /* how one request ended */
     uint64_t stamp_ms; /* 0: never stamped */
-    uint64_t reserved; /* tokens */
+    struct kc_cost reserved;
     uint64_t requests; /* the truth: 1, or 0 when it was not sent */
-    uint64_t tokens;   /* the truth */
+    struct kc_cost used;
 };
 
 /* kc_meter_settle replaces a reservation by the truth. */
@@ -88,7 +117,7 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
 /* kc_meter_merge adds to `m` all that `from` has stamped; what is in flight is
  * told lease by lease, by kc_meter_carry. */
 void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from);
-void kc_meter_carry(struct kc_meter *m, bool stamped, uint64_t tokens);
+void kc_meter_carry(struct kc_meter *m, bool stamped, struct kc_cost cost);
 
 /* kc_meter_used adds what counts in each window now, in flight included. */
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,

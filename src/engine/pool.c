@@ -18,7 +18,7 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
         return KC_ENOMEM;
     }
     p->config = *config;
-    p->version = 1;
+    p->version = p->seat_epoch = p->epoch = 1;
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);
@@ -41,6 +41,7 @@ void kc_pool_free(struct kc_pool *p)
     free(p->groups);
     for (uint32_t i = 0; i < p->model_count; i++) {
         free(p->models[i]->line);
+        free(p->models[i]->seats);
         free(p->models[i]->name);
         free(p->models[i]);
     }
@@ -64,6 +65,8 @@ uint64_t kc_pool_enter(struct kc_pool *p, uint64_t now_ms)
         now_ms = TIME_MAX;
     if (now_ms > p->now_ms)
         p->now_ms = now_ms;
+    if (kc_pool_due(p))
+        kc_pool_stamp_due(p);
     return p->now_ms;
 }
 
@@ -144,15 +147,14 @@ const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
         .max = {{KC_UNLIMITED, KC_UNLIMITED},
                 {KC_UNLIMITED, KC_UNLIMITED},
                 {KC_UNLIMITED, KC_UNLIMITED}},
-        .minute_input = KC_UNLIMITED,
-        .minute_output = KC_UNLIMITED,
         .concurrent = KC_UNLIMITED,
     };
     if (p->config.strategy == KC_GLOBAL)
         m = NULL;
-    const struct kc_scope *s = k && m ? kc_key_scope(k, m->id) : NULL;
-    if (s && s->line)
-        return s->line;
+    const struct kc_rare *own =
+        k && m ? kc_scope_rare(kc_key_scope(k, m->id)) : NULL;
+    if (own && own->line)
+        return own->line;
     if (k && k->line)
         return k->line;
     if (m && m->line)
@@ -166,7 +168,7 @@ static int need_line(struct kc_pool *p, uint32_t key, const char *model,
 {
     struct kc_key *k = kc_pool_key(p, key);
     struct kc_model *m = NULL;
-    struct kc_scope *s;
+    struct kc_rare *own;
     if (key != 0 && !k)
         return KC_ENOTFOUND;
     if (model) {
@@ -175,10 +177,10 @@ static int need_line(struct kc_pool *p, uint32_t key, const char *model,
             return err;
     }
     if (k && m) {
-        int err = kc_key_need_scope(k, m->id, &s);
+        int err = kc_key_need_rare(k, m->id, &own);
         if (err != KC_OK)
             return err;
-        *out = &s->line;
+        *out = &own->line;
     } else if (k) {
         *out = &k->line;
     } else {
@@ -200,7 +202,8 @@ int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     }
     if (err == KC_OK) {
         **line = *limits;
-        kc_pool_changed(p);
+        p->has_sides |= limits->side_count > 0;
+        kc_pool_relimited(p);
     }
     kc_pool_leave(p);
     return err;
@@ -215,7 +218,8 @@ static void drop_line(struct kc_limits **line)
 void kc_pool_clear_limits(struct kc_pool *p)
 {
     kc_pool_enter(p, 0);
-    kc_pool_changed(p);
+    kc_pool_relimited(p);
+    p->has_sides = false;
     drop_line(&p->line);
     for (uint32_t i = 0; i < p->model_count; i++)
         drop_line(&p->models[i]->line);
@@ -223,8 +227,8 @@ void kc_pool_clear_limits(struct kc_pool *p)
         struct kc_key *k = p->keys[i];
         drop_line(&k->line);
         for (size_t j = 0; j < k->scope_cap; j++)
-            if (k->scopes[j])
-                drop_line(&k->scopes[j]->line);
+            if (kc_scope_rare(k->scopes[j]))
+                drop_line(&k->scopes[j]->rare->line);
     }
     kc_pool_leave(p);
 }

@@ -24,6 +24,8 @@
 
 struct kc_pool;
 
+#define KC_GUARD_MS 3000 /* the usual guard_ms */
+
 enum kc_strategy { KC_PER_MODEL, KC_GLOBAL };
 
 /* Which of the keys with room serves a request, within the first tier (by
@@ -61,6 +63,9 @@ struct kc_pool_config {
     enum kc_selection selection;
     uint32_t max_waiters;  /* most callers in the queue */
     uint64_t max_lease_ms; /* a lease older than this is settled as unknown */
+    uint64_t guard_ms;     /* a request sent so long ago has been counted by the
+                            * provider (ENGINE.md, section 3); 0: its headers
+                            * or its end alone tell */
     uint64_t seed;         /* of the jitter and of random choices */
     bool random_start;     /* the first choice falls on any key */
 };
@@ -201,6 +206,7 @@ struct kc_refusal {
         wait_ms; /* until it could be granted; KC_NEVER: an event decides */
     const char *limit; /* "requests_per_minute", "cooling", …; static text */
     uint64_t max;      /* of that limit, where it is a number */
+    uint64_t span_ms;  /* of its window, where the name does not say; else 0 */
     uint32_t key;      /* the key whose time that is; 0: none */
 };
 
@@ -217,8 +223,15 @@ KC_CHECKED int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
                                struct kc_refusal *refusal);
 
 /* kc_pool_stamp says that the provider has counted the request (its headers
- * are here): from now it ages. Stale leases are ignored. */
+ * are here): from now it ages. Stale leases are ignored. Without a word a lease
+ * is stamped `guard_ms` after its request was sent, which is at its grant
+ * unless the two calls below say otherwise. */
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
+
+/* kc_pool_sending: the request is still to be sent, and kc_pool_sent will tell
+ * when it is. Stale leases are ignored. */
+void kc_pool_sending(struct kc_pool *p, uint64_t lease);
+void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 
 enum kc_outcome {
     KC_DONE,     /* answered: `usage` is the truth */
@@ -249,9 +262,10 @@ size_t kc_pool_expire(struct kc_pool *p, uint64_t now_ms);
 
 /* kc_pool_cool puts (key, model) away after a 429; `model` NULL the whole key.
  * `delay_ms` is what the provider stated; KC_NEVER: unknown, then 1 s doubled
- * at each further one without a success, full jitter, at most 60 s. Over 60 s
- * the state is EXHAUSTED. At most one day. `reason` is copied, cut at 63.
- * *until_ms tells the end. An end never moves earlier by a later guess. */
+ * at each further one without a success, full jitter, at most 60 s, and at most
+ * 1 s for the last key that is usable. Over 60 s the state is EXHAUSTED. At
+ * most one day. `reason` is copied, cut at 63. *until_ms tells the end. An end
+ * never moves earlier by a later guess. */
 KC_CHECKED int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                             const char *model, uint64_t delay_ms,
                             const char *reason, uint64_t *until_ms);

@@ -6,30 +6,51 @@
 #include "engine/pool_impl.h"
 
 /* Holds one request on a key's record, or on its group's. */
-static void hold(struct kc_key *k, uint32_t model, const struct kc_lease *l)
+static void hold(struct kc_pool *p, struct kc_key *k, struct kc_scope *s,
+                 const struct kc_lease *l)
 {
-    struct kc_scope *s = kc_key_scope(k, model);
-    kc_meter_hold(&s->meter, l->tokens);
+    kc_meter_hold(&s->meter, l->cost);
     if (k->meter)
-        kc_meter_hold(k->meter, l->tokens);
-    kc_cooldown_granted(&k->cool, l->acquired_ms, l->id);
-    kc_cooldown_granted(&s->cool, l->acquired_ms, l->id);
+        kc_meter_hold(k->meter, l->cost);
+    if (k->cool.state != KC_READY)
+        kc_cooldown_granted(&k->cool, p->now_ms, l->id);
+    if (s->rare && s->rare->cool.state != KC_READY)
+        kc_cooldown_granted(&s->rare->cool, p->now_ms, l->id);
 }
 
-/* Where the parts of a request are held; NULL: they are not told apart. */
-static int need_split(struct kc_pool *p, struct kc_key *k,
-                      const struct kc_model *m, struct kc_split **out)
+/* A window that is new takes over what is in flight on its quota. */
+static void carry_into(struct kc_pool *p, struct kc_side *side,
+                       const struct kc_key *quota, const struct kc_model *m)
+{
+    struct kc_lease *l = kc_leases_oldest(&p->leases);
+    for (; l; l = kc_leases_next(&p->leases, l)) {
+        const struct kc_key *k = kc_pool_key(p, l->key);
+        bool mine = l->group ? p->groups[l->group - 1] == quota : k == quota;
+        bool other = p->config.strategy == KC_PER_MODEL && l->model != m->id;
+        if (mine && !other)
+            kc_side_carry(side, l->stamp_ms != 0, l->cost);
+    }
+}
+
+int kc_pool_need_sides(struct kc_pool *p, struct kc_key *k,
+                       const struct kc_model *m)
 {
     struct kc_limits both;
     struct kc_key *quota = kc_key_quota(k);
-    *out = NULL;
-    if (!kc_split_wanted(kc_pool_holding(p, k, m, &both)))
-        return KC_OK;
-    struct kc_scope *s = kc_key_scope(quota, m->id);
-    struct kc_split **slot = kc_pool_split(p, quota, s);
-    int err = kc_split_need(slot);
-    *out = *slot;
-    return err;
+    struct kc_meter *meter = quota->meter;
+    if (p->config.strategy == KC_PER_MODEL)
+        meter = &kc_key_scope(quota, m->id)->meter;
+    const struct kc_limits *limits = kc_pool_holding(p, k, m, &both);
+    for (uint32_t i = 0; i < limits->side_count; i++) {
+        struct kc_side *made;
+        int err =
+            kc_meter_need_side(meter, p->now_ms, &limits->sides[i], &made);
+        if (err != KC_OK)
+            return err;
+        if (made)
+            carry_into(p, made, quota, m);
+    }
+    return KC_OK;
 }
 
 static void tell_grant(struct kc_pool *p, const struct kc_offer *offer,
@@ -44,46 +65,50 @@ static void tell_grant(struct kc_pool *p, const struct kc_offer *offer,
         kc_pool_note(p, &n);
 }
 
+/* All that a charge on (key, model) needs, before anything is changed. */
+static int prepare(struct kc_pool *p, struct kc_key *k,
+                   const struct kc_model *m, struct kc_scope *of[2],
+                   struct kc_lease **l)
+{
+    of[1] = NULL;
+    int err = kc_key_need_scope(k, m->id, &of[0]);
+    if (err == KC_OK && k->shared)
+        err = kc_key_need_scope(k->shared, m->id, &of[1]);
+    if (err == KC_OK && p->has_sides)
+        err = kc_pool_need_sides(p, k, m);
+    return err == KC_OK ? kc_leases_open(&p->leases, l) : err;
+}
+
 static int charge(struct kc_pool *p, const struct kc_offer *offer,
                   struct kc_key *k, struct kc_grant *grant)
 {
-    struct kc_scope *s, *shared;
+    struct kc_scope *of[2];
     struct kc_lease *l;
-    int err = kc_key_need_scope(k, offer->model->id, &s);
-    if (err == KC_OK && k->shared)
-        err = kc_key_need_scope(k->shared, offer->model->id, &shared);
-    struct kc_split *split = NULL;
-    if (err == KC_OK)
-        err = need_split(p, k, offer->model, &split);
-    if (err == KC_OK)
-        err = kc_leases_open(&p->leases, &l);
+    struct kc_model *m = offer->model;
+    int err = prepare(p, k, m, of, &l);
     if (err != KC_OK)
         return err;
-    uint64_t tokens = offer->request->tokens;
     l->serial = ++p->grants;
-    l->acquired_ms = p->now_ms;
-    l->tokens = tokens;
-    l->input = offer->request->input;
-    l->split = split;
-    if (split)
-        kc_split_hold(split, kc_parts_of(tokens, l->input));
+    l->start_ms = p->now_ms;
+    l->cost = kc_cost_of(offer->request);
     l->key = k->index;
-    l->model = offer->model->id;
-    hold(k, l->model, l);
+    l->model = m->id;
+    hold(p, k, of[0], l);
     if (k->shared) {
         l->group = k->shared->index;
-        hold(k->shared, l->model, l);
+        hold(p, k->shared, of[1], l);
     }
-    kc_pool_changed(p);
+    kc_pool_touched(p, k, m->id, false);
     if (p->listeners > 0)
         tell_grant(p, offer, k->index);
-    kc_pool_use_model(p, offer->model);
-    s->total_requests++;
+    if (!m->used)
+        kc_pool_use_model(p, m);
+    of[0]->total_requests++;
     k->leases++;
     *grant = (struct kc_grant){.lease = l->id,
                                .key = k->index,
                                .acquired_ms = p->now_ms,
-                               .tokens = tokens};
+                               .tokens = l->cost.tokens};
     return KC_OK;
 }
 
@@ -105,7 +130,8 @@ void kc_pool_refuse(const struct kc_pool *p, const struct kc_block *b,
     if ((b->err == KC_ELIMITED || b->err == KC_ENOKEY) && b->at_ms != KC_NEVER)
         wait = b->at_ms > p->now_ms ? b->at_ms - p->now_ms : 0;
     *out = (struct kc_refusal){
-        .wait_ms = wait, .limit = b->limit, .max = b->max, .key = b->key};
+        .wait_ms = wait, .limit = b->limit, .max = b->max,
+        .span_ms = b->span_ms, .key = b->key};
 }
 
 int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,

@@ -33,12 +33,22 @@ struct kc_refused {
     struct kc_block block;
 };
 
+struct kc_seat { /* what the last look at a key found, see pool_seats.c */
+    uint64_t parked_ms;     /* before then it cannot serve a request of … */
+    uint64_t parked_tokens; /* … so many tokens, or more */
+    uint64_t load_until_ms; /* until then its load is known */
+    uint64_t load;
+};
+
 struct kc_model {
     uint32_t id; /* its place in pool->models and in each key's scopes */
     char *name;
     struct kc_limits *line; /* of every key; NULL: none */
     bool used;
     struct kc_refused refused;
+    struct kc_seat *seats; /* by key - 1; NULL: few keys, or no memory */
+    uint32_t seat_len;
+    uint64_t seat_epoch; /* of the pool; another one's are void */
     struct kc_queue queue;
     struct kc_waiter *cursor; /* of a running pump */
     struct kc_model *next_active;
@@ -50,7 +60,10 @@ struct kc_pool {
     uint64_t now_ms;
     uint64_t grants; /* ever given: the serial number of the last one */
     uint64_t pumps;  /* names what a scope is shut for */
-    uint64_t version; /* from 1; see kc_pool_changed */
+    uint64_t version; /* from 1: another one at each change */
+    uint64_t seat_epoch; /* another one when any key may have got free */
+    uint32_t epoch;      /* of all limits, from 1; see kc_pool_relimited */
+    bool has_sides;      /* some limits ask for windows beyond the three */
     struct kc_rng rng;
 
     struct kc_key **keys; /* index - 1 */
@@ -86,7 +99,42 @@ void kc_pool_leave(struct kc_pool *p);
 static inline void kc_pool_changed(struct kc_pool *p)
 {
     p->version++;
+    p->seat_epoch++;
 }
+
+/* kc_pool_relimited: other limits hold for some key, or may. */
+static inline void kc_pool_relimited(struct kc_pool *p)
+{
+    kc_pool_changed(p);
+    if (++p->epoch == 0)
+        p->epoch = 1; /* 0 is no epoch */
+}
+
+/* kc_pool_touched: one key's use has changed, for a model or, where limits are
+ * all models', for each; `eased`: it may have got free. */
+void kc_pool_touched(struct kc_pool *p, struct kc_key *k, uint32_t model,
+                     bool eased);
+
+/* kc_pool_keep_seats makes the seats of a model current; without memory there
+ * are none. */
+void kc_pool_keep_seats(struct kc_pool *p, struct kc_model *m);
+
+static inline struct kc_seat *kc_model_seat(const struct kc_model *m,
+                                            uint32_t key)
+{
+    return key <= m->seat_len ? &m->seats[key - 1] : NULL;
+}
+
+/* kc_pool_due returns the oldest lease whose request was sent so long ago that
+ * the provider has counted it, or NULL; kc_pool_stamp_due stamps them all. */
+static inline struct kc_lease *kc_pool_due(const struct kc_pool *p)
+{
+    struct kc_lease *l = kc_leases_due(&p->leases);
+    bool due = l && p->config.guard_ms > 0 &&
+               p->now_ms - l->start_ms >= p->config.guard_ms;
+    return due ? l : NULL;
+}
+void kc_pool_stamp_due(struct kc_pool *p);
 
 /* kc_pool_key returns a key, removed ones too; NULL for a bad index. */
 struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);
@@ -126,20 +174,18 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
-/* kc_pool_split returns where input and output of a quota are counted. */
-static inline struct kc_split **
-kc_pool_split(const struct kc_pool *p, struct kc_key *quota, struct kc_scope *s)
+/* kc_cost_of tells what a request reserves. */
+static inline struct kc_cost kc_cost_of(const struct kc_request *r)
 {
-    return p->config.strategy == KC_GLOBAL ? &quota->split : &s->split;
+    return (struct kc_cost){.tokens = r->tokens,
+                            .input = r->input < r->tokens ? r->input
+                                                          : r->tokens};
 }
 
-/* kc_parts_of tells the parts of what a lease or a request reserves. */
-static inline struct kc_parts kc_parts_of(uint64_t tokens, uint64_t input)
-{
-    if (input > tokens)
-        input = tokens;
-    return (struct kc_parts){.input = input, .output = tokens - input};
-}
+/* kc_pool_need_sides makes the further windows that limits want of a scope that
+ * is there. */
+KC_CHECKED int kc_pool_need_sides(struct kc_pool *p, struct kc_key *k,
+                                  const struct kc_model *m);
 
 /* How a choice is made for a request. */
 struct kc_offer {

@@ -95,7 +95,7 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
         if (group || !joined)
             mine->shared = group;
         *index = mine->index;
-        kc_pool_changed(p);
+        kc_pool_relimited(p);
     }
     kc_pool_leave(p);
     if (old || err != KC_OK)
@@ -173,12 +173,13 @@ static const struct kc_cooldown *worst_model(const struct kc_pool *p,
     const struct kc_cooldown *worst = NULL;
     for (uint32_t i = 0; i < p->model_count; i++) {
         const struct kc_scope *s = kc_key_scope(k, i);
-        if (!s || s->cool.state == KC_READY)
+        const struct kc_cooldown *c = kc_scope_rare(s) ? &s->rare->cool : NULL;
+        if (!c || c->state == KC_READY)
             continue;
         int was = worst ? badness(kc_cooldown_state(worst, now)) : 0;
-        int is = badness(kc_cooldown_state(&s->cool, now));
-        if (is > was || (is == was && s->cool.until_ms > worst->until_ms)) {
-            worst = &s->cool;
+        int is = badness(kc_cooldown_state(c, now));
+        if (is > was || (is == was && c->until_ms > worst->until_ms)) {
+            worst = c;
             *name = p->models[i]->name;
         }
     }
@@ -195,7 +196,7 @@ static void tell_state(const struct kc_pool *p, const struct kc_key *k,
     if (out->state == KC_READY) {
         const struct kc_model *m = model ? kc_pool_find_model(p, model) : NULL;
         const struct kc_scope *s = m ? kc_key_scope(k, m->id) : NULL;
-        c = s ? &s->cool : NULL;
+        c = kc_scope_rare(s) ? &s->rare->cool : NULL;
         name = model;
         if (!model)
             c = worst_model(p, k, now, &name);

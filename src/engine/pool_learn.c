@@ -12,8 +12,9 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
 {
     const struct kc_limits *set = kc_pool_limits(p, k, m);
     const struct kc_key *quota = kc_key_quota(k);
-    const struct kc_scope *s = m ? kc_key_scope(quota, m->id) : NULL;
-    const struct kc_limits *learned = s ? s->learned : NULL;
+    const struct kc_rare *own =
+        m ? kc_scope_rare(kc_key_scope(quota, m->id)) : NULL;
+    const struct kc_limits *learned = own ? own->learned : NULL;
     if (p->config.strategy == KC_GLOBAL)
         learned = quota->learned;
     if (!learned)
@@ -50,15 +51,17 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
 {
     struct kc_key *k = kc_pool_key(p, l->key);
     struct kc_key *quota = kc_key_quota(k);
-    struct kc_scope *s;
-    int err = kc_key_need_scope(quota, l->model, &s);
+    struct kc_rare *own;
+    int err = kc_key_need_rare(quota, l->model, &own);
     if (err != KC_OK)
         return err;
     bool global = p->config.strategy == KC_GLOBAL;
-    struct kc_limits **learned = global ? &quota->learned : &s->learned;
-    struct kc_meter *meter = global ? quota->meter : &s->meter;
-    kc_pool_changed(p);
+    struct kc_limits **learned = global ? &quota->learned : &own->learned;
+    struct kc_meter *meter =
+        global ? quota->meter : &kc_key_scope(quota, l->model)->meter;
+    kc_pool_touched(p, k, l->model, false);
     if (take_limit(learned, o, &err)) {
+        kc_pool_relimited(p);
         struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
         n.model = global ? NULL : p->models[l->model];
         n.amount = o->limit;
@@ -66,9 +69,9 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
                     kc_limit_name(o->window, o->unit));
         kc_pool_note(p, &n);
     }
-    bool newest = l->serial >= s->observed;
+    bool newest = l->serial >= own->observed;
     if (newest && o->limit != KC_UNLIMITED && o->remaining < o->limit) {
-        s->observed = l->serial;
+        own->observed = l->serial;
         kc_meter_clamp(meter, p->now_ms, o->window, o->unit,
                        kc_least(o->limit - o->remaining, KC_TOKENS_MAX));
     }
@@ -92,43 +95,32 @@ static int need_scopes(struct kc_key *group, const struct kc_key *k)
 {
     struct kc_scope *s;
     int err = KC_OK;
-    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++) {
-        if (!k->scopes[i])
-            continue;
-        err = kc_key_need_scope(group, i, &s);
-        if (err == KC_OK && k->scopes[i]->split)
-            err = kc_split_need(&s->split);
-    }
-    return err == KC_OK && k->split ? kc_split_need(&group->split) : err;
+    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++)
+        if (k->scopes[i])
+            err = kc_key_need_scope(group, i, &s);
+    return err;
 }
 
+/* A window beyond the three that only one of the two has is made in the group
+ * at its next charge, with all that is in flight then. */
 static void sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
 {
-    for (uint32_t i = 0; i < k->scope_cap; i++) {
-        struct kc_scope *from = k->scopes[i], *to = kc_key_scope(group, i);
-        if (!from)
-            continue;
-        kc_meter_merge(&to->meter, p->now_ms, &from->meter);
-        if (from->split)
-            kc_split_move(to->split, from->split);
-    }
+    for (uint32_t i = 0; i < k->scope_cap; i++)
+        if (k->scopes[i])
+            kc_meter_merge(&kc_key_scope(group, i)->meter, p->now_ms,
+                           &k->scopes[i]->meter);
     if (k->meter)
         kc_meter_merge(group->meter, p->now_ms, k->meter);
-    if (k->split)
-        kc_split_move(group->split, k->split);
     struct kc_lease *l = kc_leases_oldest(&p->leases);
     for (; l; l = kc_leases_next(&p->leases, l)) {
         if (l->key != k->index || l->group != 0)
             continue;
         l->group = group->index;
-        if (l->split)
-            l->split =
-                *kc_pool_split(p, group, kc_key_scope(group, l->model));
         bool stamped = l->stamp_ms != 0;
         kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
-                       l->tokens);
+                       l->cost);
         if (group->meter)
-            kc_meter_carry(group->meter, stamped, l->tokens);
+            kc_meter_carry(group->meter, stamped, l->cost);
     }
 }
 
@@ -145,7 +137,7 @@ int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
             err = need_scopes(group, k);
         if (err == KC_OK) {
             sum_in(p, group, k);
-            kc_pool_changed(p);
+            kc_pool_relimited(p);
             k->shared = group;
             *joined = true;
         }

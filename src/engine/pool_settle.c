@@ -9,27 +9,62 @@ static struct kc_key *group_of(const struct kc_pool *p,
     return l->group ? p->groups[l->group - 1] : NULL;
 }
 
-static uint64_t stamp(struct kc_key *k, const struct kc_lease *l, uint64_t now)
+static uint64_t stamp_on(struct kc_key *k, const struct kc_lease *l,
+                         uint64_t now)
 {
     struct kc_scope *s = kc_key_scope(k, l->model);
     if (k->meter)
-        kc_meter_stamp(k->meter, now, l->tokens);
-    return kc_meter_stamp(&s->meter, now, l->tokens);
+        kc_meter_stamp(k->meter, now, l->cost);
+    return kc_meter_stamp(&s->meter, now, l->cost);
+}
+
+static void stamp(struct kc_pool *p, struct kc_lease *l, uint64_t at_ms)
+{
+    struct kc_key *k = kc_pool_key(p, l->key), *group = group_of(p, l);
+    l->stamp_ms = stamp_on(k, l, at_ms);
+    if (group)
+        stamp_on(group, l, at_ms);
+    kc_leases_pass(&p->leases, l);
+    kc_pool_touched(p, k, l->model, true); /* what was held has a time now */
+}
+
+/* At the times at which they were due, however late somebody asks: nothing was
+ * stamped in between, for that would have asked. */
+void kc_pool_stamp_due(struct kc_pool *p)
+{
+    struct kc_lease *l;
+    while ((l = kc_pool_due(p)) != NULL)
+        stamp(p, l, l->start_ms + p->config.guard_ms);
 }
 
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
 {
     uint64_t now = kc_pool_enter(p, now_ms);
     struct kc_lease *l = kc_leases_get(&p->leases, lease);
-    if (l && l->stamp_ms == 0) {
-        struct kc_key *group = group_of(p, l);
-        uint64_t stamp_ms = stamp(kc_pool_key(p, l->key), l, now);
-        if (group)
-            stamp(group, l, now);
-        if (l->split)
-            kc_split_stamp(l->split, now, kc_parts_of(l->tokens, l->input));
-        l->stamp_ms = stamp_ms;
-        kc_pool_changed(p); /* what was held has a time now */
+    if (l && l->stamp_ms == 0)
+        stamp(p, l, now);
+    kc_pool_leave(p);
+}
+
+void kc_pool_sending(struct kc_pool *p, uint64_t lease)
+{
+    kc_pool_enter(p, 0);
+    struct kc_lease *l = kc_leases_get(&p->leases, lease);
+    if (l) {
+        l->unsent = true;
+        kc_leases_pass(&p->leases, l);
+    }
+    kc_pool_leave(p);
+}
+
+void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
+{
+    uint64_t now = kc_pool_enter(p, now_ms);
+    struct kc_lease *l = kc_leases_get(&p->leases, lease);
+    if (l && l->unsent) {
+        l->unsent = false;
+        l->start_ms = now;
+        kc_leases_restart(&p->leases, l);
     }
     kc_pool_leave(p);
 }
@@ -39,20 +74,46 @@ static uint64_t true_tokens(const struct kc_lease *l,
                             const struct kc_usage *usage)
 {
     if (!usage)
-        return l->tokens;
+        return l->cost.tokens;
     uint64_t total = usage->total;
     if (total == 0)
         total = kc_add_capped(usage->input, usage->output);
     return total < KC_TOKENS_MAX ? total : KC_TOKENS_MAX;
 }
 
-/* What was told of input and output; what was not is reckoned to the output. */
-static struct kc_parts true_parts(const struct kc_lease *l, uint64_t tokens,
-                                  const struct kc_usage *usage)
+/* What was used; what was not told apart is reckoned to the output. */
+static struct kc_cost true_cost(const struct kc_lease *l,
+                                enum kc_outcome outcome,
+                                const struct kc_usage *usage)
 {
+    if (outcome == KC_UNKNOWN)
+        return l->cost;
+    if (outcome != KC_DONE)
+        return (struct kc_cost){0};
+    struct kc_cost c = {.tokens = true_tokens(l, usage),
+                        .input = l->cost.input};
     if (usage && (usage->input || usage->output))
-        return kc_parts_of(tokens, usage->input);
-    return kc_parts_of(tokens, l->input);
+        c.input = usage->input;
+    return c;
+}
+
+static void tell_recovery(struct kc_pool *p, const struct kc_lease *l,
+                          bool of_model)
+{
+    struct kc_note n = {.type = KC_EVENT_RECOVER, .key = l->key};
+    if (of_model)
+        n.model = p->models[l->model];
+    kc_pool_note(p, &n);
+}
+
+/* The end of a probe, and what a success proves. */
+static void end_cooldown(struct kc_pool *p, struct kc_cooldown *c,
+                         const struct kc_lease *l, bool worked, bool of_model)
+{
+    kc_cooldown_settled(c, l->id);
+    kc_pool_changed(p); /* for every model, it may be */
+    if (worked && kc_cooldown_success(c, p->now_ms, l->serial))
+        tell_recovery(p, l, of_model);
 }
 
 /* Settles on a key's record, or on its group's. */
@@ -61,18 +122,13 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
                       bool worked)
 {
     struct kc_scope *s = kc_key_scope(k, l->model);
-    struct kc_note back = {.type = KC_EVENT_RECOVER, .key = l->key};
     kc_meter_settle(&s->meter, p->now_ms, c);
     if (k->meter)
         kc_meter_settle(k->meter, p->now_ms, c);
-    kc_cooldown_settled(&k->cool, l->id);
-    kc_cooldown_settled(&s->cool, l->id);
-    if (worked && kc_cooldown_success(&k->cool, p->now_ms, l->serial))
-        kc_pool_note(p, &back);
-    if (worked && kc_cooldown_success(&s->cool, p->now_ms, l->serial)) {
-        back.model = p->models[l->model];
-        kc_pool_note(p, &back);
-    }
+    if (k->cool.state != KC_READY)
+        end_cooldown(p, &k->cool, l, worked, false);
+    if (s->rare && s->rare->cool.state != KC_READY)
+        end_cooldown(p, &s->rare->cool, l, worked, true);
 }
 
 static void settle(struct kc_pool *p, struct kc_lease *l,
@@ -80,24 +136,16 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
 {
     struct kc_key *k = kc_pool_key(p, l->key);
     struct kc_scope *s = kc_key_scope(k, l->model);
-    struct kc_charge c = {
-        .stamp_ms = l->stamp_ms, .reserved = l->tokens, .requests = 1};
-    if (outcome == KC_DONE)
-        c.tokens = true_tokens(l, usage);
-    else if (outcome == KC_UNKNOWN)
-        c.tokens = l->tokens;
-    else if (outcome == KC_NOT_SENT)
-        c.requests = 0;
+    struct kc_charge c = {.stamp_ms = l->stamp_ms,
+                          .reserved = l->cost,
+                          .requests = outcome != KC_NOT_SENT,
+                          .used = true_cost(l, outcome, usage)};
     settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)
         settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
-    if (l->split)
-        kc_split_settle(
-            l->split, p->now_ms, l->stamp_ms, kc_parts_of(l->tokens, l->input),
-            true_parts(l, c.tokens, outcome == KC_DONE ? usage : NULL));
     s->total_requests -= 1 - c.requests;
-    s->total_tokens = kc_add_capped(s->total_tokens, c.tokens);
-    kc_pool_changed(p);
+    s->total_tokens = kc_add_capped(s->total_tokens, c.used.tokens);
+    kc_pool_touched(p, k, l->model, true);
     k->leases--;
     kc_leases_close(&p->leases, l);
 }
@@ -119,7 +167,7 @@ size_t kc_pool_expire_now(struct kc_pool *p)
     struct kc_lease *l;
     while (p->config.max_lease_ms > 0 &&
            (l = kc_leases_oldest(&p->leases)) != NULL &&
-           p->now_ms - l->acquired_ms >= p->config.max_lease_ms) {
+           p->now_ms - l->start_ms >= p->config.max_lease_ms) {
         settle(p, l, KC_UNKNOWN, NULL);
         n++;
     }

@@ -1,6 +1,8 @@
 /* pool_state.c -- what refusals prove about a key, and what the user says. */
 #include "engine/pool_impl.h"
 
+#define LAST_KEY_MS 1000
+
 static void note(struct kc_pool *p, enum kc_event_type type, uint32_t key,
                  const char *model, uint64_t until_ms, const char *reason)
 {
@@ -10,29 +12,63 @@ static void note(struct kc_pool *p, enum kc_event_type type, uint32_t key,
     kc_pool_note(p, &n);
 }
 
+/* Whether another key could serve what `k` serves, as far as states say. */
+static bool has_other(const struct kc_pool *p, const struct kc_key *k,
+                      const struct kc_model *m)
+{
+    for (uint32_t i = 0; i < p->key_count; i++) {
+        struct kc_key *o = p->keys[i], *quota = kc_key_quota(o);
+        const struct kc_rare *own =
+            m ? kc_scope_rare(kc_key_scope(quota, m->id)) : NULL;
+        if (o == k || quota == k || (m && !kc_key_serves(o, m->name)))
+            continue;
+        enum kc_state state = kc_key_state(o, p->now_ms);
+        if (state == KC_READY && quota != o)
+            state = kc_key_state(quota, p->now_ms);
+        if (state == KC_READY && own)
+            state = kc_cooldown_state(&own->cool, p->now_ms);
+        if (state == KC_READY || state == KC_PROBING)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t cool(struct kc_pool *p, struct kc_key *k, struct kc_cooldown *c,
+                     const struct kc_model *m, uint64_t delay_ms,
+                     const char *reason)
+{
+    /* A guess must not keep the last usable key away: it is tried again soon,
+     * however often it was refused. */
+    if (delay_ms == KC_NEVER && !has_other(p, k, m))
+        delay_ms = 1 + kc_rng_below(&p->rng, LAST_KEY_MS);
+    kc_pool_changed(p);
+    return kc_cooldown_cool(c, p->now_ms, delay_ms, p->grants, &p->rng, reason);
+}
+
 int kc_pool_cool(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                  const char *model, uint64_t delay_ms, const char *reason,
                  uint64_t *until_ms)
 {
-    uint64_t now = kc_pool_enter(p, now_ms);
+    kc_pool_enter(p, now_ms);
     struct kc_key *k = kc_pool_key(p, key);
+    struct kc_cooldown *c = NULL;
+    struct kc_model *m = NULL;
     int err = k ? KC_OK : KC_ENOTFOUND;
-    if (k)
+    if (k) {
         k = kc_key_quota(k);
-    struct kc_cooldown *c = k ? &k->cool : NULL;
+        c = &k->cool;
+    }
     if (k && model) {
-        struct kc_model *m;
-        struct kc_scope *s;
+        struct kc_rare *own;
         err = kc_pool_need_model(p, model, &m);
         if (err == KC_OK)
-            err = kc_key_need_scope(k, m->id, &s);
+            err = kc_key_need_rare(k, m->id, &own);
         if (err == KC_OK)
-            c = &s->cool;
+            c = &own->cool;
     }
     uint64_t until = 0;
     if (err == KC_OK) {
-        kc_pool_changed(p);
-        until = kc_cooldown_cool(c, now, delay_ms, p->grants, &p->rng, reason);
+        until = cool(p, k, c, m, delay_ms, reason);
         note(p, KC_EVENT_COOLDOWN, key, model, until, reason);
     }
     kc_pool_leave(p);
@@ -86,8 +122,8 @@ static void revive(struct kc_key *k)
 {
     kc_cooldown_clear(&k->cool);
     for (size_t i = 0; i < k->scope_cap; i++)
-        if (k->scopes[i])
-            kc_cooldown_clear(&k->scopes[i]->cool);
+        if (kc_scope_rare(k->scopes[i]))
+            kc_cooldown_clear(&k->scopes[i]->rare->cool);
 }
 
 int kc_pool_enable(struct kc_pool *p, uint64_t now_ms, uint32_t key)

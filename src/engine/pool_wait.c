@@ -5,6 +5,7 @@
  * in the order of their first waiters and never hold each other up.
  */
 #include "engine/pool_impl.h"
+#include "util/num.h"
 
 static bool is_pinned(const struct kc_request *r)
 {
@@ -12,14 +13,15 @@ static bool is_pinned(const struct kc_request *r)
 }
 
 /* Keeps a pinned waiter's key, and those that share its quota, for it during
- * this pump. Its scope was made when it was queued. */
+ * this pump. Where that is noted was made when it was queued. */
 static void shut(struct kc_pool *p, const struct kc_model *m,
                  const struct kc_waiter *w)
 {
     struct kc_key *k = kc_pool_key(p, w->request.key);
-    struct kc_scope *s = k ? kc_key_scope(kc_key_quota(k), m->id) : NULL;
-    if (s)
-        s->shut = p->pumps;
+    struct kc_rare *own =
+        k ? kc_scope_rare(kc_key_scope(kc_key_quota(k), m->id)) : NULL;
+    if (own)
+        own->shut = p->pumps;
 }
 
 static void link_waiter(struct kc_pool *p, struct kc_model *m,
@@ -111,9 +113,9 @@ static int put_in_queue(struct kc_pool *p, struct kc_model *m,
     if (p->waiting >= p->config.max_waiters)
         return KC_EQUEUEFULL;
     if (is_pinned(&w->request)) {
-        struct kc_scope *s;
+        struct kc_rare *own;
         struct kc_key *k = kc_pool_key(p, w->request.key);
-        int err = kc_key_need_scope(kc_key_quota(k), m->id, &s);
+        int err = kc_key_need_rare(kc_key_quota(k), m->id, &own);
         if (err != KC_OK)
             return err;
     }
@@ -282,6 +284,19 @@ static uint64_t model_deadline(struct kc_pool *p, struct kc_model *m)
     return at_ms;
 }
 
+/* When the next lease is stamped by itself, or is over its age. */
+static uint64_t leases_deadline(const struct kc_pool *p)
+{
+    const struct kc_lease *l = kc_leases_oldest(&p->leases);
+    uint64_t at_ms = KC_NEVER;
+    if (l && p->config.max_lease_ms > 0)
+        at_ms = l->start_ms + p->config.max_lease_ms;
+    l = kc_leases_due(&p->leases);
+    if (l && p->config.guard_ms > 0)
+        at_ms = kc_least(at_ms, l->start_ms + p->config.guard_ms);
+    return at_ms;
+}
+
 uint64_t kc_pool_next_deadline(struct kc_pool *p, uint64_t now_ms)
 {
     uint64_t now = kc_pool_enter(p, now_ms);
@@ -292,12 +307,8 @@ uint64_t kc_pool_next_deadline(struct kc_pool *p, uint64_t now_ms)
         if (own < at_ms)
             at_ms = own;
     }
-    const struct kc_lease *l = kc_leases_oldest(&p->leases);
-    if (p->active && l && p->config.max_lease_ms > 0) {
-        uint64_t end = l->acquired_ms + p->config.max_lease_ms;
-        if (end < at_ms)
-            at_ms = end;
-    }
+    if (p->active)
+        at_ms = kc_least(at_ms, leases_deadline(p));
     kc_pool_leave(p);
     return at_ms < now ? now : at_ms;
 }

@@ -10,6 +10,7 @@
 #ifndef KC_ENGINE_RING_H
 #define KC_ENGINE_RING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/limits.h"
@@ -26,20 +27,19 @@ struct kc_ring_entry {
 
 struct kc_ring {
     struct kc_ring_entry *entries;
-    uint32_t cap; /* a power of two */
-    uint32_t bound;
-    uint32_t head;
-    uint32_t len;
-    uint32_t opened; /* first tick of the newest entry */
-    uint32_t granule;
-    uint64_t span_ms;
-    uint64_t base_ms;
-    uint64_t gone_ms; /* newest stamp that has left */
+    uint64_t base_ms; /* ticks count from here */
     uint64_t sum[KC_UNITS];
+    uint32_t span_ms;
+    uint32_t gone;   /* newest tick that has left */
+    uint32_t opened; /* first tick of the newest entry */
+    uint8_t cap;     /* a power of two */
+    uint8_t bound;
+    uint8_t head;
+    uint8_t len;
 };
 
-/* kc_ring_init makes an empty ring. `bound` is a power of two, at least
- * KC_RING_START; `span_ms` is less than 2^31. */
+/* kc_ring_init makes an empty ring. `bound` is a power of two from
+ * KC_RING_START to 128; `span_ms` is at most KC_SPAN_MAX_MS. */
 KC_CHECKED int kc_ring_init(struct kc_ring *r, uint64_t span_ms,
                             uint32_t bound);
 void kc_ring_deinit(struct kc_ring *r);
@@ -56,14 +56,30 @@ uint64_t kc_ring_expiry(const struct kc_ring *r);
 void kc_ring_add(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
                  uint64_t tokens);
 
+/* kc_ring_add_run books as one entry what was stamped from `first_ms` to
+ * `last_ms`, all of it later than the newest entry. */
+void kc_ring_add_run(struct kc_ring *r, uint64_t first_ms, uint64_t last_ms,
+                     uint64_t requests, uint64_t tokens);
+
+/* kc_ring_newest returns the newest stamp; 0 for none. */
+uint64_t kc_ring_newest(const struct kc_ring *r);
+
+/* kc_ring_granule_ms: for so long the newest entry of a full ring stays open.
+ */
+static inline uint32_t kc_ring_granule_ms(const struct kc_ring *r)
+{
+    return r->span_ms / (4 * (uint32_t)r->bound);
+}
+
 /* kc_ring_refund takes units back from the entry that holds `stamp_ms`; once
  * that has left there is nothing to take. */
 void kc_ring_refund(struct kc_ring *r, uint64_t stamp_ms, uint64_t requests,
                     uint64_t tokens);
 
 /* kc_ring_merge books in `r` all that `from` holds; what is older than the
- * newest of `r` counts as that. */
-void kc_ring_merge(struct kc_ring *r, const struct kc_ring *from);
+ * newest of `r` counts as that. With `twice` the tokens of `from` are booked in
+ * both units, and its requests in none. */
+void kc_ring_merge(struct kc_ring *r, const struct kc_ring *from, bool twice);
 
 /* kc_ring_since adds to `sum` what was stamped after `ms`; of an entry that
  * holds older units too, all of it. */

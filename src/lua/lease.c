@@ -138,15 +138,16 @@ static int push_field(lua_State *L, const struct kc_lease *lease,
     return 1;
 }
 
-/* __index; the upvalue is the table of methods */
+/* __index; the upvalue is the table of methods, which check their lease
+ * themselves */
 static int lease_index(lua_State *L)
 {
-    struct lk_lease *box = luaL_checkudata(L, 1, LK_LEASE);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
     if (lua_type(L, 2) != LUA_TSTRING)
         return 1;
+    struct lk_lease *box = luaL_checkudata(L, 1, LK_LEASE);
     const char *name = lua_tostring(L, 2);
     if (strcmp(name, "settled") == 0) {
         lua_pushboolean(L, !box->lease.ledger || box->lease.settled);

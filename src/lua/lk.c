@@ -73,6 +73,10 @@ int lk_refuse(lua_State *L, int err, const struct kc_refusal *r)
             lua_pushinteger(L, (lua_Integer)r->max);
             lua_setfield(L, -2, "max");
         }
+        if (r->span_ms) {
+            lk_pushms(L, r->span_ms);
+            lua_setfield(L, -2, "window");
+        }
     }
     return 2;
 }

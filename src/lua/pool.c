@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "lua/pool.h"
+#include "util/num.h"
 #include "util/rng.h"
 
 #define DEFAULT_WAITERS 10000
@@ -67,6 +68,7 @@ static int core_pool(lua_State *L)
                                                selections),
         .max_waiters = DEFAULT_WAITERS,
         .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", DEFAULT_LEASE_MS),
+        .guard_ms = lk_fieldms(L, 1, "guard_seconds", KC_GUARD_MS),
         .seed = kc_rng_entropy(),
         .random_start = lk_fieldbool(L, 1, "random_start"),
     };
@@ -209,6 +211,56 @@ static void read_limit(lua_State *L, int t, const char *name, uint64_t *out)
     lua_pop(L, 1);
 }
 
+/* [-0, +0, v] Of two limits on the same window the lower one holds. */
+static void add_side(lua_State *L, struct kc_limits *limits, uint64_t span_ms,
+                     bool parts, const uint64_t max[KC_UNITS])
+{
+    struct kc_side_limit *side = kc_limits_side(limits, span_ms, parts);
+    if (!side)
+        luaL_error(L, "more than %d windows", KC_SIDES_MAX);
+    for (int u = 0; u < KC_UNITS; u++)
+        side->max[u] = kc_least(side->max[u], max[u]);
+}
+
+/* [-0, +0, v] One window, { seconds =, requests =, … }, at the top. */
+static void read_window(lua_State *L, struct kc_limits *limits)
+{
+    static const char *const names[2][KC_UNITS] = {
+        {"requests", "tokens"}, {"input_tokens", "output_tokens"}};
+    int t = lua_gettop(L);
+    uint64_t span_ms = lk_fieldms(L, t, "seconds", 0);
+    if (span_ms == 0 || span_ms > KC_SPAN_MAX_MS)
+        luaL_error(L, "a window has from 0.001 to %d seconds",
+                   (int)(KC_SPAN_MAX_MS / 1000));
+    for (int parts = 0; parts < 2; parts++) {
+        uint64_t max[KC_UNITS] = {KC_UNLIMITED, KC_UNLIMITED};
+        for (int u = 0; u < KC_UNITS; u++)
+            read_limit(L, t, names[parts][u], &max[u]);
+        if (max[0] != KC_UNLIMITED || max[1] != KC_UNLIMITED)
+            add_side(L, limits, span_ms, parts, max);
+    }
+}
+
+/* [-0, +0, v] The windows beyond the common three of the table at `t`. */
+static void read_sides(lua_State *L, int t, struct kc_limits *limits)
+{
+    uint64_t max[KC_UNITS] = {KC_UNLIMITED, KC_UNLIMITED};
+    read_limit(L, t, "input_tokens_per_minute", &max[0]);
+    read_limit(L, t, "output_tokens_per_minute", &max[1]);
+    if (max[0] != KC_UNLIMITED || max[1] != KC_UNLIMITED)
+        add_side(L, limits, kc_window_ms(KC_MINUTE), true, max);
+    if (lua_getfield(L, t, "windows") == LUA_TTABLE) {
+        lua_Integer n = luaL_len(L, -1);
+        for (lua_Integer i = 1; i <= n; i++) {
+            lua_rawgeti(L, -1, i);
+            luaL_checktype(L, -1, LUA_TTABLE);
+            read_window(L, limits);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
 /* [-0, +0, v] The day of the calendar that the table at `t` asks for. */
 static void read_day(lua_State *L, int t, struct kc_limits *limits)
 {
@@ -239,8 +291,7 @@ static int pool_set_limits(lua_State *L)
         for (enum kc_window w = 0; w < KC_WINDOWS; w++)
             for (enum kc_unit u = 0; u < KC_UNITS; u++)
                 read_limit(L, 4, kc_limit_name(w, u), &limits.max[w][u]);
-        read_limit(L, 4, "input_tokens_per_minute", &limits.minute_input);
-        read_limit(L, 4, "output_tokens_per_minute", &limits.minute_output);
+        read_sides(L, 4, &limits);
         read_limit(L, 4, "concurrent_requests", &limits.concurrent);
         read_day(L, 4, &limits);
     }
@@ -266,6 +317,34 @@ static void push_limit(lua_State *L, const char *name, uint64_t value)
     lua_setfield(L, -2, name);
 }
 
+/* [-0, +0, m] Into the table at the top, as read_sides takes them. */
+static void push_sides(lua_State *L, const struct kc_limits *limits)
+{
+    lua_Integer n = 0;
+    lua_newtable(L);
+    for (uint32_t i = 0; i < limits->side_count; i++) {
+        const struct kc_side_limit *side = &limits->sides[i];
+        bool minute = side->parts && side->span_ms == kc_window_ms(KC_MINUTE);
+        if (minute) {
+            lua_insert(L, -2); /* these two have names of their own */
+            push_limit(L, "input_tokens_per_minute", side->max[0]);
+            push_limit(L, "output_tokens_per_minute", side->max[1]);
+            lua_insert(L, -2);
+            continue;
+        }
+        lua_createtable(L, 0, 3);
+        lk_pushms(L, side->span_ms);
+        lua_setfield(L, -2, "seconds");
+        push_limit(L, side->parts ? "input_tokens" : "requests", side->max[0]);
+        push_limit(L, side->parts ? "output_tokens" : "tokens", side->max[1]);
+        lua_rawseti(L, -2, ++n);
+    }
+    if (n > 0)
+        lua_setfield(L, -2, "windows");
+    else
+        lua_pop(L, 1);
+}
+
 static int pool_limits(lua_State *L)
 {
     struct kc_limits limits;
@@ -277,8 +356,7 @@ static int pool_limits(lua_State *L)
     for (enum kc_window w = 0; w < KC_WINDOWS; w++)
         for (enum kc_unit u = 0; u < KC_UNITS; u++)
             push_limit(L, kc_limit_name(w, u), limits.max[w][u]);
-    push_limit(L, "input_tokens_per_minute", limits.minute_input);
-    push_limit(L, "output_tokens_per_minute", limits.minute_output);
+    push_sides(L, &limits);
     push_limit(L, "concurrent_requests", limits.concurrent);
     return 1;
 }

@@ -161,6 +161,7 @@ static int on_request(void *ctx, char *ip, char *local, int port, int lport)
     (void)port;
     (void)lport;
     x->pub.sent = true; /* connected: from here on it may have left */
+    tell(x);
     return CURL_PREREQFUNC_OK;
 }
 

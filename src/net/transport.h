@@ -43,7 +43,8 @@ struct kc_exchange_config { /* all is copied, but `body` */
     size_t max_body_bytes;       /* 0: 64 MiB; a decoded, unstreamed body */
     size_t max_event_bytes;      /* 0: 4 MiB; one event, one line */
     size_t max_queued_bytes;   /* 0: 256 KiB of unread events, then it pauses */
-    void (*notify)(void *ctx); /* headers, an event, or the end is here */
+    void (*notify)(void *ctx); /* it was sent; headers, an event, the end are
+                                * here */
     void *ctx;
 };
 

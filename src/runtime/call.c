@@ -9,15 +9,29 @@
 #define MAX_URL (64 * 1024)
 #define MAX_FIELD (64 * 1024)
 
+/* Tells the pool what the transport says; true when that is all there is. */
+static bool tell_pool(struct kc_call *c)
+{
+    const struct kc_exchange *x = c->exchange;
+    struct kc_pool *pool = kc_ledger_pool(c->ledger);
+    if (x->have_headers && !c->stamped) {
+        c->stamped = true;
+        kc_pool_stamp(pool, kc_ledger_now(c->ledger), c->lease);
+    }
+    if (x->sent && !c->told_sent) {
+        c->told_sent = true;
+        kc_pool_sent(pool, kc_ledger_now(c->ledger), c->lease);
+        return !x->have_headers && !x->done;
+    }
+    return false;
+}
+
 /* Runs inside the transport: it may only mark. */
 static void on_news(void *ctx)
 {
     struct kc_call *c = ctx;
-    if (c->exchange && c->exchange->have_headers && !c->stamped && c->ledger) {
-        c->stamped = true;
-        kc_pool_stamp(kc_ledger_pool(c->ledger), kc_ledger_now(c->ledger),
-                      c->lease);
-    }
+    if (c->exchange && c->ledger && tell_pool(c))
+        return;
     kc_ready_mark(&c->ready);
 }
 
@@ -142,6 +156,7 @@ int kc_call_init(struct kc_call *c, struct kc_runtime *rt,
             c->ledger = kc_ledger_ref(spec->lease->ledger);
             c->lease = spec->lease->grant.lease;
             c->key = spec->lease->grant.key;
+            kc_pool_sending(kc_ledger_pool(c->ledger), c->lease);
         }
         err = start(c, rt, spec, kc_buf_str(&url), &headers);
         if (err != KC_OK)

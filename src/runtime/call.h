@@ -1,8 +1,9 @@
 /* call.h -- ONE attempt of one call: a request sent with one key.
  *
  * It fills the key into the request, refuses to send it where it must not go,
- * stamps the lease when the headers are here and keeps the time of the first
- * event. Whether to try again, and with which key, is decided above.
+ * tells the pool when it is sent, stamps the lease when the headers are here
+ * and keeps the time of the first event. Whether to try again, and with which
+ * key, is decided above.
  */
 #ifndef KC_RUNTIME_CALL_H
 #define KC_RUNTIME_CALL_H
@@ -50,6 +51,7 @@ struct kc_call {
     struct kc_transport *transport;
     struct kc_exchange *exchange;
     struct kc_timer first; /* until the first event */
+    bool told_sent;
     bool stamped;
     bool timed_out;
     bool ended; /* the last event was handed out */

@@ -18,10 +18,25 @@ uint64_t kc_rng_next(struct kc_rng *r)
     return z ^ (z >> 31);
 }
 
+/* Lemire, "Fast random integer generation in an interval" (2019): seldom a
+ * division. */
+static uint32_t below32(struct kc_rng *r, uint32_t n)
+{
+    uint64_t m = (kc_rng_next(r) >> 32) * n;
+    if ((uint32_t)m < n) {
+        uint32_t tail = (0 - n) % n;
+        while ((uint32_t)m < tail)
+            m = (kc_rng_next(r) >> 32) * n;
+    }
+    return (uint32_t)(m >> 32);
+}
+
 uint64_t kc_rng_below(struct kc_rng *r, uint64_t n)
 {
     if (n == 0)
         return 0;
+    if (n <= UINT32_MAX)
+        return below32(r, (uint32_t)n);
     /* Reject the tail that would favour small numbers. */
     uint64_t tail = (0 - n) % n, x;
     do

@@ -21,6 +21,18 @@ describe("RateLimits", function()
       ["tokens_per_day"] = { tokens_per_day = 0 / 0 },
       ["input_tokens_per_minute must"] = { input_tokens_per_minute = -5 },
       ["time zone"] = { day_resets_at = "Nowhere" }, ["day_resets_at"] = { day_resets_at = 5 },
+      ["windows must be a list"] = { windows = 5 },
+      ['windows has no field "a"'] = { windows = { a = {} } },
+      ["windows[1] must be a table"] = { windows = { 5 } },
+      ["windows[1].seconds"] = { windows = { { requests = 5 } } },
+      ["windows[2].seconds"] = { windows = { { seconds = 1 }, { seconds = 0 } } },
+      ["seconds must be a number"] = { windows = { { seconds = 31 * 86400 + 1 } } },
+      ["from 0.001"] = { windows = { { seconds = 0 / 0 } } },
+      ["windows[1].requests must be"] = { windows = { { seconds = 10, requests = -1 } } },
+      ['windows[1] has no field "rpm"'] = { windows = { { seconds = 10, rpm = 1 } } },
+      ["more than 4 windows"] = { input_tokens_per_minute = 1, windows = {
+        { seconds = 1, tokens = 1, input_tokens = 1 }, { seconds = 2, tokens = 1 },
+        { seconds = 3, output_tokens = 1 } } },
     } do
       raises(Invalid, word, keycycle.RateLimits, given)
     end
@@ -88,6 +100,36 @@ describe("a provider's limits", function()
     assert.is_true(err.retry_after > 59)
     raises(keycycle.TransportError, nil, client.chat.completions.create,
       { messages = { { role = "user", content = "Hi" } } })
+  end)
+
+  it("have windows of any length", function()
+    local clock = keycycle.clock.manual(1000)
+    local wrapper <close> = keycycle.MultiClientWrapper.new { clock = clock }
+    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+      keys = { "sk-test-0123456789abcdefghij" }, limits = { requests_per_minute = 60, windows = {
+        { seconds = 10, requests = 2, input_tokens = 50 }, { seconds = 30 * 86400, tokens = 1000 },
+      } } })
+    local manager = wrapper:get_manager "p"
+    for _ = 1, 2 do manager:get_key():commit(1) end
+    local _, why = manager:get_key()
+    assert.same({ "limited", "requests_per_window", 10, 2 },
+      { why.code, why.limit, why.window, why.max })
+    assert.is_true(why.retry_after > 10 and why.retry_after < 10.01)
+    local client = wrapper:get_rotating_client("p", { wait = false, max_retries = 0 })
+    raises(keycycle.NoAvailableKeyError, "requests_per_window (10 s)",
+      client.chat.completions.create, { messages = { { role = "user", content = "Hi" } } })
+    clock:advance(why.retry_after)
+    _, why = manager:get_key("m", { estimated_tokens = 51 })
+    assert.same({ "impossible", "input_tokens_per_window" }, { why.code, why.limit })
+    manager:get_key():commit(999)
+    clock:advance(29 * 86400)
+    _, why = manager:get_key("m", { estimated_tokens = 1 })
+    assert.same({ "tokens_per_window", 30 * 86400 }, { why.limit, why.window })
+    assert.is_true(why.retry_after > 86380 and why.retry_after < 86410)
+    local shown = manager:explain("m")[1].limits
+    table.sort(shown.windows, function(a, b) return a.seconds < b.seconds end)
+    assert.same({ 60, 10, 2592000 }, { shown.requests_per_minute, shown.windows[1].seconds,
+      shown.windows[3].seconds })
   end)
 
   it("of a day begin anew at midnight, where they say so", function()

@@ -1,4 +1,5 @@
 local keycycle = require "keycycle"
+local core = require "keycycle.core"
 local raises = require "tests.support.raises"
 local task = require "keycycle.task"
 
@@ -121,6 +122,27 @@ describe("a manager", function()
     end
     for _, t in ipairs(tasks) do t:await() end
     assert.equal(60, most)
+  end)
+
+  it("makes one userdata for a request, and nothing else", function()
+    if os.getenv "KEYCYCLE_EAGER_GC" then return end -- collects while this counts
+    local function bytes_of(fn)
+      fn() -- what is made at the first use of a model
+      collectgarbage()
+      collectgarbage()
+      collectgarbage "stop"
+      local before = collectgarbage "count"
+      for _ = 1, 100 do fn() end
+      local bytes = (collectgarbage "count" - before) * 1024
+      collectgarbage "restart"
+      return bytes
+    end
+    wrapper:register_provider("q", { base_url = "http://127.0.0.1:1/v1", keys = { A } })
+    local free, pool = wrapper:get_manager "q", core.pool { provider = "q" }
+    pool:add_key { api_key = A }
+    local lease = bytes_of(function() pool:acquire "m" end)
+    assert.equal(lease, bytes_of(function() free:get_key("m"):commit(5) end))
+    assert.is_true(lease <= 100 * 128)
   end)
 
   it("settles a lease once", function()

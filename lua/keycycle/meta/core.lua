@@ -3,7 +3,7 @@
 ---
 --- Misuse (a wrong type, a closed object) raises; what the world can cause
 --- comes back as `nil, err`, where err is a plain table
---- `{ code, message, retry_after, limit, max }`. Nothing here yields or knows
+--- `{ code, message, retry_after, limit, max, window }`. Nothing here yields or knows
 --- of tasks: whatever takes time is a *waitable*, an object with `id()` (an
 --- integer that is never reused), `ready()` and `close()`. When a waitable may
 --- have become ready its id appears once in `next_ready()`; `ready()` is the
@@ -96,7 +96,8 @@ function core.zone_known(name) end
 local pool = {}
 --- opts: provider (name), strategy "per_model"|"global", selection "balanced"|
 --- "round_robin"|"random_two"|"fill_first"|"weighted"|"most_remaining"|"best_fit",
---- random_start, max_wait_queue, max_lease_seconds, clock
+--- random_start, max_wait_queue, max_lease_seconds, guard_seconds (after which what
+--- was sent has been counted, default 3), clock
 ---@return keycycle.core.pool
 function core.pool(opts) end
 --- entry: api_key, label, group, priority, weight, models (list: the only ones it
@@ -114,7 +115,8 @@ function pool:key_count() end
 function pool:key(index, model) end
 --- key 0: all; model nil: all without a line of their own. limits: a table of
 --- requests_per_minute … tokens_per_day, concurrent_requests, day_resets_at (a zone
---- that is known: raises else); nil: unlimited.
+--- that is known: raises else), windows (list of { seconds, requests, tokens,
+--- input_tokens, output_tokens }); nil: unlimited.
 function pool:set_limits(key, model, limits) end
 function pool:clear_limits() end
 --- What holds for (key, model): a table as above.
@@ -122,7 +124,8 @@ function pool:limits(key, model) end
 function pool:set_selection(name) end
 --- Charges one request and `tokens` on a key with room. lease, or nil, err:
 --- code limited | impossible | no_key | not_found | closed; retry_after
---- (seconds, nil when an event decides), limit (name), max.
+--- (seconds, nil when an event decides), limit (name), max, window (its seconds,
+--- where the name does not say).
 ---@param key? integer tried first; with pin the only one
 ---@param not_key? integer used only when no other will do
 ---@param affinity? string the same key for the same text, while it has room

@@ -15,6 +15,11 @@ static struct kc_meter a_meter(void)
     return m;
 }
 
+static struct kc_cost cost(uint64_t tokens)
+{
+    return (struct kc_cost){.tokens = tokens};
+}
+
 static struct kc_limits only(enum kc_window w, enum kc_unit u, uint64_t max)
 {
     struct kc_limits l;
@@ -28,7 +33,7 @@ static struct kc_block check(struct kc_meter *m, uint64_t now,
 {
     struct kc_block b;
     kc_block_clear(&b, 1);
-    kc_meter_check(m, now, l, tokens, false, &b);
+    kc_meter_check(m, now, l, cost(tokens), false, &b);
     return b;
 }
 
@@ -40,10 +45,10 @@ static void each_window_and_unit_refuses_under_its_own_name(void **state)
             struct kc_meter m = a_meter();
             struct kc_limits l = only((enum kc_window)w, (enum kc_unit)u,
                                       u == KC_REQUESTS ? 2 : 20);
-            struct kc_charge c = {.reserved = 10, .requests = 1, .tokens = 10};
+            struct kc_charge c = {.reserved = {.tokens = 10}, .requests = 1, .used = {.tokens = 10}};
             for (int i = 0; i < 2; i++) {
                 assert_int_equal(check(&m, 1000, &l, 10).err, KC_OK);
-                kc_meter_hold(&m, 10);
+                kc_meter_hold(&m, cost(10));
                 kc_meter_settle(&m, 1000, &c);
             }
             struct kc_block b = check(&m, 1000, &l, 10);
@@ -64,7 +69,7 @@ static void what_is_held_counts_and_does_not_age(void **state)
     (void)state;
     struct kc_meter m = a_meter();
     struct kc_limits l = only(KC_MINUTE, KC_TOKENS, 100);
-    kc_meter_hold(&m, 60);
+    kc_meter_hold(&m, cost(60));
     struct kc_block b = check(&m, 1000, &l, 41);
     assert_int_equal(b.err, KC_ELIMITED);
     assert_true(b.at_ms == KC_NEVER);
@@ -78,17 +83,17 @@ static void a_stamp_lets_it_age_and_settling_gives_the_rest_back(void **state)
     (void)state;
     struct kc_meter m = a_meter();
     struct kc_limits l = only(KC_MINUTE, KC_TOKENS, 100);
-    kc_meter_hold(&m, 60);
-    uint64_t stamp = kc_meter_stamp(&m, 1000, 60);
+    kc_meter_hold(&m, cost(60));
+    uint64_t stamp = kc_meter_stamp(&m, 1000, cost(60));
     assert_int_equal(stamp, 1001);
     assert_int_equal(check(&m, 2000, &l, 50).at_ms, 61001);
     struct kc_charge c = {
-        .stamp_ms = stamp, .reserved = 60, .requests = 1, .tokens = 20};
+        .stamp_ms = stamp, .reserved = {.tokens = 60}, .requests = 1, .used = {.tokens = 20}};
     kc_meter_settle(&m, 30000, &c);
     assert_int_equal(check(&m, 30000, &l, 80).err, KC_OK);
     assert_int_equal(check(&m, 30000, &l, 81).at_ms, 61001);
     assert_int_equal(m.in_flight, 0);
-    assert_int_equal(m.open_tokens, 0);
+    assert_int_equal(m.unsettled_tokens, 0);
     kc_meter_deinit(&m);
 }
 
@@ -97,11 +102,11 @@ static void more_than_was_reserved_is_added_when_it_is_known(void **state)
     (void)state;
     struct kc_meter m = a_meter();
     struct kc_limits l = only(KC_MINUTE, KC_TOKENS, 100);
-    kc_meter_hold(&m, 10);
-    struct kc_charge c = {.stamp_ms = kc_meter_stamp(&m, 1000, 10),
-                          .reserved = 10,
+    kc_meter_hold(&m, cost(10));
+    struct kc_charge c = {.stamp_ms = kc_meter_stamp(&m, 1000, cost(10)),
+                          .reserved = {.tokens = 10},
                           .requests = 1,
-                          .tokens = 150};
+                          .used = {.tokens = 150}};
     kc_meter_settle(&m, 20000, &c);
     struct kc_block b = check(&m, 20000, &l, 0);
     assert_int_equal(b.err, KC_ELIMITED); /* a debt only blocks */
@@ -138,10 +143,10 @@ static void requests_in_flight_are_bounded_stamped_or_not(void **state)
     struct kc_limits l;
     kc_limits_unlimited(&l);
     l.concurrent = 2;
-    kc_meter_hold(&m, 1);
-    kc_meter_stamp(&m, 1000, 1);
+    kc_meter_hold(&m, cost(1));
+    kc_meter_stamp(&m, 1000, cost(1));
     assert_int_equal(check(&m, 1000, &l, 1).err, KC_OK);
-    kc_meter_hold(&m, 1);
+    kc_meter_hold(&m, cost(1));
     struct kc_block b = check(&m, 1000, &l, 1);
     assert_int_equal(b.err, KC_ELIMITED);
     assert_true(b.at_ms == KC_NEVER);
@@ -155,12 +160,12 @@ static void idle_reckons_as_if_all_were_given_back(void **state)
     struct kc_meter m = a_meter();
     struct kc_limits l = only(KC_MINUTE, KC_TOKENS, 100);
     l.concurrent = 1;
-    kc_meter_hold(&m, 50);
-    kc_meter_hold(&m, 50);
-    kc_meter_stamp(&m, 1000, 50);
+    kc_meter_hold(&m, cost(50));
+    kc_meter_hold(&m, cost(50));
+    kc_meter_stamp(&m, 1000, cost(50));
     struct kc_block b;
     kc_block_clear(&b, 1);
-    kc_meter_check(&m, 1000, &l, 100, true, &b);
+    kc_meter_check(&m, 1000, &l, cost(100), true, &b);
     assert_int_equal(b.err, KC_OK);
     kc_meter_deinit(&m);
 }

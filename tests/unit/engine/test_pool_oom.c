@@ -139,7 +139,8 @@ static void scenario(void)
     kc_limits_unlimited(&limits);
     limits.max[KC_MINUTE][KC_REQUESTS] = 3;
     limits.calendar = true;
-    limits.minute_input = 100000;
+    kc_limits_side(&limits, MINUTE_MS, true)->max[0] = 100000;
+    kc_limits_side(&limits, 10 * SECOND_MS, false)->max[0] = 100000;
     may(kc_pool_set_limits(p, START_MS, 0, NULL, &limits));
     may(kc_pool_set_limits(p, START_MS, 0, "a", &limits));
     if (kc_pool_key_count(p) > 0) {

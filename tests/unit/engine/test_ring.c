@@ -92,10 +92,10 @@ static void a_full_ring_keeps_its_newest_entry_open_for_a_granule(void **state)
     struct kc_ring r = a_ring();
     for (uint64_t i = 0; i < 32; i++)
         kc_ring_add(&r, 1000 + i * 1000, 1, 1);
-    kc_ring_add(&r, 32000 + r.granule, 1, 1);
+    kc_ring_add(&r, 32000 + kc_ring_granule_ms(&r), 1, 1);
     assert_int_equal(r.len, 32);
     assert_int_equal(kc_ring_free_at(&r, KC_REQUESTS, 32),
-                     32000 + r.granule + SPAN);
+                     32000 + kc_ring_granule_ms(&r) + SPAN);
     kc_ring_deinit(&r);
 }
 

@@ -30,7 +30,9 @@ struct fixture {
 static int setup(void **state)
 {
     static const struct kc_param params[] = {{"org", "o 1"}};
-    struct kc_pool_config config = {.max_waiters = 10, .max_lease_ms = 600000};
+    struct kc_pool_config config = {.max_waiters = 10,
+                                    .max_lease_ms = 600000,
+                                    .guard_ms = KC_GUARD_MS};
     struct kc_key_config key = {
         .secret = SECRET, .params = params, .param_count = 1};
     struct fixture *f = calloc(1, sizeof *f);
@@ -169,6 +171,25 @@ static uint64_t used_now(struct fixture *f)
     return s.used[KC_MINUTE][KC_REQUESTS];
 }
 
+/* With an answer that never comes, the request ages from a guard after it was
+ * sent, not after its lease was granted. */
+static void without_headers_the_guard_begins_when_it_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct kc_call_spec spec = spec_of(f, "/never");
+    struct kc_call c;
+    start(f, &c, &spec);
+    kc_clock_advance(f->clock, 10000); /* no lease is that slow to be sent */
+    while (!c.told_sent)
+        assert_int_equal(kc_runtime_step(f->rt, -1, -1), KC_OK);
+    assert_int_equal(kc_runtime_next_ready(f->rt), 0); /* nobody is woken */
+    kc_clock_advance(f->clock, KC_GUARD_MS + MINUTE_MS);
+    assert_int_equal(used_now(f), 1);
+    kc_clock_advance(f->clock, 1);
+    assert_int_equal(used_now(f), 0);
+    kc_call_deinit(&c);
+}
+
 static void the_headers_stamp_the_lease(void **state)
 {
     struct fixture *f = *state;
@@ -271,6 +292,7 @@ int main(void)
         T(a_key_in_the_query_is_escaped),
         T(a_key_never_travels_in_the_open),
         T(a_value_that_would_break_the_header_is_refused),
+        T(without_headers_the_guard_begins_when_it_is_sent),
         T(the_headers_stamp_the_lease),
         T(a_refusals_body_does_not_repeat_the_key),
         T(the_first_event_has_a_time_of_its_own),

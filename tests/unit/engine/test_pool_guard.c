@@ -1,0 +1,168 @@
+/* A request that was sent a while ago has been counted, headers or not. */
+#include "unit/engine/pool_fixture.h"
+
+#define GUARD KC_GUARD_MS
+
+static struct kc_pool *guarded_pool(uint64_t guard_ms)
+{
+    struct kc_pool_config config = {.max_waiters = 10,
+                                    .max_lease_ms = 10 * MINUTE_MS,
+                                    .guard_ms = guard_ms,
+                                    .seed = 1};
+    struct kc_key_config key = {.secret = "sk-test-0007-key-0001"};
+    struct kc_pool *p;
+    uint32_t index;
+    assert_int_equal(kc_pool_new(&config, &p), KC_OK);
+    assert_int_equal(kc_pool_add_key(p, START_MS, &key, &index), KC_OK);
+    limit(p, KC_MINUTE, KC_REQUESTS, 1);
+    return p;
+}
+
+/* The first instant from `from` on at which the next request passes. */
+static void opens_at(struct kc_pool *p, uint64_t from, uint64_t at)
+{
+    struct kc_request request = {.model = "m"};
+    uint64_t wait;
+    assert_int_equal(kc_pool_next_available(p, from, &request, &wait), KC_OK);
+    assert_int_equal(from + wait, at);
+    assert_int_equal(kc_pool_next_available(p, at - 1, &request, &wait),
+                     KC_OK);
+    assert_int_equal(wait, 1);
+}
+
+static void it_ages_from_the_guard_on(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_request request = {.model = "m"};
+    struct kc_grant g;
+    uint64_t wait;
+    granted(p, START_MS, "m", 5, &g);
+    assert_int_equal(
+        kc_pool_next_available(p, START_MS + GUARD - 1, &request, &wait),
+        KC_OK);
+    assert_true(wait == KC_NEVER);
+    opens_at(p, START_MS + GUARD, START_MS + GUARD + MINUTE_MS + 1);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS + 30000, g.lease, KC_DONE, NULL), KC_OK);
+    struct kc_snapshot s = counts(p, START_MS + 30000, 0, NULL);
+    assert_int_equal(s.used[KC_MINUTE][KC_REQUESTS], 1);
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 5);
+    kc_pool_free(p);
+}
+
+static void however_late_somebody_asks(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_grant g;
+    granted(p, START_MS, "m", 0, &g);
+    opens_at(p, START_MS + 50000, START_MS + GUARD + MINUTE_MS + 1);
+    granted(p, START_MS + 4 * MINUTE_MS, "m", 0, &g);
+    kc_pool_free(p);
+}
+
+static void headers_that_come_first_decide(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_grant g;
+    granted(p, START_MS, "m", 0, &g);
+    kc_pool_stamp(p, START_MS + 700, g.lease);
+    opens_at(p, START_MS + 20000, START_MS + 700 + MINUTE_MS + 1);
+    kc_pool_free(p);
+}
+
+static void what_is_not_sent_yet_waits_for_its_transport(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_request request = {.model = "m"};
+    struct kc_grant g;
+    uint64_t wait;
+    granted(p, START_MS, "m", 0, &g);
+    kc_pool_sending(p, g.lease);
+    assert_int_equal(
+        kc_pool_next_available(p, START_MS + 20000, &request, &wait), KC_OK);
+    assert_true(wait == KC_NEVER);
+    kc_pool_sent(p, START_MS + 20000, g.lease);
+    kc_pool_sent(p, START_MS + 21000, g.lease); /* told twice: once is it */
+    opens_at(p, START_MS + 24000,
+             START_MS + 20000 + GUARD + MINUTE_MS + 1);
+    kc_pool_free(p);
+}
+
+static void several_are_stamped_in_the_order_of_their_sending(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_grant g[4];
+    limit(p, KC_MINUTE, KC_REQUESTS, 4);
+    for (uint64_t i = 0; i < 4; i++)
+        granted(p, START_MS + i * 100, "m", 0, &g[i]);
+    kc_pool_sending(p, g[0].lease);
+    kc_pool_sent(p, START_MS + 2000, g[0].lease);
+    kc_pool_stamp(p, START_MS + 2500, g[2].lease);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS + 2600, g[3].lease, KC_NOT_SENT, NULL),
+        KC_OK);
+    granted(p, START_MS + 2600, "m", 0, &g[3]);
+    /* 2 at 2500, 1 at 3100, 0 at 5000, 3 at 5600 */
+    opens_at(p, START_MS + 9000, START_MS + 2500 + MINUTE_MS + 1);
+    uint64_t now = START_MS + 3100 + MINUTE_MS;
+    assert_int_equal(counts(p, now, 0, NULL).used[KC_MINUTE][KC_REQUESTS], 3);
+    now++;
+    assert_int_equal(counts(p, now, 0, NULL).used[KC_MINUTE][KC_REQUESTS], 2);
+    now = START_MS + 5001 + MINUTE_MS;
+    assert_int_equal(counts(p, now, 0, NULL).used[KC_MINUTE][KC_REQUESTS], 1);
+    now = START_MS + 5601 + MINUTE_MS;
+    assert_int_equal(counts(p, now, 0, NULL).used[KC_MINUTE][KC_REQUESTS], 0);
+    kc_pool_free(p);
+}
+
+static void who_waits_learns_the_time_at_the_guard(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_waiter w = {.request = {.model = "m"}, .deadline_ms = KC_NEVER};
+    struct kc_grant g;
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(kc_pool_enqueue(p, START_MS, &w), KC_EAGAIN);
+    uint64_t at = kc_pool_next_deadline(p, START_MS);
+    assert_int_equal(at, START_MS + GUARD);
+    assert_null(kc_pool_pump(p, at));
+    at = kc_pool_next_deadline(p, at);
+    assert_int_equal(at, START_MS + GUARD + MINUTE_MS + 1);
+    assert_ptr_equal(kc_pool_pump(p, at), &w);
+    assert_int_equal(w.result, KC_OK);
+    kc_pool_free(p);
+}
+
+static void without_a_guard_it_never_ages_by_itself(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(0);
+    struct kc_request request = {.model = "m"};
+    struct kc_grant g;
+    uint64_t wait;
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(
+        kc_pool_next_available(p, START_MS + 5 * MINUTE_MS, &request, &wait),
+        KC_OK);
+    assert_true(wait == KC_NEVER);
+    kc_pool_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_ages_from_the_guard_on),
+        cmocka_unit_test(however_late_somebody_asks),
+        cmocka_unit_test(headers_that_come_first_decide),
+        cmocka_unit_test(what_is_not_sent_yet_waits_for_its_transport),
+        cmocka_unit_test(several_are_stamped_in_the_order_of_their_sending),
+        cmocka_unit_test(who_waits_learns_the_time_at_the_guard),
+        cmocka_unit_test(without_a_guard_it_never_ages_by_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
