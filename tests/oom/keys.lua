@@ -17,7 +17,9 @@ local function settings(choose)
       { api_key = "sk-oom-third-0003", models = { "m", "small" }, priority = 1 },
     },
     limits = { default = { requests_per_minute = 50, tokens_per_day = 100000,
-      day_resets_at = "America/Los_Angeles" }, small = { requests_per_minute = 2 } },
+      day_resets_at = "America/Los_Angeles", windows = { { seconds = 10, requests = 30 },
+        { seconds = 3600, input_tokens = 50000, output_tokens = 60000 } } },
+      small = { requests_per_minute = 2 } },
     key_limits = { [2] = function(_, index)
       return { requests_per_minute = 10 + index, concurrent_requests = 4,
         tokens_per_day = 90000 }
