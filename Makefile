@@ -150,6 +150,13 @@ $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
 
+# Our allocations go through the test's; those of other libraries do not.
+OOM_WRAP := malloc calloc realloc free strdup luaL_loadbufferx
+OOM_OBJ := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(wildcard tests/oom/*.c))
+$(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $(OOM_WRAP:%=-Wl,--wrap=%) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
@@ -187,6 +194,12 @@ check-asan: setup-test
 		all unit-bins support-bins
 	@tests/support/run_tests.sh $(BUILD)/asan sanitized
 
+# Every allocation fails, Lua's and ours, one run for each.
+check-oom: setup-test
+	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+		$(BUILD)/asan/tests/oom/oom
+	@$(BUILD)/asan/tests/oom/oom tests/oom
+
 # A hundred times the random work that `make test` does.
 soak: setup-test
 	@$(MAKE) --no-print-directory -s unit-bins
@@ -217,7 +230,7 @@ lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
 DESTDIR ?=
 PREFIX  ?= /usr/local
@@ -244,6 +257,7 @@ help:
 	@echo 'make                 the module, the host and the library, under build/'
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
+	@echo 'make check-oom       every allocation fails once, of Lua and of ours'
 	@echo 'make check-tsan      the unit tests under the thread sanitizer'
 	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
@@ -253,7 +267,7 @@ help:
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check \
-	asan check-asan soak check-tsan check-valgrind check-gc fuzz bench lint format install \
-	uninstall clean help
+	asan check-asan check-oom soak check-tsan check-valgrind check-gc fuzz bench lint format \
+	install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

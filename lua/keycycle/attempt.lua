@@ -85,7 +85,8 @@ end
 
 -- An answer that is not events.
 local function plain(run, call)
-  local status, headers, body = call:status(), call:headers(), call:body()
+  local status, headers, body, why = call:status(), call:headers(), call:body()
+  if not body then error(errors.from_core(why, { provider = run.entry.name }), 0) end
   if status >= 300 then
     local text = shown(run, body)
     return { status = status, headers = headers, body = text, sent = true,
@@ -95,7 +96,8 @@ local function plain(run, call)
     return { ok = true, status = status, headers = headers, body = body, decoded = body }
   end
   if not body:find "%S" then return garbage(run, call, body, "the answer is empty") end
-  local decoded, why = json.decode(body, { null = "absent" })
+  local decoded
+  decoded, why = json.decode(body, { null = "absent" })
   if type(decoded) ~= "table" then
     why = "the answer is not a JSON object: " .. (why or "a single value")
     return garbage(run, call, body, why)

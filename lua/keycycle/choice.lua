@@ -1,14 +1,22 @@
 --- Takes a lease from an entry's pool: the program's own selection function is
 --- asked first, then the engine chooses.
+local errors = require "keycycle.errors"
+
 local choice = {}
 
 local ASKED = 2 -- times: others may take the key between its answer and the lease
+
+-- What was not known for want of memory is no answer.
+local function known(value, err)
+  if not value and err.code == "no_memory" then error(errors.from_core(err), 0) end
+  return value
+end
 
 -- The keys that have room, as a selection function sees them.
 local function candidates(entry, model, tokens)
   local list, pool = {}, entry.pool
   for _, index in ipairs(entry:indexes()) do
-    if pool:next_available(model, tokens, index) == 0 then
+    if known(pool:next_available(model, tokens, index)) == 0 then
       local key = pool:key(index, model)
       list[#list + 1] = { index = index, suffix = key.suffix, label = key.label,
         group = key.group, priority = key.priority, used = pool:snapshot(index, model),
@@ -24,7 +32,7 @@ local function ask(entry, model, tokens, input)
     if #list == 0 then return nil end
     local index = math.tointeger(entry.config.choose(list))
     local lease = index and index > 0
-      and entry.pool:acquire(model, tokens, index, true, nil, nil, input)
+      and known(entry.pool:acquire(model, tokens, index, true, nil, nil, input))
     if lease then return lease end
   end
   return nil

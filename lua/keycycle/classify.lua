@@ -2,6 +2,7 @@
 ---
 --- First the adapter's ordered rules, then the generic ones by status. No body
 --- can make it raise: what is not understood is classified by its status alone.
+local errors = require "keycycle.errors"
 local json = require "keycycle.core".json
 
 local classify = {}
@@ -53,7 +54,9 @@ end
 ---@param pool userdata whose keys they are
 ---@param body string
 function classify.shown(pool, body)
-  return pool:redact(body):sub(1, MAX_ERROR_BODY)
+  local text, err = pool:redact(body)
+  if not text then error(errors.from_core(err), 0) end
+  return text:sub(1, MAX_ERROR_BODY)
 end
 
 local function clamp(seconds)
@@ -188,6 +191,7 @@ function classify.classify(adapter, response)
   local retry_after = classify.retry_after(classify.lower_names(response.headers))
   for _, rule in ipairs(adapter and adapter.classify or {}) do
     local ok, fits = pcall(rule_fits, rule, status, body)
+    if fits == "not enough memory" then error(fits, 0) end
     if ok and fits then
       return { kind = rule.kind, scope = rule.scope or "key", window = rule.window,
         retry_after = retry_after }

@@ -37,7 +37,7 @@ end
 function entry.new(name, settings, keys, clock, shared)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    shared = shared, models_seen = {} }, entry_mt)
+    shared = shared, models_seen = {}, closed = false, complete = false }, entry_mt)
   check_shared(self, settings)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
@@ -88,8 +88,10 @@ function methods:configure(settings, keys)
   local by_key = read_key_limits(self, settings.key_limits)
   self.config, self.base_url = settings, base_url
   self.limits, self.key_limits, self.models_seen = all, by_key, {}
+  self.complete = false -- where memory runs out half the limits are set
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
+  self.complete = true
 end
 
 -- Asks limit functions about the models that another state has asked them about,
@@ -173,9 +175,13 @@ function methods:check_open()
 end
 
 --- Makes sure that the limits of `model` are known: limit functions are called
---- at its first use and what they say is kept.
+--- at its first use and what they say is kept. Raises when they could not be set.
 function methods:prepare(model)
   self:check_open()
+  if not self.complete then
+    errors.raise(errors.KeycycleError, { code = "no_memory", provider = self.name,
+      message = "memory ran out while limits were set: register the provider again" })
+  end
   if self.models_seen[model] then return end
   limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
   self.models_seen[model] = true -- not before: what raised is asked again
@@ -231,8 +237,7 @@ end
 --- Ends it: waiters are refused, later calls raise `closed`.
 function methods:stop()
   self.closed = true
-  events.forget(self)
-  self.pool:close()
+  if self.pool:close() then events.forget(self) end
 end
 
 return entry

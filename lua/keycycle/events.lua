@@ -13,13 +13,16 @@ local events = {}
 
 local names = { acquire = true, rotate = true, cooldown = true, invalid = true, recover = true,
   wait = true, learn = true }
--- entry -> { serial =, subscribers = list of { event, fn } }; to listen keeps no
--- wrapper alive.
+-- entry -> { serial = false until the pool is listened to, subscribers = list of
+-- { event, fn } }; to listen keeps no wrapper alive.
 local listening = setmetatable({}, { __mode = "k" })
 
-local function hand_over(entry, subscribers, event)
+local function complete(entry, event)
   local key = event.key_index and entry.pool:key(event.key_index)
   event.suffix, event.provider = key and key.suffix, entry.name
+end
+
+local function hand_over(subscribers, event)
   for _, s in ipairs(subscribers) do
     if s.event == event.event then
       local ok, err = pcall(s.fn, event)
@@ -28,21 +31,30 @@ local function hand_over(entry, subscribers, event)
   end
 end
 
--- Those that a subscriber causes wait for the next turn: there is no end else.
+-- Those that a subscriber causes wait for the next turn: there is no end else. An
+-- event counts as told once nothing but its subscribers can fail.
 local function deliver_of(entry, state)
-  local batch = {}
+  local batch, serials = {}, {}
   local serial, event = entry.pool:event(state.serial)
   while serial do
-    batch[#batch + 1], state.serial = event, serial
+    batch[#batch + 1], serials[#serials + 1] = event, serial
     serial, event = entry.pool:event(serial)
   end
   local subscribers = table.move(state.subscribers, 1, #state.subscribers, 1, {})
-  for _, one in ipairs(batch) do hand_over(entry, subscribers, one) end
+  for i, one in ipairs(batch) do
+    if serials[i] > state.serial then -- a subscriber may have stepped the loop
+      complete(entry, one)
+      state.serial = serials[i]
+      hand_over(subscribers, one)
+    end
+  end
 end
 
 local function deliver()
   local entries = {} -- a subscriber may change the table that is walked
-  for entry in pairs(listening) do entries[#entries + 1] = entry end
+  for entry, state in pairs(listening) do
+    if state.serial then entries[#entries + 1] = entry end
+  end
   for _, entry in ipairs(entries) do
     local state = listening[entry]
     if state then deliver_of(entry, state) end
@@ -74,24 +86,26 @@ function events.on(entry, name, fn)
       .. "wait)", tostring(name))
   end
   if type(fn) ~= "function" then invalid("on needs a function, not a %s", type(fn)) end
-  local state = listening[entry]
-  if not state then
+  local subscriber = { event = name, fn = fn }
+  local function leave() drop(entry, subscriber) end
+  local state = listening[entry] or { serial = false, subscribers = {} }
+  listening[entry] = state
+  task.after_each_turn(deliver)
+  if not state.serial then
     local serial, err = entry.pool:listen(true)
     if not serial then error(errors.from_core(err, { provider = entry.name }), 0) end
-    state = { serial = serial, subscribers = {} }
-    listening[entry] = state
-    task.after_each_turn(deliver)
+    state.serial = serial
   end
-  local subscriber = { event = name, fn = fn }
-  state.subscribers[#state.subscribers + 1] = subscriber
-  return function() drop(entry, subscriber) end
+  state.subscribers[#state.subscribers + 1] = subscriber -- last: it is told, or this raises
+  return leave
 end
 
 --- Ends all subscriptions of an entry, which is stopping.
 function events.forget(entry)
-  if not listening[entry] then return end
+  local state = listening[entry]
+  if not state then return end
   listening[entry] = nil
-  entry.pool:listen(false)
+  if state.serial then entry.pool:listen(false) end
 end
 
 return events

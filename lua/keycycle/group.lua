@@ -6,34 +6,18 @@ local group = {}
 local methods = {}
 local group_mt = { __index = methods }
 
--- A group knows how many of its tasks have not ended; `done` is what
+-- The scheduler puts into a group the tasks that have not ended; `done` is what
 -- task.wait_end looks at.
 local function new_group()
-  return setmetatable({ parent = task.group(), tasks = {}, count = 0, on_end = {}, done = true },
-    group_mt)
-end
-
---- Called by the scheduler for each task that is spawned in the group.
-function methods:add(t)
-  self.count = self.count + 1
-  self.done = false
-  self.tasks[t] = true
-  table.insert(t.on_end, function() self:remove(t) end)
-end
-
-function methods:remove(t)
-  self.count = self.count - 1
-  self.tasks[t] = nil
-  if self.count > 0 then return end
-  self.done = true
-  for _, fn in ipairs(self.on_end) do fn() end
+  return setmetatable({ parent = task.group(), tasks = {}, count = 0, on_end = {}, done = true,
+    listed = false, before = false }, group_mt)
 end
 
 -- Cancels what is left and sees it to its end, as far as we may still wait.
 function methods:finish()
-  local left = {}
-  for t in pairs(self.tasks) do left[#left + 1] = t end
-  for _, t in ipairs(left) do t:cancel "the run was ended" end
+  for t, spawned in pairs(self.tasks) do
+    if spawned then t:cancel "the run was ended" end
+  end
   pcall(task.wait_end, self)
 end
 
@@ -43,47 +27,46 @@ function group.run(fn, ...)
   if type(fn) ~= "function" then
     error("run needs a function, not a " .. type(fn), 2)
   end
-  local all = new_group()
-  local main = task.spawn_in(all, fn, ...)
+  local all, main = new_group(), nil
+  local function start_main(...)
+    main = task.spawn_in(all, fn, ...)
+    return main:await()
+  end
   local function finish(ok, ...)
     local err = (...)
     if ok then ok, err = pcall(task.wait_end, all) end
     if not ok then
-      main.observed = true
+      if main then main.observed = true end
       all:finish()
       error(err, 0)
     end
     return ...
   end
-  return finish(pcall(main.await, main))
+  return finish(pcall(start_main, ...)) -- all is made: from here on nothing is left alone
 end
 
 local function cancel_all(tasks)
   for _, t in ipairs(tasks) do
-    t.observed = true
-    t:cancel()
+    if t then
+      t.observed = true
+      t:cancel()
+    end
   end
 end
 
-local function tasks_of(list)
-  local tasks = {}
+-- Fills `tasks`; the place in the list of what is neither task nor function.
+local function start(list, tasks)
   for i, item in ipairs(list) do
+    tasks[i] = false -- room for it: what was spawned must not be lost
     local t = type(item) == "function" and task.spawn(item) or item
-    if not task.is_task(t) then
-      cancel_all(tasks)
-      error(("gather: item %d is neither a task nor a function"):format(i), 3)
-    end
+    if not task.is_task(t) then return i end
     tasks[i] = t
   end
-  return tasks
 end
 
---- Runs tasks and functions side by side: a list of their first results, in
---- order. The first error cancels the others, then it is raised.
----@param list table of tasks and functions
----@return table
-function group.gather(list)
-  local tasks, failed = tasks_of(list), nil
+-- Their first results. The first one to fail cancels the others at once.
+local function await_all(tasks)
+  local failed
   local function ended(t)
     if t.failed and not failed then
       failed = t
@@ -96,15 +79,31 @@ function group.gather(list)
   local results = {}
   for i, t in ipairs(tasks) do
     local ok, value = pcall(t.await, t)
-    if not ok then
-      -- One of them failed, or we ourselves were cancelled while we waited.
-      cancel_all(tasks)
-      for _, other in ipairs(tasks) do pcall(other.await, other) end
-      error(failed and failed.err or value, 0)
-    end
+    if not ok then error(failed and failed.err or value, 0) end
     results[i] = value
   end
   return results
+end
+
+--- Runs tasks and functions side by side: a list of their first results, in
+--- order. The first error cancels the others, then it is raised.
+---@param list table of tasks and functions
+---@return table
+function group.gather(list)
+  local tasks = {}
+  local started, odd = pcall(start, list, tasks)
+  local ok, value = started and not odd, odd
+  if ok then ok, value = pcall(await_all, tasks) end
+  if ok then return value end
+  -- One of them failed, or we ourselves were cancelled while we waited.
+  cancel_all(tasks)
+  if started and odd then
+    error(("gather: item %d is neither a task nor a function"):format(odd), 2)
+  end
+  for _, t in ipairs(tasks) do
+    if t then pcall(t.await, t) end
+  end
+  error(value, 0)
 end
 
 return group

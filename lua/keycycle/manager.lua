@@ -225,9 +225,10 @@ on_key("remove_key", "remove_key")
 function methods:add_key(key)
   local pool, entry = pool_of(self)
   local list = config.read_keys({ key }, { api_key_param = entry.config.api_key_param })
+  local unseen = {} -- made first: a key without its limits must not be there
   local index, err = pool:add_key(list[1])
   if not index then error(errors.from_core(err, { provider = entry.name }), 0) end
-  entry.models_seen = {} -- limit functions have not seen it
+  entry.models_seen = unseen -- limit functions have not seen it
   return index
 end
 
@@ -292,7 +293,10 @@ function core.lease_methods.fail(lease, response)
     error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
   end
   local verdict = classify.classify(provider.get(lease.provider), response)
-  if verdict.kind == "quota" then lease:cooldown(verdict.retry_after or 1) end
+  if verdict.kind == "quota" then
+    local ok, err = lease:cooldown(verdict.retry_after or 1)
+    if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
+  end
   if (tonumber(response.status) or 0) >= 500 then
     lease:cancel { sent = true }
   else

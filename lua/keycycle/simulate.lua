@@ -42,10 +42,18 @@ local function check(given)
   end
 end
 
+local function got(value, err)
+  if value == nil then error(errors.from_core(err), 0) end
+  return value
+end
+
 local function new_pool(given, clock)
   local settings = config.check_provider("simulate", { selection = given.selection })
-  local pool = core.pool { provider = "simulate", clock = clock, selection = settings.selection }
-  for i = 1, given.keys or 1 do pool:add_key { api_key = ("sk-simulated-%08d"):format(i) } end
+  local pool = got(core.pool { provider = "simulate", clock = clock,
+    selection = settings.selection })
+  for i = 1, given.keys or 1 do
+    got(pool:add_key { api_key = ("sk-simulated-%08d"):format(i) })
+  end
   limits.apply(pool, limits.read(given.limits, "limits"), {})
   return pool
 end
@@ -83,14 +91,15 @@ end
 -- `until_ms` or, when that is nil, whenever it is his turn.
 local function serve_head(run, until_ms)
   local came = run.line[run.first]
-  local wait = run.pool:next_available(MODEL, run.tokens)
+  local wait, err = run.pool:next_available(MODEL, run.tokens)
+  if not wait and err.code ~= "impossible" then error(errors.from_core(err), 0) end
   local at = wait and now_ms(run) + math.ceil(wait * 1000 - 0.5)
   if not at or at > came + run.timeout * 1000 then
     run.refused = run.refused + 1
   else
     if until_ms and at > until_ms then return false end
     advance_to(run, at)
-    run.pool:acquire(MODEL, run.tokens):commit(run.tokens)
+    got(run.pool:acquire(MODEL, run.tokens)):commit(run.tokens)
     run.waits[#run.waits + 1] = (at - came) / 1000
     if at > came then run.waited = run.waited + 1 end
   end
@@ -107,7 +116,7 @@ end
 --- seconds that the served ones waited
 function simulate.run(given)
   check(given)
-  local clock = core.manual_clock(0)
+  local clock = got(core.manual_clock(0))
   local run = { clock = clock, pool = new_pool(given, clock), tokens = given.tokens or 0,
     timeout = given.timeout or TIMEOUT, line = {}, first = 1, last = 0, waits = {}, waited = 0,
     refused = 0 }

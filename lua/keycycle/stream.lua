@@ -38,9 +38,9 @@ end
 --- Stops the transfer and settles the usage. Never yields; idempotent.
 function methods:close()
   if self.closed then return end
-  self.closed = true
-  settle(self)
   self.call:close()
+  settle(self)
+  self.closed = true -- not before: what raised for want of memory is done again
 end
 
 -- nil for the end of the stream, else what is wrong.
@@ -78,21 +78,27 @@ local function note(s, chunk)
   s.finished = s.finished or finished
 end
 
--- The next chunk; nil at the end; nil and a failed result.
+-- The next chunk; nil at the end; nil and a failed result. An event whose reading
+-- was cut short, for want of memory, is read again.
 local function read(s)
   while true do
-    task.wait(s.call)
-    local kind, data = s.call:event()
+    local kind, data = s.event, s.event
+    if not kind then
+      task.wait(s.call)
+      kind, data = s.call:event()
+    end
     if not kind then
       if data == "end" then return nil, end_of(s) end
     elseif s.run.protocol and data == s.run.protocol.done then
       s.finished = true
       return nil
     elseif data ~= "" then
+      s.event = data
       local chunk, why = json.decode(data, { null = "absent" })
       local failed = failure_in(s, chunk or why, data)
+      if not failed then note(s, chunk) end
+      s.event = false
       if failed then return nil, failed end
-      note(s, chunk)
       return chunk
     end
   end
@@ -145,7 +151,8 @@ end
 ---@return table result `ok` with `stream`, which then owns lease and call
 function stream.open(run, lease, call)
   local s = { run = run, lease = lease, call = call, buffered = {}, seen_bytes = 0,
-    seen_events = 0, info = { status = call:status(), headers = call:headers() } }
+    seen_events = 0, closed = false, content = false, finished = false, ended = false,
+    event = false, usage = false, info = { status = call:status(), headers = call:headers() } }
   while not s.content and not s.ended do
     local chunk, failed = read(s)
     if failed then return failed end

@@ -3,46 +3,28 @@
 --- `wait` is the one primitive: inside a task's own coroutine it yields to the
 --- scheduler, anywhere else it steps the loop until the thing is ready, running
 --- I/O but resuming no other task. So every call blocks or yields by itself.
+---
+--- Memory may run out anywhere. A task that was spawned is still queued, resumed,
+--- cancelled and ended: none of this takes any, or it is done at the next turn.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
+local runnable = require "keycycle.runnable"
 
 local task = {}
+
+local push = runnable.push
 
 local methods = {}
 local task_mt = { __name = "keycycle.task", __index = methods }
 
 -- The scheduler of this Lua state: there is one, as there is one runtime.
-local live = {} -- luacheck: ignore 241 (it keeps tasks that nobody holds)
+local live = {} -- task -> true, which keeps it; false while it is being spawned
 local live_count = 0
-local runnable = {}  -- a queue of tasks to resume: runnable[first .. last]
-local first, last = 1, 0
-local waiting = {}   -- id of a waitable -> task
+local waiting = {} -- id of a waitable -> task
 local after_turn = {} -- functions to call when a turn of the loop is over
-local current        -- the task whose code runs now, in whatever coroutine
+local current -- the task whose code runs now, in whatever coroutine
 local by_thread = setmetatable({}, { __mode = "k" })
-
-local function push(t)
-  if t.queued or t.done then return end
-  t.queued = true
-  last = last + 1
-  runnable[last] = t
-  if first == last then core.wake() end
-end
-
--- A step uses up the wake of what it leaves for the next one.
-local function wake_if_runnable()
-  if first <= last then core.wake() end
-end
-
-local function pop()
-  if first > last then return nil end
-  local t = runnable[first]
-  runnable[first] = nil
-  first = first + 1
-  t.queued = false
-  return t
-end
 
 local function cancelled(t)
   return errors.new(errors.CancelledError, {
@@ -103,8 +85,8 @@ local function block(waitable)
     step_core(nil)
     collect_ready()
   end
+  runnable.wake()
   end_turn()
-  wake_if_runnable()
 end
 
 --- Waits until `waitable:ready()`. Raises CancelledError in a cancelled task.
@@ -131,75 +113,103 @@ local function report(t)
   end
 end
 
--- Closes what a failed task left to be closed: its waits there raise if it was
--- cancelled, else they block. What a handler raises is the error from then on.
-local function unwind(t)
-  local before = current
-  current = t
-  local ok, err = coroutine.close(t.co)
-  current = before
-  if not ok then t.err = err end
-end
-
-local function finish(t, ok, ...)
-  t.done = true
+local function end_task(t)
   live[t] = nil
   live_count = live_count - 1
+  by_thread[t.co] = nil
+  t.co = false -- what memory was too short to close is collected
+  runnable.ended(t)
+  local group = t.group
+  while group do
+    group.tasks[t] = nil
+    group.count = group.count - 1
+    if group.count == 0 then runnable.ended(group) end
+    group = group.parent
+  end
+  runnable.tell()
+end
+
+local function end_unstarted(t)
+  t.err = cancelled(t)
+  t.failed, t.args = true, false
+  end_task(t)
+end
+
+local function keep_results(t, ok, ...)
+  if coroutine.status(t.co) ~= "dead" then return (...) ~= task end
   if ok then
     t.results = table.pack(...)
   else
     t.failed, t.err = true, (...)
     t.trace = debug.traceback(t.co, tostring(t.err))
-    unwind(t)
   end
-  by_thread[t.co] = nil
-  for _, fn in ipairs(t.on_end) do fn(t) end
 end
 
+-- Takes it off the queue and lets it go on; true: it was yielded by hand, which is
+-- no wait.
+local function go_on(t)
+  runnable.pop()
+  return keep_results(t, coroutine.resume(t.co))
+end
+
+-- What a failed task left to be closed is closed: its waits there raise if it was
+-- cancelled, else they block. What a handler raises is the error from then on.
+local function unwind(t, memory)
+  if not t.results and not t.failed then t.failed, t.err = true, memory end
+  if not t.failed then return end
+  local ok, err = coroutine.close(t.co)
+  if not ok then t.err = err end
+end
+
+-- Resumes the first of the queue. Where memory runs out it stays in it, or comes
+-- back.
 local function resume(t)
+  if not live[t] then live[t] = nil end
   -- One that runs already, further down the stack, sees a cancellation itself.
-  if t.done or coroutine.status(t.co) ~= "suspended" then return end
+  if not live[t] or coroutine.status(t.co) ~= "suspended" then return runnable.pop() end
+  if t.args and t.cancel_requested then
+    end_unstarted(t)
+    return runnable.pop()
+  end
   local before = current
   current = t
-  local function after(ok, ...)
-    current = before
-    if not ok or coroutine.status(t.co) == "dead" then
-      return finish(t, ok, ...)
-    end
-    if (...) ~= task then
-      -- Somebody yielded out of a task by hand: it goes on in its turn.
-      push(t)
-    end
-  end
-  if t.args then
-    local args = t.args
-    t.args = nil
-    after(coroutine.resume(t.co, table.unpack(args, 1, args.n)))
-  else
-    after(coroutine.resume(t.co))
-  end
-end
-
-local function join(t, group)
-  t.group = group
-  while group do
-    group:add(t)
-    group = group.parent
-  end
+  local ok, again = pcall(go_on, t)
+  local dead = coroutine.status(t.co) == "dead"
+  if dead then pcall(unwind, t, again) end -- it may have no memory either
+  current = before
+  if dead then end_task(t) elseif again then push(t) end
+  if not ok and not dead then error(again, 0) end
 end
 
 --- Starts `fn(...)` as a task; it runs from the next step on.
----@param group? table told of the task, of what it spawns, and of their ends
+---@param group? table `{ tasks, count, done, on_end, parent }`: knows the task, and what
+--- that spawns, until it has ended
 ---@param fn function
 ---@return table task
 function task.spawn_in(group, fn, ...)
-  local t = setmetatable({ args = table.pack(...), on_end = {} }, task_mt)
-  t.co = coroutine.create(fn)
+  core.pollfd() -- there is a loop to wake
+  local t = { args = table.pack(...), on_end = {}, group = group, co = false, turn = 0,
+    behind = false, before = false, queued = false, listed = false, done = false, failed = false,
+    observed = false, cancel_requested = false, why = false, err = false, trace = false,
+    results = false }
+  t.co = coroutine.create(function()
+    local args = t.args
+    t.args = false
+    return fn(table.unpack(args, 1, args.n))
+  end)
   by_thread[t.co] = t
-  live[t] = true
-  live_count = live_count + 1
-  join(t, group)
-  push(t)
+  local g = group
+  while g do
+    g.tasks[t] = false
+    g = g.parent
+  end
+  live[t] = false
+  push(setmetatable(t, task_mt)) -- the last that may raise: what is not live never runs
+  live[t], live_count = true, live_count + 1
+  while group do
+    group.tasks[t], group.count, group.done = true, group.count + 1, false
+    group = group.parent
+  end
   return t
 end
 
@@ -224,13 +234,15 @@ function task.is_task(value)
 end
 
 -- Resumes what is runnable now; what becomes so meanwhile waits for its turn.
-local function run_queue(stop_at)
-  local upto = last
-  while first <= upto do
-    local t = pop()
-    if t then resume(t) end
-    if stop_at and core.mono() >= stop_at then break end
+local function run_turn(stop_at)
+  runnable.tell() -- what an earlier turn had no memory for
+  local upto = runnable.last_turn()
+  local t = runnable.next(upto)
+  while t do
+    resume(t)
+    t = not (stop_at and core.mono() >= stop_at) and runnable.next(upto)
   end
+  end_turn()
 end
 
 --- Does what is due: I/O, timers and the tasks they wake.
@@ -240,12 +252,12 @@ end
 ---@return integer live how many tasks have not ended
 function task.step(timeout, budget)
   local stop_at = budget and core.mono() + budget
-  if first <= last then timeout = 0 end
+  if runnable.any() then timeout = 0 end
   step_core(timeout, budget)
   collect_ready()
-  run_queue(stop_at)
-  end_turn()
-  wake_if_runnable()
+  local ok, err = pcall(run_turn, stop_at)
+  runnable.wake()
+  if not ok then error(err, 0) end
   return live_count
 end
 
@@ -256,7 +268,7 @@ end
 
 --- Seconds until step has something to do by itself; nil: only I/O can tell.
 function task.timeout()
-  if first <= last then return 0 end
+  if runnable.any() then return 0 end
   return core.timeout()
 end
 
@@ -272,7 +284,7 @@ end
 
 -- Nothing can go on by itself: no I/O, no timer, nothing to resume.
 local function stuck()
-  return first > last and core.timeout() == nil and core.io_pending() == 0
+  return not runnable.any() and core.timeout() == nil and core.io_pending() == 0
 end
 
 local function raise_deadlock()
@@ -324,16 +336,13 @@ end
 --- Makes the task's wait, and each later one, raise CancelledError. Harmless
 --- once it has ended. Does not wait for its end.
 function methods:cancel(why)
-  if self.done or self.cancel_requested then return end
-  self.cancel_requested = true
-  self.why = why
+  if self.done then return end
+  self.cancel_requested, self.why = true, self.why or why or false
   if self.args then
-    -- It never ran: nothing to unwind.
-    self.args = nil
-    finish(self, false, cancelled(self))
-    return
+    pcall(end_unstarted, self) -- nothing to unwind; for want of memory at its turn
+  elseif self ~= current then
+    push(self)
   end
-  if self ~= current then push(self) end
 end
 
 task_mt.__gc = report

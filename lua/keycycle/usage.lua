@@ -52,6 +52,7 @@ end
 --- settled as unknown meanwhile, which must not cost the program its answer.
 function usage.settle(lease, used)
   local ok, err = pcall(lease.commit, lease, used)
+  if not ok and lease.settled == false then return lease:commit(used) end -- memory was short
   if not ok then log.info("the lease had ended before its answer: %s", tostring(err)) end
 end
 

@@ -67,7 +67,7 @@ function wrapper.new(opts)
   if opts.log_level then log.set_level(opts.log_level) end
   return setmetatable({
     entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
-    journal = open_journal(opts),
+    journal = open_journal(opts), stopped = false, ended = false,
   }, wrapper_mt)
 end
 
@@ -205,13 +205,14 @@ end
 --- Ends it: waiting calls are refused, usage is written, the writer thread has
 --- ended. Idempotent. Later calls raise KeycycleError (`closed`).
 function methods:stop()
-  if self.stopped then return end
+  if self.ended then return end
   self.stopped = true
   for _, known in pairs(self.entries) do known:stop() end
   if self.journal then
     local ok, err = self.journal:close(FLUSH_SECONDS)
     if not ok then log.error("%s", err.message) end
   end
+  self.ended = true -- not before: what raised for want of memory is done again
 end
 
 wrapper_mt.__close = methods.stop

@@ -177,8 +177,9 @@ static int call_is_events(lua_State *L)
 
 static int call_event(lua_State *L)
 {
+    struct kc_call *call = &check_call(L)->call;
     struct kc_sse_event event;
-    int err = kc_call_event(&check_call(L)->call, &event);
+    int err = kc_call_peek(call, &event);
     if (err != KC_OK) {
         lua_pushnil(L);
         lua_pushstring(L, err == KC_EAGAIN ? "again" : "end");
@@ -186,7 +187,8 @@ static int call_event(lua_State *L)
     }
     lua_pushstring(L, event.type);
     lua_pushlstring(L, event.data, event.len);
-    return 2;
+    err = kc_call_event(call, &event); /* both are on the stack: taken */
+    return err == KC_OK ? 2 : lk_fail(L, err, NULL);
 }
 
 static int call_sent(lua_State *L)

@@ -80,8 +80,8 @@ static int core_timer(lua_State *L)
     struct lk_timer *box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = (struct lk_timer){0};
     luaL_setmetatable(L, LK_TIMER);
-    int err = kc_pause_init(&box->pause, rt, clock, ms);
-    return err == KC_OK ? 1 : lk_fail(L, err, NULL);
+    kc_pause_init(&box->pause, rt, clock, ms);
+    return 1;
 }
 
 static int timer_id(lua_State *L)

@@ -222,18 +222,24 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 
 /* -- for hosts in C ------------------------------------------------------ */
 
-/* Runs in protected mode: (function name, arguments…) of keycycle.task. */
+/* Runs in protected mode: (function name, arguments…) of keycycle.task. The
+ * name comes as a pointer, which needs no memory. */
 static int call_task(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, -1, "keycycle.task");
     lua_remove(L, -2);
-    lua_pushvalue(L, 1);
-    lua_gettable(L, -2);
+    lua_getfield(L, -1, lua_touserdata(L, 1));
     lua_replace(L, 1);
     lua_pop(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
     return 1;
+}
+
+static void push_call(lua_State *L, const char *name)
+{
+    lua_pushcfunction(L, call_task);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)name);
 }
 
 static int push_seconds(lua_State *L, int value, double unit)
@@ -251,8 +257,7 @@ keycycle_step(lua_State *L, int timeout_ms, int budget_us)
     if (!lua_checkstack(L, 8))
         return -1;
     int top = lua_gettop(L);
-    lua_pushcfunction(L, call_task);
-    lua_pushstring(L, "step");
+    push_call(L, "step");
     push_seconds(L, timeout_ms, 1e3);
     push_seconds(L, budget_us, 1e6);
     int live = -1;
@@ -264,9 +269,6 @@ keycycle_step(lua_State *L, int timeout_ms, int budget_us)
 
 __attribute__((visibility("default"))) int keycycle_pollfd(lua_State *L)
 {
-    struct kc_runtime *rt = lk_peek_runtime(L);
-    if (rt)
-        return kc_loop_fd(kc_runtime_loop(rt));
     if (!lua_checkstack(L, 4))
         return -1;
     int top = lua_gettop(L);
@@ -284,8 +286,7 @@ __attribute__((visibility("default"))) int keycycle_timeout(lua_State *L)
         return -1;
     int top = lua_gettop(L);
     int ms = -1;
-    lua_pushcfunction(L, call_task);
-    lua_pushstring(L, "timeout");
+    push_call(L, "timeout");
     if (lk_pcall(L, 1, 1) == LUA_OK && lua_isnumber(L, -1)) {
         lua_Number s = lua_tonumber(L, -1);
         ms = s > 2e6 ? 2000000000 : (int)(s * 1000 + 0.999);

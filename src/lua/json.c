@@ -10,6 +10,7 @@
 
 #include "lua/jsonout.h"
 #include "lua/jsontext.h"
+#include "lua/lk.h"
 
 #define MAX_TEXT (256u * 1024 * 1024)
 #define EXACT 9007199254740992.0 /* 2^53 */
@@ -97,6 +98,8 @@ int lk_json_decode(lua_State *L, const char *text, size_t len, int keep_null)
     struct box *b = new_box(L);
     const char *why, *end = NULL;
     int err = kc_jsontext_clean(text, len, &b->text, &why);
+    if (err == KC_ENOMEM)
+        lk_nomem(L);
     if (err != KC_OK) {
         lua_pushstring(L, *why ? why : kc_err_text(err));
     } else if (!(b->tree =

@@ -14,6 +14,7 @@
 #include <lauxlib.h>
 
 #include "lua/jsontext.h"
+#include "lua/lk.h"
 
 #define NULL_KEY "keycycle.json.null"
 #define MAX_DEPTH 128
@@ -64,8 +65,11 @@ static int located(lua_State *L, int err, const char *step)
     return err;
 }
 
+/* [-0, +1 or 0, m] Words for a buffer that took no more. */
 static int full(lua_State *L, int err)
 {
+    if (err == KC_ENOMEM)
+        lk_nomem(L);
     if (err != KC_OK)
         lua_pushstring(L, kc_err_text(err));
     return err;

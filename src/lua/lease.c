@@ -50,6 +50,8 @@ static int push_secret(lua_State *L, const struct kc_lease *lease)
                                  lease->grant.key, &key);
     if (err != KC_OK) {
         kc_buf_wipe(&key);
+        if (err == KC_ENOMEM)
+            return lk_nomem(L);
         lua_pushnil(L);
         return 1;
     }
@@ -75,33 +77,38 @@ static int push_suffix(lua_State *L, const struct kc_lease *lease)
     return 1;
 }
 
-/* Name and value of the n-th parameter into fixed room; false after the last.
+/* Name and value of the n-th parameter into fixed room; KC_EEND after the last.
  * Over-long ones are left out: nothing here may be lost to a raise. */
-static bool read_param(const struct kc_lease *lease, size_t n, char *name,
-                       char *value, size_t size)
+static int read_param(const struct kc_lease *lease, size_t n, char *name,
+                      char *value, size_t size)
 {
     struct kc_buf a, b;
     struct kc_pool *pool = kc_ledger_pool(lease->ledger);
     kc_buf_init(&a, size - 1);
     kc_buf_init(&b, size - 1);
     int err = kc_pool_key_param_name(pool, lease->grant.key, n, &a);
-    bool more = err != KC_EEND && err != KC_ENOTFOUND;
     name[0] = '\0';
-    if (err == KC_OK && kc_pool_key_param(pool, lease->grant.key,
-                                          kc_buf_str(&a), &b) == KC_OK) {
+    if (err == KC_OK)
+        err = kc_pool_key_param(pool, lease->grant.key, kc_buf_str(&a), &b);
+    if (err == KC_OK) {
         memcpy(name, kc_buf_str(&a), a.len + 1);
         memcpy(value, kc_buf_str(&b), b.len + 1);
     }
     kc_buf_deinit(&a);
     kc_buf_deinit(&b);
-    return more;
+    return err == KC_ENOTFOUND ? KC_EEND : err;
 }
 
 static int push_params(lua_State *L, const struct kc_lease *lease)
 {
     char name[1024], value[1024];
     lua_newtable(L);
-    for (size_t i = 0; read_param(lease, i, name, value, sizeof name); i++) {
+    for (size_t i = 0;; i++) {
+        int err = read_param(lease, i, name, value, sizeof name);
+        if (err == KC_EEND)
+            break;
+        if (err == KC_ENOMEM)
+            return lk_nomem(L);
         if (!name[0])
             continue;
         lua_pushstring(L, value);

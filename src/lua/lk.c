@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RUNTIME_KEY "keycycle.runtime"
+#define RUNTIME_CLASS "keycycle.runtimebox"
 #define ERROR_KEY "keycycle.error"
 #define MAX_SECONDS 1e12 /* far beyond any use; keeps ms inside 64 bits */
 
@@ -35,10 +36,9 @@ struct kc_runtime *lk_runtime(lua_State *L)
         return rt;
     struct runtime_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->rt = NULL;
-    if (luaL_newmetatable(L, RUNTIME_KEY)) {
-        lua_pushcfunction(L, close_runtime);
-        lua_setfield(L, -2, "__gc");
-    }
+    luaL_newmetatable(L, RUNTIME_CLASS);
+    lua_pushcfunction(L, close_runtime); /* again: memory may have run out */
+    lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     int err = kc_runtime_new(&box->rt);
     if (err != KC_OK)
@@ -98,6 +98,11 @@ int lk_raise(lua_State *L, int err)
     lua_pushstring(L, kc_err_text(err));
     lua_call(L, 2, 1);
     return lua_error(L);
+}
+
+int lk_nomem(lua_State *L)
+{
+    return luaL_error(L, "not enough memory");
 }
 
 static uint64_t toms(lua_State *L, int arg, const char *what)

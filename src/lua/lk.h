@@ -53,6 +53,10 @@ int lk_result(lua_State *L, int err);
  * given to core.set_error makes of (code, message). Does not return. */
 int lk_raise(lua_State *L, int err);
 
+/* [-0, +0, m] Raise Lua's own error for memory that ran out, where nothing else
+ * can be told from a wrong value. Does not return. */
+int lk_nomem(lua_State *L);
+
 /* [-0, +0, v] Seconds at `arg`, rounded up to ms; `def` for none or nil. */
 uint64_t lk_optms(lua_State *L, int arg, uint64_t def);
 

@@ -103,10 +103,15 @@ static int pool_collect(lua_State *L)
     return 0;
 }
 
+/* close() -> whether it was there: finalizers run in turn, and the pool's may
+ * come before that of whoever closes it. */
 static int pool_close(lua_State *L)
 {
-    kc_ledger_close(lk_checkanyledger(L, 1));
-    return 0;
+    struct lk_pool *box = luaL_checkudata(L, 1, LK_POOL);
+    if (box->ledger)
+        kc_ledger_close(box->ledger);
+    lua_pushboolean(L, box->ledger != NULL);
+    return 1;
 }
 
 /* -- keys ---------------------------------------------------------------- */

@@ -216,10 +216,11 @@ static int pool_models(lua_State *L)
     struct kc_pool *pool = lk_checkpool(L, 1);
     struct kc_buf *name = new_text(L);
     lua_newtable(L);
-    int err = KC_OK;
-    for (size_t i = 0; err == KC_OK; i++) {
+    for (size_t i = 0;; i++) {
         kc_buf_clear(name);
-        err = kc_pool_model(pool, i, name);
+        int err = kc_pool_model(pool, i, name);
+        if (err == KC_ENOMEM)
+            return lk_nomem(L);
         if (err != KC_OK)
             break;
         lua_pushlstring(L, kc_buf_str(name), name->len);

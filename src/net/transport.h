@@ -26,7 +26,7 @@ struct kc_poller {
     /* Watch `fd` for `events` (0: forget it). 0 on success. */
     int (*watch)(void *ctx, int fd, int events);
     /* Call kc_transport_timeout after `ms`; -1: not needed any more. */
-    int (*timer)(void *ctx, int64_t ms);
+    void (*timer)(void *ctx, int64_t ms);
 };
 
 struct kc_exchange_config { /* all is copied, but `body` */

@@ -130,8 +130,8 @@ static int start(struct kc_call *c, struct kc_runtime *rt,
         config.total_timeout_ms = spec->request_timeout_ms;
     int err = kc_runtime_transport(rt, &c->transport);
     if (err == KC_OK && spec->stream && spec->request_timeout_ms)
-        err = kc_loop_arm(kc_runtime_loop(rt), &c->first,
-                          kc_mono_ms() + spec->request_timeout_ms);
+        kc_loop_arm(kc_runtime_loop(rt), &c->first,
+                    kc_mono_ms() + spec->request_timeout_ms);
     if (err == KC_OK)
         err = kc_exchange_start(c->transport, &config, &c->exchange);
     return err;
@@ -187,7 +187,7 @@ bool kc_call_is_done(const struct kc_call *c)
 }
 
 /* Looks whether an event is here, without handing it out. */
-static int peek(struct kc_call *c)
+static int look(struct kc_call *c)
 {
     if (c->have_event)
         return KC_OK;
@@ -209,17 +209,23 @@ static int peek(struct kc_call *c)
 bool kc_call_is_ready(struct kc_call *c)
 {
     if (c->exchange && c->exchange->is_events)
-        return c->timed_out || peek(c) != KC_EAGAIN;
+        return c->timed_out || look(c) != KC_EAGAIN;
     return kc_call_is_done(c);
+}
+
+int kc_call_peek(struct kc_call *c, struct kc_sse_event *out)
+{
+    int err = look(c);
+    if (err == KC_OK)
+        *out = c->event;
+    return err;
 }
 
 int kc_call_event(struct kc_call *c, struct kc_sse_event *out)
 {
-    int err = peek(c);
-    if (err == KC_OK) {
-        *out = c->event;
+    int err = kc_call_peek(c, out);
+    if (err == KC_OK)
         c->have_event = false;
-    }
     return err;
 }
 

@@ -72,7 +72,9 @@ bool kc_call_is_ready(struct kc_call *c);
 bool kc_call_is_done(const struct kc_call *c);
 
 /* kc_call_event hands out the next event; KC_EAGAIN, KC_EEND. Borrowed until
- * the next call on `c`. */
+ * the next call on `c`. kc_call_peek leaves it there, so that it is not lost to
+ * whoever has no memory for it. */
+KC_CHECKED int kc_call_peek(struct kc_call *c, struct kc_sse_event *out);
 KC_CHECKED int kc_call_event(struct kc_call *c, struct kc_sse_event *out);
 
 /* kc_call_error returns why it failed, KC_OK while it did not; *detail gets

@@ -253,8 +253,7 @@ void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms)
     uint64_t wait = at_ms > now ? at_ms - now : 0;
     /* Engine time runs through a suspend and the loop's does not: a timer that
      * fires early finds nothing due and is set again. */
-    if (kc_loop_arm(loop, &l->timer, kc_mono_ms() + wait) != KC_OK)
-        kc_loop_wake(loop); /* no memory: the next step tries again */
+    kc_loop_arm(loop, &l->timer, kc_mono_ms() + wait);
 }
 
 void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)

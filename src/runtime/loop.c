@@ -1,4 +1,4 @@
-/* loop.c -- epoll, timerfd and eventfd; the timers are a binary heap. */
+/* loop.c -- epoll, timerfd and eventfd; the heap of timers needs no memory. */
 #include "runtime/loop.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@ struct kc_loop {
     void *ctx;
     void (*woken)(void *ctx);
     void *woken_ctx;
-    struct kc_timer **heap; /* heap[1..len], earliest first */
-    size_t len, cap;
+    struct kc_timer *earliest; /* the top of all that are armed */
+    size_t len;
     uint64_t armed_ms; /* what the timerfd is set to; 0: not set */
 };
 
@@ -47,22 +47,6 @@ int kc_loop_new(struct kc_loop **out)
     }
     *out = l;
     return KC_OK;
-}
-
-void kc_loop_free(struct kc_loop *l)
-{
-    if (!l)
-        return;
-    if (l->epoll >= 0)
-        close(l->epoll);
-    if (l->timer >= 0)
-        close(l->timer);
-    if (l->event >= 0)
-        close(l->event);
-    for (size_t i = 1; i <= l->len; i++)
-        l->heap[i]->place = 0;
-    free(l->heap);
-    free(l);
 }
 
 void kc_loop_on_fd(struct kc_loop *l, kc_loop_fd_fn *fn, void *ctx)
@@ -93,44 +77,68 @@ int kc_loop_watch(struct kc_loop *l, int fd, int events)
 
 /* -- timers ------------------------------------------------------------- */
 
-static void place(struct kc_loop *l, struct kc_timer *t, size_t i)
+/* A pairing heap (Fredman and others, 1986). `prev` is the neighbour to the
+ * left, of a first child the parent. */
+static struct kc_timer *merge(struct kc_timer *a, struct kc_timer *b)
 {
-    l->heap[i] = t;
-    t->place = i;
+    if (!a || !b)
+        return a ? a : b;
+    if (b->at_ms < a->at_ms) {
+        struct kc_timer *t = a;
+        a = b;
+        b = t;
+    }
+    b->prev = a;
+    b->next = a->child;
+    if (b->next)
+        b->next->prev = b;
+    a->child = b;
+    a->next = a->prev = NULL;
+    return a;
 }
 
-static void sift_up(struct kc_loop *l, size_t i)
+/* One heap of the neighbours from `t` on: in pairs, then from the right. */
+static struct kc_timer *merge_all(struct kc_timer *t)
 {
-    struct kc_timer *t = l->heap[i];
-    while (i > 1 && l->heap[i / 2]->at_ms > t->at_ms) {
-        place(l, l->heap[i / 2], i);
-        i /= 2;
+    struct kc_timer *pairs = NULL, *all = NULL;
+    while (t) {
+        struct kc_timer *b = t->next, *rest = b ? b->next : NULL;
+        struct kc_timer *pair = merge(t, b);
+        pair->next = pairs;
+        pair->prev = NULL;
+        pairs = pair;
+        t = rest;
     }
-    place(l, t, i);
+    while (pairs) {
+        struct kc_timer *next = pairs->next;
+        pairs->next = NULL;
+        all = merge(all, pairs);
+        pairs = next;
+    }
+    return all;
 }
 
-static void sift_down(struct kc_loop *l, size_t i)
+static void take_out(struct kc_loop *l, struct kc_timer *t)
 {
-    struct kc_timer *t = l->heap[i];
-    for (;;) {
-        size_t child = i * 2;
-        if (child > l->len)
-            break;
-        if (child < l->len && l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
-            child++;
-        if (l->heap[child]->at_ms >= t->at_ms)
-            break;
-        place(l, l->heap[child], i);
-        i = child;
+    struct kc_timer *below = merge_all(t->child);
+    if (t == l->earliest) {
+        l->earliest = below;
+    } else {
+        *(t->prev->child == t ? &t->prev->child : &t->prev->next) = t->next;
+        if (t->next)
+            t->next->prev = t->prev;
+        l->earliest = merge(l->earliest, below);
     }
-    place(l, t, i);
+    t->child = t->next = t->prev = NULL;
+    t->armed = false;
+    l->len--;
 }
 
 /* The kernel is told only when the earliest timer changes. */
 static void set_timerfd(struct kc_loop *l)
 {
-    uint64_t at = l->len ? l->heap[1]->at_ms : 0;
-    if (l->len && at == 0)
+    uint64_t at = l->earliest ? l->earliest->at_ms : 0;
+    if (l->earliest && at == 0)
         at = 1; /* zero would switch the timer off */
     if (at == l->armed_ms)
         return;
@@ -141,55 +149,46 @@ static void set_timerfd(struct kc_loop *l)
     l->armed_ms = at;
 }
 
-int kc_loop_arm(struct kc_loop *l, struct kc_timer *t, uint64_t at_ms)
+void kc_loop_arm(struct kc_loop *l, struct kc_timer *t, uint64_t at_ms)
 {
-    if (t->place) {
-        t->at_ms = at_ms;
-        sift_up(l, t->place);
-        sift_down(l, t->place);
-    } else {
-        if (l->len + 1 >= l->cap) {
-            size_t cap = l->cap ? l->cap * 2 : 16;
-            struct kc_timer **heap = realloc(l->heap, cap * sizeof *heap);
-            if (!heap)
-                return KC_ENOMEM;
-            l->heap = heap;
-            l->cap = cap;
-        }
-        t->at_ms = at_ms;
-        place(l, t, ++l->len);
-        sift_up(l, l->len);
-    }
+    if (t->armed)
+        take_out(l, t);
+    t->at_ms = at_ms;
+    t->armed = true;
+    l->len++;
+    l->earliest = merge(l->earliest, t);
     set_timerfd(l);
-    return KC_OK;
-}
-
-static void take_out(struct kc_loop *l, struct kc_timer *t)
-{
-    size_t i = t->place;
-    struct kc_timer *last = l->heap[l->len--];
-    t->place = 0;
-    if (last != t) {
-        place(l, last, i);
-        sift_up(l, i);
-        sift_down(l, last->place);
-    }
 }
 
 void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t)
 {
-    if (!t->place)
+    if (!t->armed)
         return;
     take_out(l, t);
     set_timerfd(l);
 }
 
+void kc_loop_free(struct kc_loop *l)
+{
+    if (!l)
+        return;
+    if (l->epoll >= 0)
+        close(l->epoll);
+    if (l->timer >= 0)
+        close(l->timer);
+    if (l->event >= 0)
+        close(l->event);
+    while (l->earliest)
+        take_out(l, l->earliest);
+    free(l);
+}
+
 int64_t kc_loop_timeout_ms(const struct kc_loop *l)
 {
-    if (l->len == 0)
+    if (!l->earliest)
         return -1;
     uint64_t now = kc_mono_ms();
-    uint64_t at = l->heap[1]->at_ms;
+    uint64_t at = l->earliest->at_ms;
     return at <= now ? 0 : (int64_t)(at - now);
 }
 
@@ -232,8 +231,8 @@ static void run_timers(struct kc_loop *l, uint64_t start_us, int64_t budget_us)
 {
     uint64_t now = kc_mono_ms();
     size_t most = l->len;
-    while (most-- > 0 && l->len > 0 && l->heap[1]->at_ms <= now) {
-        struct kc_timer *t = l->heap[1];
+    while (most-- > 0 && l->earliest && l->earliest->at_ms <= now) {
+        struct kc_timer *t = l->earliest;
         take_out(l, t);
         t->fn(t->ctx);
         if (spent(start_us, budget_us))
@@ -278,7 +277,7 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
         }
         /* What was not started is reported again: epoll is level-triggered. */
     }
-    if (timers || (l->len && l->heap[1]->at_ms <= kc_mono_ms()))
+    if (timers || (l->earliest && l->earliest->at_ms <= kc_mono_ms()))
         run_timers(l, start_us, budget_us);
     return KC_OK;
 }

@@ -19,10 +19,12 @@ struct kc_loop;
 /* Called by kc_loop_step for a watched socket; `events` as KC_POLL_*. */
 typedef void kc_loop_fd_fn(void *ctx, int fd, int events);
 
-/* A timer lies in its owner's memory; zeroed, it is not armed. */
+/* A timer lies in its owner's memory, the heap's links with it: to arm one
+ * cannot fail. Zeroed, it is not armed. */
 struct kc_timer {
     uint64_t at_ms;
-    size_t place; /* in the heap, from 1; 0: not armed */
+    bool armed;
+    struct kc_timer *child, *next, *prev;
     void (*fn)(void *ctx);
     void *ctx;
 };
@@ -40,8 +42,7 @@ KC_CHECKED int kc_loop_watch(struct kc_loop *l, int fd, int events);
 
 /* kc_loop_arm sets `t` to fire at `at_ms` (kc_mono_ms time), again where it was
  * armed. Its `fn` may arm and disarm any timer. */
-KC_CHECKED int kc_loop_arm(struct kc_loop *l, struct kc_timer *t,
-                           uint64_t at_ms);
+void kc_loop_arm(struct kc_loop *l, struct kc_timer *t, uint64_t at_ms);
 void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t);
 
 /* kc_loop_wake makes the descriptor readable; any thread. */

@@ -99,15 +99,14 @@ static int watch(void *ctx, int fd, int events)
     return kc_loop_watch(rt->loop, fd, events);
 }
 
-static int timer(void *ctx, int64_t ms)
+static void timer(void *ctx, int64_t ms)
 {
     struct kc_runtime *rt = ctx;
     if (ms < 0) {
         kc_loop_disarm(rt->loop, &rt->transport_timer);
-        return KC_OK;
+        return;
     }
-    return kc_loop_arm(rt->loop, &rt->transport_timer,
-                       kc_mono_ms() + (uint64_t)ms);
+    kc_loop_arm(rt->loop, &rt->transport_timer, kc_mono_ms() + (uint64_t)ms);
 }
 
 int kc_runtime_transport(struct kc_runtime *rt, struct kc_transport **out)
@@ -223,16 +222,14 @@ static void pause_over(void *ctx)
     kc_ready_mark(&p->ready);
 }
 
-int kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
-                  struct kc_clock *clock, uint64_t ms)
+void kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
+                   struct kc_clock *clock, uint64_t ms)
 {
     *p = (struct kc_pause){.timer = {.fn = pause_over, .ctx = p}};
     if (!clock || !kc_clock_is_manual(clock)) {
-        int err = kc_loop_arm(rt->loop, &p->timer, kc_mono_ms() + ms);
-        if (err != KC_OK)
-            return err;
+        kc_loop_arm(rt->loop, &p->timer, kc_mono_ms() + ms);
         kc_ready_init(&p->ready, rt);
-        return KC_OK;
+        return;
     }
     kc_ready_init(&p->ready, rt);
     p->clock = kc_clock_ref(clock);
@@ -243,7 +240,6 @@ int kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
     rt->pauses = p;
     if (ms == 0)
         pause_over(p);
-    return KC_OK;
 }
 
 void kc_pause_deinit(struct kc_pause *p)

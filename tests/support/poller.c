@@ -26,11 +26,10 @@ static int watch(void *ctx, int fd, int events)
     return 0;
 }
 
-static int timer(void *ctx, int64_t ms)
+static void timer(void *ctx, int64_t ms)
 {
     struct poller *p = ctx;
     p->at_ms = ms < 0 ? 0 : kc_mono_ms() + (uint64_t)ms;
-    return 0;
 }
 
 bool poller_open(struct poller *p)

@@ -184,8 +184,9 @@ function pool:waiting() end
 function pool:redact(text, index) end
 function pool:now() end
 function pool:clock_is_manual() end
---- Ends it: waiters are refused ("closed"), so is every later acquire.
---- Leases that are out may still be settled. Idempotent.
+--- Ends it: waiters are refused ("closed"), so is every later acquire. Leases that
+--- are out may still be settled. Idempotent. Whether it was there still: a finalizer
+--- may close what is collected.
 function pool:close() end
 
 ---@class keycycle.core.waiter: keycycle.core.waitable

