@@ -304,6 +304,18 @@ static void look_at(struct kc_pool *p, const struct kc_tier *t, size_t place,
     consider(p, p->keys[key - 1], place, offer, pick, refusal);
 }
 
+/* A tier of one key: there is nothing to compare. */
+static void take_only(struct kc_pool *p, const struct kc_tier *t,
+                      const struct kc_offer *offer, struct pick *pick,
+                      struct kc_block *refusal)
+{
+    struct view v;
+    uint32_t key = t->keys[0];
+    if (!wanted_otherwise(offer->request, key) &&
+        can_serve(p, p->keys[key - 1], offer, &v, refusal))
+        *pick = (struct pick){.key = key};
+}
+
 static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
                          const struct kc_offer *offer, struct pick *pick,
                          struct kc_block *refusal)
@@ -316,6 +328,10 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
     if (p->config.random_start && !t->begun && mode != KC_FILL_FIRST)
         t->start = t->last = kc_rng_below(&p->rng, t->len);
     t->begun = t->len > 0;
+    if (t->len == 1) {
+        take_only(p, t, offer, pick, refusal);
+        return;
+    }
     if (t->len > FEW_KEYS)
         kc_pool_keep_seats(p, offer->model);
     if (draws > 0)

@@ -65,10 +65,11 @@ struct bench {
     uint64_t other; /* of two refusals the second asks for so much more */
 };
 
-static struct kc_pool *pool_of(uint32_t keys, uint64_t max)
+static struct kc_pool *pool_of(uint32_t keys, enum kc_selection selection,
+                               uint64_t max)
 {
     struct kc_limits limits = bench_limits(max);
-    return bench_pool(keys, KC_ROUND_ROBIN, &limits);
+    return bench_pool(keys, selection, &limits);
 }
 
 static uint64_t now_of(struct bench *b)
@@ -106,9 +107,10 @@ static void refusals(void *ctx, long n)
     }
 }
 
-static double pairs_ns(uint32_t keys, struct kc_clock *clock)
+static double pairs_ns(uint32_t keys, enum kc_selection selection,
+                       struct kc_clock *clock)
 {
-    struct bench b = {.pool = pool_of(keys, BENCH_MUCH),
+    struct bench b = {.pool = pool_of(keys, selection, BENCH_MUCH),
                       .clock = clock,
                       .now = BENCH_START_MS,
                       .step_us = 50};
@@ -122,7 +124,7 @@ static double pairs_ns(uint32_t keys, struct kc_clock *clock)
  * refused by the pool's memory of the last refusal. */
 static double refusal_ns(uint32_t keys, uint64_t other)
 {
-    struct bench b = {.pool = pool_of(keys, 4000),
+    struct bench b = {.pool = pool_of(keys, KC_ROUND_ROBIN, 4000),
                       .now = BENCH_START_MS,
                       .step_us = 1000,
                       .other = other};
@@ -140,7 +142,7 @@ static double refusal_ns(uint32_t keys, uint64_t other)
 /* A pair before any history, and after a million more of them. */
 static double flatness(void)
 {
-    struct bench b = {.pool = pool_of(1, BENCH_MUCH),
+    struct bench b = {.pool = pool_of(1, KC_ROUND_ROBIN, BENCH_MUCH),
                       .now = BENCH_START_MS,
                       .step_us = 50};
     double fresh = least_ns(pairs, &b, 20000);
@@ -166,7 +168,7 @@ static double two_threads_per_s(void)
 {
     struct thread_job jobs[2];
     pthread_t threads[2];
-    struct kc_pool *p = pool_of(100, BENCH_MUCH);
+    struct kc_pool *p = pool_of(100, KC_ROUND_ROBIN, BENCH_MUCH);
     uint64_t start = kc_mono_us();
     for (int i = 0; i < 2; i++) {
         jobs[i].n = 500000;
@@ -191,7 +193,7 @@ static long max_rss_kib(void)
 /* What ten million leases leave behind. */
 static long growth_kib(void)
 {
-    struct bench b = {.pool = pool_of(100, BENCH_MUCH),
+    struct bench b = {.pool = pool_of(100, KC_ROUND_ROBIN, BENCH_MUCH),
                       .now = BENCH_START_MS,
                       .step_us = 50};
     pairs(&b, 100000);
@@ -209,6 +211,14 @@ static void *idle(void *arg)
     return arg;
 }
 
+static void tell_pairs(const char *name, enum kc_selection selection,
+                       struct kc_clock *clock, double base)
+{
+    for (uint32_t keys = 1000; keys <= 10000; keys *= 10)
+        printf("pair_%u_keys_%s %.1f M+C\n", keys, name,
+               pairs_ns(keys, selection, clock) / base);
+}
+
 void bench_cost(void)
 {
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -216,17 +226,17 @@ void bench_cost(void)
     struct kc_clock *clock;
     bench_must(kc_clock_new_real(&clock));
     double alone = least_ns(mutex_pairs, &lock, 2000000);
-    double pair_alone = pairs_ns(1, NULL);
+    double pair_alone = pairs_ns(1, KC_BALANCED, NULL);
     if (pthread_create(&thread, NULL, idle, NULL) != 0)
         bench_must(KC_ESYSTEM);
     double m = least_ns(mutex_pairs, &lock, 2000000);
     double c = least_ns(clock_reads, NULL, 2000000);
     printf("mutex_pair %.1f ns\nmutex_pair_alone %.1f ns\n", m, alone);
     printf("clock_read %.1f ns\n", c);
-    printf("pair_one_key %.1f M\n", pairs_ns(1, NULL) / m);
+    printf("pair_one_key %.1f M\n", pairs_ns(1, KC_BALANCED, NULL) / m);
     printf("pair_one_key_alone %.1f M\n", pair_alone / alone);
-    printf("pair_1000_keys %.1f M+C\n", pairs_ns(1000, clock) / (m + c));
-    printf("pair_10000_keys %.1f M+C\n", pairs_ns(10000, clock) / (m + c));
+    tell_pairs("balanced", KC_BALANCED, clock, m + c);
+    tell_pairs("round_robin", KC_ROUND_ROBIN, clock, m + c);
     printf("pair_after_a_million %.2f x\n", flatness());
     printf("refusal_one_key %.1f M\n", refusal_ns(1, 1) / m);
     printf("refusal_1000_keys %.1f M\n", refusal_ns(1000, 1) / m);
