@@ -26,10 +26,10 @@ struct kc_rare { /* what few scopes have */
 };
 
 struct kc_scope {
-    struct kc_meter meter;
     struct kc_rare *rare; /* NULL: nothing of that */
     uint64_t total_requests;
     uint64_t total_tokens;
+    struct kc_meter meter;
 };
 
 struct kc_key { /* what every choice looks at stands first */

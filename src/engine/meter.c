@@ -12,8 +12,7 @@
 int kc_meter_init(struct kc_meter *m)
 {
     *m = (struct kc_meter){.expiry_ms = KC_NEVER};
-    m->rings = calloc(KC_WINDOWS, sizeof *m->rings);
-    int err = m->rings ? KC_OK : KC_ENOMEM;
+    int err = KC_OK;
     for (int w = 0; err == KC_OK && w < KC_WINDOWS; w++) {
         uint32_t bound = w == KC_DAY ? 64 : 32;
         err =
@@ -26,10 +25,8 @@ int kc_meter_init(struct kc_meter *m)
 
 void kc_meter_deinit(struct kc_meter *m)
 {
-    for (int w = 0; m->rings && w < KC_WINDOWS; w++)
+    for (int w = 0; w < KC_WINDOWS; w++)
         kc_ring_deinit(&m->rings[w]);
-    free(m->rings);
-    m->rings = NULL;
     free(m->calendar);
     m->calendar = NULL;
     while (m->sides) {

@@ -23,7 +23,6 @@
 #include "util/err.h"
 
 struct kc_meter {
-    struct kc_ring *rings;        /* KC_WINDOWS of them, without what is open */
     struct kc_calendar *calendar; /* NULL: none was asked for yet */
     struct kc_side *sides;        /* the same */
     uint64_t held_tokens;         /* acquired, not stamped */
@@ -38,6 +37,7 @@ struct kc_meter {
     int64_t room_tokens; /* what the fullest window leaves to the open entry */
     int32_t room_requests;
     uint32_t epoch; /* of the limits for which that holds; 0: of none */
+    struct kc_ring rings[KC_WINDOWS]; /* without what is open */
 };
 
 /* kc_meter_init makes an empty meter; on failure there is nothing to free. */
