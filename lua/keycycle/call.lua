@@ -75,6 +75,8 @@ local function raise_no_lease(run, err)
     fields.message = "every key is at its limit: " .. name_of(err)
   elseif err.code == "no_key" then
     fields.message = "no key is usable: each is suspended, invalid, disabled or unpaid"
+  elseif err.code == "impossible" and err.max == 0 then
+    fields.message = name_of(err) .. " is 0: that is blocked"
   elseif err.code == "impossible" then
     fields.message = ("the request (%d tokens) is larger than the limit %s%s")
       :format(run.tokens, name_of(err), err.max and " of " .. err.max or "")

@@ -1,6 +1,7 @@
 --- Takes a lease from an entry's pool: the program's own selection function is
 --- asked first, then the engine chooses.
 local errors = require "keycycle.errors"
+local log = require "keycycle.log"
 
 local choice = {}
 
@@ -26,12 +27,26 @@ local function candidates(entry, model, tokens)
   return list
 end
 
+-- The index that a selection function answered; nil where it has no wish.
+local function answer(entry, list)
+  local given = entry.config.choose(list)
+  for _, one in ipairs(list) do
+    if one.index == given then return given end
+  end
+  if given ~= nil and not entry.told_of_choice then
+    entry.told_of_choice = true -- once will do
+    log.warn("the selection function of %s answered %s, which is no candidate's index", entry.name,
+      tostring(given))
+  end
+  return nil
+end
+
 local function ask(entry, model, tokens, input)
   for _ = 1, ASKED do
     local list = candidates(entry, model, tokens)
     if #list == 0 then return nil end
-    local index = math.tointeger(entry.config.choose(list))
-    local lease = index and index > 0
+    local index = answer(entry, list)
+    local lease = index
       and known(entry.pool:acquire(model, tokens, index, true, nil, nil, input))
     if lease then return lease end
   end

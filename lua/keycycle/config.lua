@@ -127,12 +127,20 @@ local function read_entry(item, where, opts)
       if k ~= "api_key" and k ~= "params" then entry[k] = v end
     elseif k ~= param then
       if type(k) ~= "string" or type(v) ~= "string" then
-        invalid("%s: extra parameters are texts", where)
+        invalid("%s has no field %q, and extra parameters are texts", where, tostring(k))
       end
       entry.params[k] = v
     end
   end
   if entry.tier ~= nil then invalid("%s.tier is not served by this version", where) end
+  for _, name in ipairs { "label", "group" } do
+    if entry[name] ~= nil and type(entry[name]) ~= "string" then
+      invalid("%s.%s must be a text", where, name)
+    end
+  end
+  if entry.priority ~= nil and not math.tointeger(entry.priority) then
+    invalid("%s.priority must be a whole number", where)
+  end
   local weight = entry.weight
   if weight and not (math.tointeger(weight) and weight >= 1 and weight <= MAX_WEIGHT) then
     invalid("%s.weight must be a whole number from 1 to %d", where, MAX_WEIGHT)

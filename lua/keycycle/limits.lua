@@ -37,6 +37,11 @@ end
 
 local function check_window(given, where)
   if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
+  for k in pairs(given) do
+    if k ~= "seconds" and not in_window[k] then
+      invalid("%s has no field %q", where, tostring(k))
+    end
+  end
   local seconds = given.seconds
   if not (math.type(seconds) and seconds >= 0.001 and seconds <= MOST_SECONDS) then
     invalid("%s.seconds must be a number from 0.001 to %d", where, MOST_SECONDS)
@@ -44,11 +49,11 @@ local function check_window(given, where)
   local out = { seconds = seconds }
   for k, v in pairs(given) do
     if k ~= "seconds" then
-      if not in_window[k] then invalid("%s has no field %q", where, tostring(k)) end
       out[k] = is_count(v)
       if not out[k] then invalid("%s.%s must be a whole number, not negative", where, k) end
     end
   end
+  if next(out, next(out)) == nil then invalid("%s limits nothing", where) end
   return out
 end
 
@@ -64,7 +69,9 @@ local function count_windows(out)
 end
 
 local function check_windows(given, where)
-  if type(given) ~= "table" then invalid("%s must be a list of windows", where) end
+  if type(given) ~= "table" or given.seconds then
+    invalid("%s must be a list of windows", where)
+  end
   local list = {}
   for i, one in ipairs(given) do list[i] = check_window(one, ("%s[%d]"):format(where, i)) end
   for k in pairs(given) do

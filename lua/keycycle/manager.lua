@@ -286,17 +286,29 @@ function core.lease_methods.headers(lease, headers)
     limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
 end
 
+local CONFIRM_AFTER = 60 -- seconds until a key that auth refused is probed
+
+-- Puts the lease's key away as our own client would.
+local function put_away(lease, verdict, status)
+  local ok, err = true, nil
+  if verdict.kind == "quota" then
+    ok, err = lease:cooldown(verdict.retry_after, verdict.scope == "key")
+  elseif verdict.kind == "auth" then
+    ok, err = lease:suspend(CONFIRM_AFTER, "refused: " .. tostring(status or "auth"))
+  elseif verdict.kind == "payment" then
+    ok, err = lease:unpaid "payment required"
+  end
+  if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
+end
+
 -- What a program with its own HTTP tells about an answer: the verdict, and the
--- lease is settled and its key put away as our own client would.
+-- lease is settled and its key put away.
 function core.lease_methods.fail(lease, response)
   if type(response) ~= "table" then
     error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
   end
   local verdict = classify.classify(provider.get(lease.provider), response)
-  if verdict.kind == "quota" then
-    local ok, err = lease:cooldown(verdict.retry_after or 1)
-    if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
-  end
+  put_away(lease, verdict, response.status)
   if (tonumber(response.status) or 0) >= 500 then
     lease:cancel { sent = true }
   else

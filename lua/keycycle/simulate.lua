@@ -12,7 +12,7 @@ local TIMEOUT = 10 -- seconds, as a call's own default
 local MOST_CALLS = 10000000
 
 local fields = { limits = "table", keys = "number", calls_per_hour = "number", tokens = "number",
-  hours = "number", timeout = "number", selection = "string", seed = "number" }
+  hours = "number", timeout = "number", selection = "string", seed = "number", model = "string" }
 
 local function invalid(fmt, ...)
   errors.invalid("simulate: " .. fmt, ...)
@@ -47,6 +47,16 @@ local function got(value, err)
   return value
 end
 
+local function read_limits(given)
+  local by_model = limits.read(given.limits, "limits")
+  for model in pairs(by_model or {}) do
+    if model ~= "default" and not given.model then
+      invalid "limits by model need model, the one that is called"
+    end
+  end
+  return by_model
+end
+
 local function new_pool(given, clock)
   local settings = config.check_provider("simulate", { selection = given.selection })
   local pool = got(core.pool { provider = "simulate", clock = clock,
@@ -54,7 +64,7 @@ local function new_pool(given, clock)
   for i = 1, given.keys or 1 do
     got(pool:add_key { api_key = ("sk-simulated-%08d"):format(i) })
   end
-  limits.apply(pool, limits.read(given.limits, "limits"), {})
+  limits.apply(pool, read_limits(given), {})
   return pool
 end
 
@@ -91,7 +101,7 @@ end
 -- `until_ms` or, when that is nil, whenever it is his turn.
 local function serve_head(run, until_ms)
   local came = run.line[run.first]
-  local wait, err = run.pool:next_available(MODEL, run.tokens)
+  local wait, err = run.pool:next_available(run.model, run.tokens)
   if not wait and err.code ~= "impossible" then error(errors.from_core(err), 0) end
   local at = wait and now_ms(run) + math.ceil(wait * 1000 - 0.5)
   if not at or at > came + run.timeout * 1000 then
@@ -99,7 +109,7 @@ local function serve_head(run, until_ms)
   else
     if until_ms and at > until_ms then return false end
     advance_to(run, at)
-    got(run.pool:acquire(MODEL, run.tokens)):commit(run.tokens)
+    got(run.pool:acquire(run.model, run.tokens)):commit(run.tokens)
     run.waits[#run.waits + 1] = (at - came) / 1000
     if at > came then run.waited = run.waited + 1 end
   end
@@ -110,6 +120,7 @@ end
 
 --- Runs `hours` (24) of `calls_per_hour` calls of `tokens` (0) each over `keys` (1)
 --- keys with `limits`, each call waiting at most `timeout` seconds (10) in line.
+--- `model` says whose limits hold where they are by model.
 --- Callers arrive independently of one another; the same `seed` gives the same day.
 ---@param given table
 ---@return table `{ served, waited, refused, wait_p50, wait_p99 }`: counts, and
@@ -117,8 +128,8 @@ end
 function simulate.run(given)
   check(given)
   local clock = got(core.manual_clock(0))
-  local run = { clock = clock, pool = new_pool(given, clock), tokens = given.tokens or 0,
-    timeout = given.timeout or TIMEOUT, line = {}, first = 1, last = 0, waits = {}, waited = 0,
+  local run = { clock = clock, pool = new_pool(given, clock), model = given.model or MODEL,
+    tokens = given.tokens or 0, timeout = given.timeout or TIMEOUT, line = {}, first = 1, last = 0, waits = {}, waited = 0,
     refused = 0 }
   local pause, now, till = arrivals(given), 0, (given.hours or 24) * 3600
   while given.calls_per_hour > 0 do

@@ -245,6 +245,11 @@ int kc_pool_get_limits(struct kc_pool *p, uint32_t key, const char *model,
     return key != 0 && !k ? KC_ENOTFOUND : KC_OK;
 }
 
+enum kc_strategy kc_pool_strategy(const struct kc_pool *p)
+{
+    return p->config.strategy;
+}
+
 void kc_pool_set_selection(struct kc_pool *p, enum kc_selection selection)
 {
     kc_pool_enter(p, 0);

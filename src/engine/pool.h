@@ -185,6 +185,9 @@ bool kc_pool_same(struct kc_pool *a, struct kc_pool *b);
 KC_CHECKED int kc_pool_lined_model(struct kc_pool *p, size_t n,
                                    struct kc_buf *out);
 
+/* kc_pool_strategy returns what the pool was made with. */
+enum kc_strategy kc_pool_strategy(const struct kc_pool *p);
+
 /* kc_pool_set_selection changes the strategy of choice. */
 void kc_pool_set_selection(struct kc_pool *p, enum kc_selection selection);
 

@@ -187,6 +187,24 @@ static int settle(lua_State *L, struct kc_lease *lease, enum kc_outcome outcome,
     return 1;
 }
 
+/* [-0, +0, v] Other fields are nobody's here, but a table of those alone is a
+ * mistake that would count nothing. */
+static void read_usage(lua_State *L, int arg, struct kc_usage *usage)
+{
+    static const char *const names[] = {"input_tokens", "output_tokens",
+                                        "total_tokens"};
+    bool told = false;
+    for (int i = 0; i < 3; i++) {
+        told |= lua_getfield(L, arg, names[i]) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    luaL_argcheck(L, told, arg,
+                  "input_tokens, output_tokens or total_tokens is missing");
+    usage->input = count_field(L, arg, names[0]);
+    usage->output = count_field(L, arg, names[1]);
+    usage->total = count_field(L, arg, names[2]);
+}
+
 static int lease_commit(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
@@ -194,10 +212,9 @@ static int lease_commit(lua_State *L)
     if (lua_isnoneornil(L, 2))
         return settle(L, lease, KC_DONE, NULL);
     if (lua_istable(L, 2)) {
-        usage.input = count_field(L, 2, "input_tokens");
-        usage.output = count_field(L, 2, "output_tokens");
-        usage.total = count_field(L, 2, "total_tokens");
+        read_usage(L, 2, &usage);
     } else {
+        luaL_checktype(L, 2, LUA_TNUMBER);
         usage.total = lk_optcount(L, 2, 0);
     }
     return settle(L, lease, KC_DONE, &usage);
@@ -215,14 +232,36 @@ static int lease_refuse(lua_State *L)
     return settle(L, check_lease(L), KC_REFUSED, NULL);
 }
 
+/* cooldown(seconds, whole_key): nil seconds is unknown for how long */
 static int lease_cooldown(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
+    struct kc_pool *pool = kc_ledger_pool(lease->ledger);
+    bool whole = lua_toboolean(L, 3) || kc_pool_strategy(pool) == KC_GLOBAL;
     uint64_t until;
-    luaL_checknumber(L, 2);
-    int err = kc_pool_cool(kc_ledger_pool(lease->ledger),
-                           kc_ledger_now(lease->ledger), lease->grant.key,
-                           lease->model, lk_optms(L, 2, 0), "cooldown", &until);
+    int err = kc_pool_cool(pool, kc_ledger_now(lease->ledger),
+                           lease->grant.key, whole ? NULL : lease->model,
+                           lk_optms(L, 2, KC_NEVER), "cooldown", &until);
+    kc_ledger_pump(lease->ledger);
+    return lk_result(L, err);
+}
+
+static int lease_suspend(lua_State *L)
+{
+    struct kc_lease *lease = check_lease(L);
+    int err = kc_pool_suspend(kc_ledger_pool(lease->ledger),
+                              kc_ledger_now(lease->ledger), lease->grant.key,
+                              lk_optms(L, 2, 60000), luaL_checkstring(L, 3));
+    kc_ledger_pump(lease->ledger);
+    return lk_result(L, err);
+}
+
+static int lease_unpaid(lua_State *L)
+{
+    struct kc_lease *lease = check_lease(L);
+    int err = kc_pool_unpaid(kc_ledger_pool(lease->ledger),
+                             kc_ledger_now(lease->ledger), lease->grant.key,
+                             luaL_checkstring(L, 2));
     kc_ledger_pump(lease->ledger);
     return lk_result(L, err);
 }
@@ -288,6 +327,7 @@ static int lease_tostring(lua_State *L)
 static const luaL_Reg lease_methods[] = {
     {"commit", lease_commit}, {"cancel", lease_cancel},
     {"refuse", lease_refuse}, {"cooldown", lease_cooldown},
+    {"suspend", lease_suspend}, {"unpaid", lease_unpaid},
     {"stamp", lease_stamp},   {"observe", lease_observe},
     {"join", lease_join},     {"close", lease_close},
     {NULL, NULL},

@@ -69,7 +69,8 @@ int lk_refuse(lua_State *L, int err, const struct kc_refusal *r)
     if (r->limit) {
         lua_pushstring(L, r->limit);
         lua_setfield(L, -2, "limit");
-        if (r->max && r->max <= LUA_MAXINTEGER) {
+        bool number = r->max || err == KC_EIMPOSSIBLE; /* a limit of 0 is one */
+        if (number && r->max <= LUA_MAXINTEGER) {
             lua_pushinteger(L, (lua_Integer)r->max);
             lua_setfield(L, -2, "max");
         }

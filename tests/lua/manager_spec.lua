@@ -179,6 +179,24 @@ describe("a manager", function()
     assert.has_error(function() manager:get_key("m"):fail(429) end)
   end)
 
+  it("takes a key out that was refused, as our own client does", function()
+    local lease = manager:get_specific_key(1, "m")
+    assert.equal("auth", lease:fail { status = 401, body = "" }.kind)
+    assert.equal("suspended", manager:keys()[1].state)
+    lease = manager:get_specific_key(2, "m")
+    assert.equal("payment", lease:fail { status = 402, body = "" }.kind)
+    assert.same({ "exhausted" }, { manager:keys()[2].state, manager:keys()[2].until_at })
+  end)
+
+  it("commits what it understands, and nothing else", function()
+    local lease <close> = manager:get_key "m"
+    assert.has_error(function() lease:commit { input = 5, output = 6 } end)
+    assert.has_error(function() lease:commit "12" end)
+    assert.has_error(function() lease:commit(-5) end)
+    lease:commit { input_tokens = 5, cached_tokens = 2 }
+    assert.equal(5, manager:get_global_stats().total.total_tokens)
+  end)
+
   it("shows each key's state without the key", function()
     manager:disable(2)
     local keys = manager:keys()

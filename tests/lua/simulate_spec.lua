@@ -55,4 +55,12 @@ describe("simulate", function()
     end
     raises(keycycle.InvalidConfigurationError, "table", keycycle.simulate, 5)
   end)
+
+  it("calls one model where limits are by model", function()
+    local given = { limits = { m = { requests_per_minute = 1 } }, calls_per_hour = 500, hours = 1 }
+    raises(keycycle.InvalidConfigurationError, "by model need model", keycycle.simulate, given)
+    given.model = "m"
+    local run = keycycle.simulate(given)
+    assert.is_true(run.served <= 61 and run.refused > 300)
+  end)
 end)

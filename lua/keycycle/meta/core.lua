@@ -221,8 +221,12 @@ function lease:cancel(opts) end
 function lease:refuse() end
 --- Settles as unknown what is not settled yet. Idempotent.
 function lease:close() end
---- Puts the lease's key away for `seconds` (for its model).
-function lease:cooldown(seconds) end
+--- Puts the lease's key away for `seconds` (nil: nobody said how long), for its
+--- model, or, with `whole_key` or where limits are all models', for every one.
+function lease:cooldown(seconds, whole_key) end
+--- As pool:suspend and pool:unpaid, for the lease's key.
+function lease:suspend(seconds, reason) end
+function lease:unpaid(reason) end
 
 --- ONE attempt over the transport. spec: method, url, headers = list of
 --- { name, value }, auth = { header=, value= } | { query=, value= } (`{api_key}`
