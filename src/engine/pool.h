@@ -229,7 +229,8 @@ KC_CHECKED int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 
 /* kc_pool_sending: the request is still to be sent, and kc_pool_sent will tell
- * when it is. Stale leases are ignored. */
+ * when it is, unless its headers come first. One that has been stamped, because
+ * the guard took it for sent, is held again. Stale leases are ignored. */
 void kc_pool_sending(struct kc_pool *p, uint64_t lease);
 void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 
