@@ -316,7 +316,7 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
     if (p->config.random_start && !t->begun && mode != KC_FILL_FIRST)
         t->start = t->last = kc_rng_below(&p->rng, t->len);
     t->begun = t->len > 0;
-    if (t->len > FEW_KEYS)
+    if (t->len > FEW_KEYS || offer->model->seats) /* stale ones mislead */
         kc_pool_keep_seats(p, offer->model);
     if (draws > 0)
         draw(p, t, draws, offer, pick, refusal);

@@ -116,7 +116,7 @@ void kc_pool_touched(struct kc_pool *p, struct kc_key *k, uint32_t model,
                      bool eased);
 
 /* kc_pool_keep_seats makes the seats of a model current; without memory there
- * are none. */
+ * are none for the newest keys. */
 void kc_pool_keep_seats(struct kc_pool *p, struct kc_model *m);
 
 static inline struct kc_seat *kc_model_seat(const struct kc_model *m,
