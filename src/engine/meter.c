@@ -391,6 +391,16 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
 
 /* -- what others tell ------------------------------------------------------ */
 
+/* The ring that knows best what a window of that length would know. */
+static const struct kc_ring *next_longer(const struct kc_meter *m,
+                                         uint64_t span_ms)
+{
+    int w = KC_MINUTE;
+    while (w < KC_DAY && m->rings[w].span_ms < span_ms)
+        w++;
+    return &m->rings[w];
+}
+
 int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
                        const struct kc_side_limit *limit, struct kc_side **made)
 {
@@ -400,11 +410,8 @@ int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
     int err = kc_side_new(limit->span_ms, limit->parts, made);
     if (err != KC_OK)
         return err;
-    int w = KC_MINUTE;
-    while (w < KC_DAY && m->rings[w].span_ms < limit->span_ms)
-        w++;
     close_open(m, now_ms);
-    kc_side_book(*made, now_ms, &m->rings[w]);
+    kc_side_book(*made, now_ms, next_longer(m, limit->span_ms));
     (*made)->next = m->sides;
     m->sides = *made;
     return KC_OK;
@@ -462,10 +469,12 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
         kc_ring_merge(&m->rings[w], &from->rings[w], false);
     }
     for (struct kc_side *s = m->sides; s; s = s->next) {
-        const struct kc_side *o =
-            kc_side_find(from->sides, s->ring.span_ms, s->parts);
+        uint64_t span_ms = s->ring.span_ms;
+        const struct kc_side *o = kc_side_find(from->sides, span_ms, s->parts);
         if (o)
             kc_ring_merge(&s->ring, &o->ring, false);
+        else
+            kc_side_book(s, now_ms, next_longer(from, span_ms));
     }
     drop_old(m, now_ms); /* it may hold older entries now */
     if (kc_calendar_on(m->calendar))

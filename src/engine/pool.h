@@ -100,7 +100,8 @@ struct kc_key_config { /* all text is copied */
 
 /* kc_pool_add_key adds a key and tells its index. A key that is there already
  * (also one that was removed: it comes back with its counts) gives its old
- * index and takes the new label, group, priority and parameters. */
+ * index and takes the new label, group, priority and parameters; into another
+ * group it brings what it has used, as by kc_pool_join. */
 KC_CHECKED int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
                                const struct kc_key_config *key,
                                uint32_t *index);
