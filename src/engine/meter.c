@@ -125,24 +125,34 @@ static void add_to_open(struct kc_meter *m, uint64_t now_ms, uint64_t stamp_ms,
     m->open_tokens += tokens;
 }
 
-static void add(struct kc_meter *m, uint64_t now_ms, uint32_t requests,
-                uint64_t tokens)
-{
-    if (requests == 0 && tokens == 0)
-        return;
-    add_to_open(m, now_ms, now_ms + 1, requests, tokens);
-    if (m->calendar)
-        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
-}
-
-/* -- counting ------------------------------------------------------------- */
-
 static void begin_day(struct kc_meter *m, uint64_t now_ms)
 {
     close_open(m, now_ms);
     kc_calendar_begin(m->calendar, now_ms, &m->rings[KC_DAY]);
     drop_old(m, now_ms);
 }
+
+/* Forgets what is over, a day of the calendar too. */
+static void move_on(struct kc_meter *m, uint64_t now_ms)
+{
+    drop(m, now_ms);
+    if (kc_calendar_over(m->calendar, now_ms))
+        begin_day(m, now_ms);
+}
+
+static void add(struct kc_meter *m, uint64_t now_ms, uint32_t requests,
+                uint64_t tokens)
+{
+    if (requests == 0 && tokens == 0)
+        return;
+    if (m->calendar)
+        move_on(m, now_ms);
+    add_to_open(m, now_ms, now_ms + 1, requests, tokens);
+    if (m->calendar)
+        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
+}
+
+/* -- counting ------------------------------------------------------------- */
 
 static bool by_calendar(const struct kc_meter *m, int w)
 {
@@ -172,11 +182,21 @@ static uint64_t counted(const struct kc_meter *m, int w, int u)
     return m ? kc_add_capped(stamped(m, w, u), held_units(m, u)) : 0;
 }
 
+static uint64_t free_by_calendar(const struct kc_meter *m, enum kc_unit u,
+                                 uint64_t need)
+{
+    uint64_t next[KC_UNITS] = {0}, midnight = kc_calendar_midnight(m->calendar);
+    kc_ring_since(&m->rings[KC_DAY], midnight, next);
+    if (m->open_ms != 0 && open_last(m) > midnight)
+        next[u] += open_units(m, u);
+    return kc_calendar_free_at(m->calendar, u, need, next);
+}
+
 static uint64_t free_at(const struct kc_meter *m, int w, enum kc_unit u,
                         uint64_t need)
 {
     if (by_calendar(m, w))
-        return need <= m->calendar->sum[u] ? m->calendar->end_ms : KC_NEVER;
+        return free_by_calendar(m, u, need);
     const struct kc_ring *r = &m->rings[w];
     if (need <= r->sum[u])
         return kc_ring_free_at(r, u, need);
@@ -434,7 +454,7 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
                     enum kc_unit u, uint64_t total)
 {
-    drop(m, now_ms);
+    move_on(m, now_ms);
     uint64_t own = counted(m, (int)w, (int)u);
     if (total <= own)
         return;
@@ -452,9 +472,7 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS])
 {
-    drop(m, now_ms);
-    if (kc_calendar_on(m->calendar) && now_ms >= m->calendar->end_ms)
-        begin_day(m, now_ms);
+    move_on(m, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
             used[w][u] += counted(m, w, u);
