@@ -182,31 +182,31 @@ static uint64_t counted(const struct kc_meter *m, int w, int u)
     return m ? kc_add_capped(stamped(m, w, u), held_units(m, u)) : 0;
 }
 
-static uint64_t free_by_calendar(const struct kc_meter *m, enum kc_unit u,
-                                 uint64_t need)
+struct ask { /* what is asked of a meter */
+    uint64_t now_ms;
+    const struct kc_limits *limits;
+    struct kc_cost cost;
+    bool idle;
+};
+
+/* When `need` units have left. What is open is closed first: else the time that
+ * is told would change when that joins an entry of a full ring. */
+static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
+                        enum kc_unit u, uint64_t need)
 {
-    uint64_t next[KC_UNITS] = {0}, midnight = kc_calendar_midnight(m->calendar);
-    kc_ring_since(&m->rings[KC_DAY], midnight, next);
-    if (m->open_ms != 0 && open_last(m) > midnight)
-        next[u] += open_units(m, u);
+    close_open(m, a->now_ms);
+    if (!by_calendar(m, w))
+        return kc_ring_free_at(&m->rings[w], u, need);
+    uint64_t next[KC_UNITS] = {0};
+    kc_ring_since(&m->rings[KC_DAY], kc_calendar_midnight(m->calendar), next);
     return kc_calendar_free_at(m->calendar, u, need, next);
 }
 
-static uint64_t free_at(const struct kc_meter *m, int w, enum kc_unit u,
-                        uint64_t need)
+static void check_limit(struct kc_meter *m, const struct ask *a,
+                        enum kc_window w, enum kc_unit u, struct kc_block *b)
 {
-    if (by_calendar(m, w))
-        return free_by_calendar(m, u, need);
-    const struct kc_ring *r = &m->rings[w];
-    if (need <= r->sum[u])
-        return kc_ring_free_at(r, u, need);
-    return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
-}
-
-static void check_limit(const struct kc_meter *m, enum kc_window w,
-                        enum kc_unit u, uint64_t limit, uint64_t cost,
-                        bool idle, struct kc_block *b)
-{
+    uint64_t limit = a->limits->max[w][u];
+    uint64_t cost = u == KC_REQUESTS ? 1 : a->cost.tokens;
     if (limit == KC_UNLIMITED)
         return;
     if (limit == 0 || cost > limit) {
@@ -216,15 +216,15 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     if (!m)
         return;
     uint64_t sum = stamped(m, w, u);
-    uint64_t held = idle ? 0 : held_units(m, u);
-    if (idle && u == KC_TOKENS)
+    uint64_t held = a->idle ? 0 : held_units(m, u);
+    if (a->idle && u == KC_TOKENS)
         sum -= kc_least(sum, m->unsettled_tokens);
     uint64_t room = limit - cost;
     if (held <= room && sum <= room - held)
         return;
     uint64_t at = KC_NEVER;
     if (held <= room)
-        at = free_at(m, w, u, sum - (room - held));
+        at = free_at(m, a, w, u, sum - (room - held));
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
@@ -249,12 +249,10 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
         if (kc_calendar_keep(&m->calendar, now_ms, limits))
             begin_day(m, now_ms);
     }
-    for (int w = 0; w < KC_WINDOWS; w++) {
+    struct ask a = {now_ms, limits, cost, idle};
+    for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
-            check_limit(m, (enum kc_window)w, (enum kc_unit)u,
-                        limits->max[w][u], u == KC_REQUESTS ? 1 : cost.tokens,
-                        idle, b);
-    }
+            check_limit(m, &a, (enum kc_window)w, (enum kc_unit)u, b);
     check_sides(m, now_ms, limits, cost, idle, b);
     uint64_t most = limits->concurrent;
     if (most == 0)
