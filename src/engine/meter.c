@@ -369,7 +369,10 @@ uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
     return now_ms + 1;
 }
 
-static void refund(struct kc_meter *m, const struct kc_charge *c)
+/* What a window no longer reaches is not looked for: of a request that came
+ * with its key the rings hold nothing then, but what lies near its stamp. */
+static void refund(struct kc_meter *m, uint64_t now_ms,
+                   const struct kc_charge *c)
 {
     uint32_t requests = (uint32_t)(1 - c->requests);
     uint64_t had = c->reserved.tokens;
@@ -381,7 +384,8 @@ static void refund(struct kc_meter *m, const struct kc_charge *c)
         m->open_tokens -= tokens;
     } else {
         for (int w = 0; w < KC_WINDOWS; w++)
-            kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
+            if (c->stamp_ms + m->rings[w].span_ms > now_ms)
+                kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
         m->epoch = 0;
     }
     if (m->calendar)
@@ -403,7 +407,7 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
         return;
     }
     m->unsettled_tokens -= reserved;
-    refund(m, c);
+    refund(m, now_ms, c);
     add(m, now_ms, 0, used - kc_least(used, reserved));
 }
 
