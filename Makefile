@@ -101,7 +101,8 @@ SUPPORT_net := $(SUPPORT_OBJ)
 SUPPORT_runtime := $(SUPPORT_OBJ)
 
 define unit_rule
-$(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a)
+$(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(wildcard tests/unit/$(1)/*.h) \
+		$(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a)
 	@mkdir -p $$(@D)
 	$$(CC) $$(KC_CFLAGS) $$(PKG_CFLAGS) -Itests $$(CPPFLAGS) $$(CFLAGS) $$< \
 		$(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a) -o $$@ \
@@ -200,10 +201,11 @@ check-oom: setup-test
 		$(BUILD)/asan/tests/oom/oom
 	@$(BUILD)/asan/tests/oom/oom tests/oom
 
-# A hundred times the random work that `make test` does.
+# Thirty times the random work that `make test` does.
 soak: setup-test
 	@$(MAKE) --no-print-directory -s unit-bins
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
+	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
 # The floors that threads share, watched for races.
 check-tsan: setup-test

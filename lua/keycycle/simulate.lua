@@ -129,8 +129,8 @@ function simulate.run(given)
   check(given)
   local clock = got(core.manual_clock(0))
   local run = { clock = clock, pool = new_pool(given, clock), model = given.model or MODEL,
-    tokens = given.tokens or 0, timeout = given.timeout or TIMEOUT, line = {}, first = 1, last = 0, waits = {}, waited = 0,
-    refused = 0 }
+    tokens = given.tokens or 0, timeout = given.timeout or TIMEOUT, line = {}, first = 1,
+    last = 0, waits = {}, waited = 0, refused = 0 }
   local pause, now, till = arrivals(given), 0, (given.hours or 24) * 3600
   while given.calls_per_hour > 0 do
     now = now + pause()

@@ -13,7 +13,8 @@
 #include "util/err.h"
 
 struct kc_block {
-    int err; /* KC_OK: nothing; else KC_ELIMITED, KC_EIMPOSSIBLE, KC_ENOKEY */
+    int err; /* KC_OK: nothing; else KC_ELIMITED, KC_EIMPOSSIBLE, KC_ENOKEY,
+              * KC_ENOMEM */
     uint64_t at_ms;    /* when it ends; KC_NEVER: by an event or not at all */
     uint64_t max;      /* of the limit, where it is a number */
     const char *limit; /* its name, static text */

@@ -21,7 +21,7 @@ bool kc_calendar_keep(struct kc_calendar **c, uint64_t now_ms,
         return false;
     bool other = !kc_zone_equal(&(*c)->zone, &limits->zone);
     (*c)->zone = limits->zone;
-    return (*c)->end_ms == 0 || other || now_ms >= (*c)->end_ms;
+    return (*c)->end_ms == 0 || other || kc_calendar_over(*c, now_ms);
 }
 
 void kc_calendar_begin(struct kc_calendar *c, uint64_t now_ms,
@@ -32,6 +32,22 @@ void kc_calendar_begin(struct kc_calendar *c, uint64_t now_ms,
     c->end_ms = kc_zone_midnight(&c->zone, then) + SKEW_MS;
     c->sum[KC_REQUESTS] = c->sum[KC_TOKENS] = 0;
     kc_ring_since(day, c->start_ms, c->sum);
+}
+
+uint64_t kc_calendar_midnight(const struct kc_calendar *c)
+{
+    return c->end_ms - SKEW_MS;
+}
+
+uint64_t kc_calendar_free_at(const struct kc_calendar *c, enum kc_unit u,
+                             uint64_t need, const uint64_t next[KC_UNITS])
+{
+    uint64_t sum = c->sum[u];
+    if (need > sum)
+        return KC_NEVER;
+    if (need <= sum - kc_least(sum, next[u]))
+        return c->end_ms;
+    return kc_zone_midnight(&c->zone, c->end_ms) + SKEW_MS;
 }
 
 void kc_calendar_add(struct kc_calendar *c, uint64_t stamp_ms,

@@ -37,6 +37,22 @@ static inline bool kc_calendar_on(const struct kc_calendar *c)
     return c && c->end_ms != 0;
 }
 
+/* kc_calendar_over: the day is over and another must be begun. */
+static inline bool kc_calendar_over(const struct kc_calendar *c,
+                                    uint64_t now_ms)
+{
+    return kc_calendar_on(c) && now_ms >= c->end_ms;
+}
+
+/* kc_calendar_midnight returns when the next day begins: what was stamped after
+ * it counts in both until this one ends. */
+uint64_t kc_calendar_midnight(const struct kc_calendar *c);
+
+/* kc_calendar_free_at returns when `need` units of `u` will have left; `next`
+ * is what was stamped after midnight. KC_NEVER when there are fewer. */
+uint64_t kc_calendar_free_at(const struct kc_calendar *c, enum kc_unit u,
+                             uint64_t need, const uint64_t next[KC_UNITS]);
+
 /* kc_calendar_add and _refund book what was stamped at `stamp_ms`. */
 void kc_calendar_add(struct kc_calendar *c, uint64_t stamp_ms,
                      uint64_t requests, uint64_t tokens);

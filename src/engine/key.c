@@ -249,6 +249,16 @@ int kc_key_need_scope(struct kc_key *k, uint32_t model, struct kc_scope **out)
     return KC_OK;
 }
 
+int kc_key_need_scopes(struct kc_key *k, const struct kc_key *other)
+{
+    struct kc_scope *s;
+    int err = KC_OK;
+    for (uint32_t i = 0; err == KC_OK && i < other->scope_cap; i++)
+        if (other->scopes[i])
+            err = kc_key_need_scope(k, i, &s);
+    return err;
+}
+
 int kc_key_need_rare(struct kc_key *k, uint32_t model, struct kc_rare **out)
 {
     struct kc_scope *s;

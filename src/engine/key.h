@@ -105,6 +105,9 @@ static inline struct kc_scope *kc_key_scope(const struct kc_key *k,
 KC_CHECKED int kc_key_need_scope(struct kc_key *k, uint32_t model,
                                  struct kc_scope **out);
 
+/* kc_key_need_scopes makes all those that `other` has. */
+KC_CHECKED int kc_key_need_scopes(struct kc_key *k, const struct kc_key *other);
+
 /* kc_key_need_rare makes the scope's rare part where there is none. */
 KC_CHECKED int kc_key_need_rare(struct kc_key *k, uint32_t model,
                                 struct kc_rare **out);

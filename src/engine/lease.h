@@ -61,7 +61,7 @@ struct kc_lease *kc_leases_due(const struct kc_leases *t);
 /* kc_leases_pass: `l` was stamped, or waits for its transport. */
 void kc_leases_pass(struct kc_leases *t, const struct kc_lease *l);
 
-/* kc_leases_restart makes `l` the newest of all. */
+/* kc_leases_restart makes `l`, which is not stamped, the newest of all. */
 void kc_leases_restart(struct kc_leases *t, struct kc_lease *l);
 
 /* kc_leases_close ends a lease: its name is stale from now. */

@@ -122,24 +122,34 @@ static void add_to_open(struct kc_meter *m, uint64_t now_ms, uint64_t stamp_ms,
     m->open_tokens += tokens;
 }
 
-static void add(struct kc_meter *m, uint64_t now_ms, uint32_t requests,
-                uint64_t tokens)
-{
-    if (requests == 0 && tokens == 0)
-        return;
-    add_to_open(m, now_ms, now_ms + 1, requests, tokens);
-    if (m->calendar)
-        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
-}
-
-/* -- counting ------------------------------------------------------------- */
-
 static void begin_day(struct kc_meter *m, uint64_t now_ms)
 {
     close_open(m, now_ms);
     kc_calendar_begin(m->calendar, now_ms, &m->rings[KC_DAY]);
     drop_old(m, now_ms);
 }
+
+/* Forgets what is over, a day of the calendar too. */
+static void move_on(struct kc_meter *m, uint64_t now_ms)
+{
+    drop(m, now_ms);
+    if (kc_calendar_over(m->calendar, now_ms))
+        begin_day(m, now_ms);
+}
+
+static void add(struct kc_meter *m, uint64_t now_ms, uint32_t requests,
+                uint64_t tokens)
+{
+    if (requests == 0 && tokens == 0)
+        return;
+    if (m->calendar)
+        move_on(m, now_ms);
+    add_to_open(m, now_ms, now_ms + 1, requests, tokens);
+    if (m->calendar)
+        kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
+}
+
+/* -- counting ------------------------------------------------------------- */
 
 static bool by_calendar(const struct kc_meter *m, int w)
 {
@@ -169,21 +179,31 @@ static uint64_t counted(const struct kc_meter *m, int w, int u)
     return m ? kc_add_capped(stamped(m, w, u), held_units(m, u)) : 0;
 }
 
-static uint64_t free_at(const struct kc_meter *m, int w, enum kc_unit u,
-                        uint64_t need)
+struct ask { /* what is asked of a meter */
+    uint64_t now_ms;
+    const struct kc_limits *limits;
+    struct kc_cost cost;
+    bool idle;
+};
+
+/* When `need` units have left. What is open is closed first: else the time that
+ * is told would change when that joins an entry of a full ring. */
+static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
+                        enum kc_unit u, uint64_t need)
 {
-    if (by_calendar(m, w))
-        return need <= m->calendar->sum[u] ? m->calendar->end_ms : KC_NEVER;
-    const struct kc_ring *r = &m->rings[w];
-    if (need <= r->sum[u])
-        return kc_ring_free_at(r, u, need);
-    return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
+    close_open(m, a->now_ms);
+    if (!by_calendar(m, w))
+        return kc_ring_free_at(&m->rings[w], u, need);
+    uint64_t next[KC_UNITS] = {0};
+    kc_ring_since(&m->rings[KC_DAY], kc_calendar_midnight(m->calendar), next);
+    return kc_calendar_free_at(m->calendar, u, need, next);
 }
 
-static void check_limit(const struct kc_meter *m, enum kc_window w,
-                        enum kc_unit u, uint64_t limit, uint64_t cost,
-                        bool idle, struct kc_block *b)
+static void check_limit(struct kc_meter *m, const struct ask *a,
+                        enum kc_window w, enum kc_unit u, struct kc_block *b)
 {
+    uint64_t limit = a->limits->max[w][u];
+    uint64_t cost = u == KC_REQUESTS ? 1 : a->cost.tokens;
     if (limit == KC_UNLIMITED)
         return;
     if (limit == 0 || cost > limit) {
@@ -193,15 +213,15 @@ static void check_limit(const struct kc_meter *m, enum kc_window w,
     if (!m)
         return;
     uint64_t sum = stamped(m, w, u);
-    uint64_t held = idle ? 0 : held_units(m, u);
-    if (idle && u == KC_TOKENS)
+    uint64_t held = a->idle ? 0 : held_units(m, u);
+    if (a->idle && u == KC_TOKENS)
         sum -= kc_least(sum, m->unsettled_tokens);
     uint64_t room = limit - cost;
     if (held <= room && sum <= room - held)
         return;
     uint64_t at = KC_NEVER;
     if (held <= room)
-        at = free_at(m, w, u, sum - (room - held));
+        at = free_at(m, a, w, u, sum - (room - held));
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
@@ -226,12 +246,10 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
         if (kc_calendar_keep(&m->calendar, now_ms, limits))
             begin_day(m, now_ms);
     }
-    for (int w = 0; w < KC_WINDOWS; w++) {
+    struct ask a = {now_ms, limits, cost, idle};
+    for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
-            check_limit(m, (enum kc_window)w, (enum kc_unit)u,
-                        limits->max[w][u], u == KC_REQUESTS ? 1 : cost.tokens,
-                        idle, b);
-    }
+            check_limit(m, &a, (enum kc_window)w, (enum kc_unit)u, b);
     check_sides(m, now_ms, limits, cost, idle, b);
     uint64_t most = limits->concurrent;
     if (most == 0)
@@ -348,7 +366,10 @@ uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
     return now_ms + 1;
 }
 
-static void refund(struct kc_meter *m, const struct kc_charge *c)
+/* What a window no longer reaches is not looked for: of a request that came
+ * with its key the rings hold nothing then, but what lies near its stamp. */
+static void refund(struct kc_meter *m, uint64_t now_ms,
+                   const struct kc_charge *c)
 {
     uint32_t requests = (uint32_t)(1 - c->requests);
     uint64_t had = c->reserved.tokens;
@@ -360,7 +381,8 @@ static void refund(struct kc_meter *m, const struct kc_charge *c)
         m->open_tokens -= tokens;
     } else {
         for (int w = 0; w < KC_WINDOWS; w++)
-            kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
+            if (c->stamp_ms + m->rings[w].span_ms > now_ms)
+                kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
         m->epoch = 0;
     }
     if (m->calendar)
@@ -382,11 +404,21 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
         return;
     }
     m->unsettled_tokens -= reserved;
-    refund(m, c);
+    refund(m, now_ms, c);
     add(m, now_ms, 0, used - kc_least(used, reserved));
 }
 
 /* -- what others tell ------------------------------------------------------ */
+
+/* The ring that knows best what a window of that length would know. */
+static const struct kc_ring *next_longer(const struct kc_meter *m,
+                                         uint64_t span_ms)
+{
+    int w = KC_MINUTE;
+    while (w < KC_DAY && m->rings[w].span_ms < span_ms)
+        w++;
+    return &m->rings[w];
+}
 
 int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
                        const struct kc_side_limit *limit, struct kc_side **made)
@@ -397,11 +429,8 @@ int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
     int err = kc_side_new(limit->span_ms, limit->parts, made);
     if (err != KC_OK)
         return err;
-    int w = KC_MINUTE;
-    while (w < KC_DAY && m->rings[w].span_ms < limit->span_ms)
-        w++;
     close_open(m, now_ms);
-    kc_side_book(*made, now_ms, &m->rings[w]);
+    kc_side_book(*made, now_ms, next_longer(m, limit->span_ms));
     (*made)->next = m->sides;
     m->sides = *made;
     return KC_OK;
@@ -424,7 +453,7 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
                     enum kc_unit u, uint64_t total)
 {
-    drop(m, now_ms);
+    move_on(m, now_ms);
     uint64_t own = counted(m, (int)w, (int)u);
     if (total <= own)
         return;
@@ -442,9 +471,7 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
                    uint64_t used[KC_WINDOWS][KC_UNITS])
 {
-    drop(m, now_ms);
-    if (kc_calendar_on(m->calendar) && now_ms >= m->calendar->end_ms)
-        begin_day(m, now_ms);
+    move_on(m, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++)
         for (int u = 0; u < KC_UNITS; u++)
             used[w][u] += counted(m, w, u);
@@ -459,10 +486,12 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
         kc_ring_merge(&m->rings[w], &from->rings[w], false);
     }
     for (struct kc_side *s = m->sides; s; s = s->next) {
-        const struct kc_side *o =
-            kc_side_find(from->sides, s->ring.span_ms, s->parts);
+        uint64_t span_ms = s->ring.span_ms;
+        const struct kc_side *o = kc_side_find(from->sides, span_ms, s->parts);
         if (o)
             kc_ring_merge(&s->ring, &o->ring, false);
+        else
+            kc_side_book(s, now_ms, next_longer(from, span_ms));
     }
     drop_old(m, now_ms); /* it may hold older entries now */
     if (kc_calendar_on(m->calendar))

@@ -100,7 +100,8 @@ struct kc_key_config { /* all text is copied */
 
 /* kc_pool_add_key adds a key and tells its index. A key that is there already
  * (also one that was removed: it comes back with its counts) gives its old
- * index and takes the new label, group, priority and parameters. */
+ * index and takes the new label, group, priority and parameters; into another
+ * group it brings what it has used, as by kc_pool_join. */
 KC_CHECKED int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
                                const struct kc_key_config *key,
                                uint32_t *index);
@@ -243,7 +244,8 @@ KC_CHECKED int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
 void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 
 /* kc_pool_sending: the request is still to be sent, and kc_pool_sent will tell
- * when it is. Stale leases are ignored. */
+ * when it is, unless its headers come first. One that has been stamped, because
+ * the guard took it for sent, is held again. Stale leases are ignored. */
 void kc_pool_sending(struct kc_pool *p, uint64_t lease);
 void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 

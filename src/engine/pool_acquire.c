@@ -24,8 +24,8 @@ static void carry_into(struct kc_pool *p, struct kc_side *side,
 {
     struct kc_lease *l = kc_leases_oldest(&p->leases);
     for (; l; l = kc_leases_next(&p->leases, l)) {
-        const struct kc_key *k = kc_pool_key(p, l->key);
-        bool mine = l->group ? p->groups[l->group - 1] == quota : k == quota;
+        bool mine = kc_pool_key(p, l->key) == quota ||
+                    (l->group && p->groups[l->group - 1] == quota);
         bool other = p->config.strategy == KC_PER_MODEL && l->model != m->id;
         if (mine && !other)
             kc_side_carry(side, l->stamp_ms != 0, l->cost);

@@ -113,7 +113,8 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
         return;
     }
     if (p->has_sides && v->meter && kc_pool_need_sides(p, k, offer->model)) {
-        kc_block_add(b, KC_ENOMEM, KC_NEVER, "", 0); /* it cannot be counted */
+        /* It cannot be counted now; the next may try at once. */
+        kc_block_add(b, KC_ENOMEM, p->now_ms, "", 0);
         return;
     }
     check(p, offer, v, kc_cost_of(offer->request), b);
@@ -332,7 +333,7 @@ static void pick_in_tier(struct kc_pool *p, struct kc_tier *t,
         take_only(p, t, offer, pick, refusal);
         return;
     }
-    if (t->len > FEW_KEYS)
+    if (t->len > FEW_KEYS || offer->model->seats) /* stale ones mislead */
         kc_pool_keep_seats(p, offer->model);
     if (draws > 0)
         draw(p, t, draws, offer, pick, refusal);

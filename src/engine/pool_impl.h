@@ -116,7 +116,7 @@ void kc_pool_touched(struct kc_pool *p, struct kc_key *k, uint32_t model,
                      bool eased);
 
 /* kc_pool_keep_seats makes the seats of a model current; without memory there
- * are none. */
+ * are none for the newest keys. */
 void kc_pool_keep_seats(struct kc_pool *p, struct kc_model *m);
 
 static inline struct kc_seat *kc_model_seat(const struct kc_model *m,
@@ -142,6 +142,11 @@ struct kc_key *kc_pool_key(const struct kc_pool *p, uint32_t index);
 /* kc_pool_need_group finds or makes the record of a group of keys. */
 KC_CHECKED int kc_pool_need_group(struct kc_pool *p, const char *name,
                                   struct kc_key **out);
+
+/* kc_pool_sum_in books in a group, which has the key's scopes, what the key has
+ * used and has in flight. What was charged to another group stays there until
+ * it is settled. */
+void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k);
 
 /* kc_pool_need_model finds or makes the record of a model; NULL is "". */
 KC_CHECKED int kc_pool_need_model(struct kc_pool *p, const char *name,

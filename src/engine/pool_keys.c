@@ -88,10 +88,15 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
     bool joined = old && old->shared && !old->group; /* by an answer */
     if (config->group)
         err = kc_pool_need_group(p, config->group, &group);
+    bool moves = old && group && group != old->shared;
+    if (err == KC_OK && moves)
+        err = kc_key_need_scopes(group, old);
     if (err == KC_OK)
         err = old ? put_again(p, old, config) : put_new(p, k);
     if (err == KC_OK) {
         struct kc_key *mine = old ? old : k;
+        if (moves)
+            kc_pool_sum_in(p, group, old);
         if (group || !joined)
             mine->shared = group;
         *index = mine->index;

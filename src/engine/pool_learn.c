@@ -90,20 +90,9 @@ int kc_pool_observe(struct kc_pool *p, uint64_t now_ms, uint64_t lease,
 
 /* -- keys of one organisation ---------------------------------------------- */
 
-/* Makes every scope that the group will need, before anything is changed. */
-static int need_scopes(struct kc_key *group, const struct kc_key *k)
-{
-    struct kc_scope *s;
-    int err = KC_OK;
-    for (uint32_t i = 0; err == KC_OK && i < k->scope_cap; i++)
-        if (k->scopes[i])
-            err = kc_key_need_scope(group, i, &s);
-    return err;
-}
-
-/* A window beyond the three that only one of the two has is made in the group
- * at its next charge, with all that is in flight then. */
-static void sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
+/* A window beyond the three that only the key has is made in the group at its
+ * next charge, with all that is in flight then. */
+void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
 {
     for (uint32_t i = 0; i < k->scope_cap; i++)
         if (k->scopes[i])
@@ -134,9 +123,9 @@ int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     if (err == KC_OK && !k->shared) {
         err = kc_pool_need_group(p, name, &group);
         if (err == KC_OK)
-            err = need_scopes(group, k);
+            err = kc_key_need_scopes(group, k);
         if (err == KC_OK) {
-            sum_in(p, group, k);
+            kc_pool_sum_in(p, group, k);
             kc_pool_relimited(p);
             k->shared = group;
             *joined = true;

@@ -14,15 +14,15 @@
 
 void kc_pool_keep_seats(struct kc_pool *p, struct kc_model *m)
 {
-    if (m->seat_len < p->key_count) {
-        struct kc_seat *grown = realloc(m->seats, p->key_cap * sizeof *grown);
-        if (!grown)
-            return;
+    struct kc_seat *grown = NULL;
+    if (m->seat_len < p->key_count)
+        grown = realloc(m->seats, p->key_cap * sizeof *grown);
+    if (grown) {
         m->seats = grown;
         m->seat_len = p->key_cap;
         m->seat_epoch = 0;
     }
-    if (m->seat_epoch != p->seat_epoch)
+    if (m->seats && m->seat_epoch != p->seat_epoch)
         memset(m->seats, 0, m->seat_len * sizeof *m->seats);
     m->seat_epoch = p->seat_epoch;
 }

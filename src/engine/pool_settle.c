@@ -24,6 +24,7 @@ static void stamp(struct kc_pool *p, struct kc_lease *l, uint64_t at_ms)
     l->stamp_ms = stamp_on(k, l, at_ms);
     if (group)
         stamp_on(group, l, at_ms);
+    l->unsent = false; /* its headers tell more than its transport will */
     kc_leases_pass(&p->leases, l);
     kc_pool_touched(p, k, l->model, true); /* what was held has a time now */
 }
@@ -46,6 +47,27 @@ void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
     kc_pool_leave(p);
 }
 
+static void hold_again(struct kc_meter *m, uint64_t now,
+                       const struct kc_charge *back)
+{
+    kc_meter_settle(m, now, back);
+    kc_meter_hold(m, back->reserved);
+}
+
+/* It was stamped too early: what the provider counts is still to come. */
+static void unstamp(struct kc_pool *p, struct kc_lease *l)
+{
+    struct kc_charge back = {.stamp_ms = l->stamp_ms, .reserved = l->cost};
+    struct kc_key *of[2] = {kc_pool_key(p, l->key), group_of(p, l)};
+    for (int i = 0; i < 2 && of[i]; i++) {
+        hold_again(&kc_key_scope(of[i], l->model)->meter, p->now_ms, &back);
+        if (of[i]->meter)
+            hold_again(of[i]->meter, p->now_ms, &back);
+    }
+    l->stamp_ms = 0;
+    kc_pool_touched(p, of[0], l->model, false);
+}
+
 void kc_pool_sending(struct kc_pool *p, uint64_t lease)
 {
     kc_pool_enter(p, 0);
@@ -53,6 +75,8 @@ void kc_pool_sending(struct kc_pool *p, uint64_t lease)
     if (l) {
         l->unsent = true;
         kc_leases_pass(&p->leases, l);
+        if (l->stamp_ms != 0)
+            unstamp(p, l);
     }
     kc_pool_leave(p);
 }

@@ -139,7 +139,8 @@ void kc_side_settle(struct kc_side *s, uint64_t now_ms, uint64_t stamp_ms,
         add(s, now_ms, is);
         return;
     }
-    kc_ring_refund(&s->ring, stamp_ms, back.n[0], back.n[1]);
+    if (stamp_ms + s->ring.span_ms > now_ms) /* as the meter's */
+        kc_ring_refund(&s->ring, stamp_ms, back.n[0], back.n[1]);
     add(s, now_ms, more);
 }
 

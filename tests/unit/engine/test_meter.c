@@ -64,6 +64,27 @@ static void each_window_and_unit_refuses_under_its_own_name(void **state)
     }
 }
 
+/* Though the log is full and has to fuse two of its entries meanwhile. */
+static void a_told_time_stays_while_nothing_happens(void **state)
+{
+    (void)state;
+    struct kc_meter m = a_meter();
+    struct kc_limits l = only(KC_DAY, KC_TOKENS, 65);
+    struct kc_charge c = {
+        .reserved = {.tokens = 1}, .requests = 1, .used = {.tokens = 1}};
+    uint64_t now = 1000;
+    for (int i = 0; i < 65; i++) {
+        now += 400000;
+        kc_meter_hold(&m, cost(1));
+        kc_meter_settle(&m, now, &c);
+    }
+    uint64_t at = check(&m, now, &l, 2).at_ms;
+    assert_int_equal(check(&m, now + 3600000, &l, 2).at_ms, at);
+    assert_int_equal(check(&m, at - 1, &l, 2).at_ms, at);
+    assert_int_equal(check(&m, at, &l, 2).err, KC_OK);
+    kc_meter_deinit(&m);
+}
+
 static void what_is_held_counts_and_does_not_age(void **state)
 {
     (void)state;
@@ -193,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_window_and_unit_refuses_under_its_own_name),
+        cmocka_unit_test(a_told_time_stays_while_nothing_happens),
         cmocka_unit_test(what_is_held_counts_and_does_not_age),
         cmocka_unit_test(a_stamp_lets_it_age_and_settling_gives_the_rest_back),
         cmocka_unit_test(more_than_was_reserved_is_added_when_it_is_known),

@@ -49,6 +49,43 @@ static void all_is_forgotten_at_midnight(void **state)
     kc_pool_free(p);
 }
 
+/* Until the new day is open what it has used already counts in both. */
+static void what_came_after_midnight_is_not_forgotten_with_the_old_day(
+    void **state)
+{
+    (void)state;
+    struct kc_pool *p = by_day(KC_TOKENS, 100);
+    struct kc_grant g;
+    struct kc_refusal r;
+    uint64_t now = MARCH_8 + SECOND_MS;
+    use(p, MARCH_8 - HOUR_MS, "m", 10);
+    use(p, now, "m", 90);
+    assert_int_equal(acquire(p, now, "m", 10, &g, &r), KC_ELIMITED);
+    assert_int_equal(r.wait_ms, SECOND_MS);
+    assert_int_equal(acquire(p, now, "m", 11, &g, &r), KC_ELIMITED);
+    assert_int_equal(r.wait_ms, 23 * HOUR_MS + SECOND_MS);
+    granted(p, MARCH_8 + SKEW_MS, "m", 10, &g);
+    assert_int_equal(acquire(p, MARCH_8 + SKEW_MS, "m", 1, &g, &r),
+                     KC_ELIMITED);
+    kc_pool_free(p);
+}
+
+/* Nobody asked in the whole of a day of 25 hours, but what was sent in its
+ * first one counts in its last one. */
+static void a_long_day_knows_its_first_hour(void **state)
+{
+    (void)state;
+    struct kc_pool *p = by_day(KC_REQUESTS, 1);
+    struct kc_grant g;
+    uint64_t midnight = NOVEMBER_1;
+    uint64_t now = midnight + 24 * HOUR_MS + 40 * MINUTE_MS;
+    use(p, midnight - 50 * HOUR_MS, "m", 0);
+    granted(p, midnight - MINUTE_MS, "m", 0, &g);
+    kc_pool_stamp(p, midnight + MINUTE_MS, g.lease);
+    wait_from(p, now, 20 * MINUTE_MS + SKEW_MS);
+    kc_pool_free(p);
+}
+
 static void days_have_their_own_lengths(void **state)
 {
     (void)state;
@@ -123,6 +160,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_forgotten_at_midnight),
+        cmocka_unit_test(
+            what_came_after_midnight_is_not_forgotten_with_the_old_day),
+        cmocka_unit_test(a_long_day_knows_its_first_hour),
         cmocka_unit_test(days_have_their_own_lengths),
         cmocka_unit_test(what_is_in_flight_counts_in_both_days),
         cmocka_unit_test(a_late_refund_touches_its_own_day_only),

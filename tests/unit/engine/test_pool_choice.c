@@ -209,6 +209,29 @@ static void a_random_start_is_anywhere_but_for_fill_first(void **state)
     assert_int_equal(seen, 1u << 1 | 1u << 2 | 1u << 3);
 }
 
+/* What was found of many keys is not believed of the few that are left. */
+static void a_key_is_seen_to_be_free_when_there_are_few_keys_left(void **state)
+{
+    (void)state;
+    for (int removed = 0; removed <= 4; removed += 4) {
+        struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 12);
+        struct kc_limits l;
+        struct kc_grant g;
+        struct kc_refusal r;
+        limit(p, KC_MINUTE, KC_REQUESTS, 1);
+        for (int i = 0; i < 12; i++)
+            hold(p, 0);
+        assert_int_equal(acquire(p, START_MS, "m", 0, &g, &r), KC_ELIMITED);
+        for (uint32_t key = 1; key <= (uint32_t)removed; key++)
+            assert_int_equal(kc_pool_remove_key(p, START_MS, key), KC_OK);
+        assert_int_equal(kc_pool_get_limits(p, 0, NULL, &l), KC_OK);
+        l.max[KC_MINUTE][KC_REQUESTS] = 2;
+        assert_int_equal(kc_pool_set_limits(p, START_MS, 7, NULL, &l), KC_OK);
+        assert_int_equal(granted(p, START_MS, "m", 0, &g), 7);
+        kc_pool_free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test(lower_priorities_come_first),
         cmocka_unit_test(a_key_serves_its_own_models_only),
         cmocka_unit_test(affinity_keeps_to_a_key_while_it_has_room),
+        cmocka_unit_test(a_key_is_seen_to_be_free_when_there_are_few_keys_left),
         cmocka_unit_test(a_random_start_is_anywhere_but_for_fill_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

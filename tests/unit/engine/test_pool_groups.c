@@ -217,6 +217,66 @@ static void what_a_store_remembers_counts_for_the_group(void **state)
     kc_pool_free(p);
 }
 
+/* Its charge has left the windows before its key joined: what it gives back is
+ * nothing of the group's. */
+static void what_a_key_used_long_ago_is_not_given_back_by_its_group(
+    void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_FILL_FIRST, 2);
+    struct kc_request one = {.model = "m", .key = 1, .pin = true};
+    struct kc_request two = {.model = "m", .tokens = 50, .key = 2, .pin = true};
+    struct kc_grant old, g;
+    struct kc_refusal r;
+    bool joined;
+    limit(p, KC_MINUTE, KC_TOKENS, 100);
+    assert_int_equal(kc_pool_join(p, START_MS, 1, "org", &joined), KC_OK);
+    use(p, START_MS, "m", 5);
+    one.tokens = 96;
+    assert_int_equal(kc_pool_acquire(p, START_MS, &one, &g, &r), KC_ELIMITED);
+    uint64_t now = START_MS + SECOND_MS;
+    assert_int_equal(kc_pool_acquire(p, now, &two, &old, &r), KC_OK);
+    kc_pool_stamp(p, now, old.lease);
+    now += 5 * MINUTE_MS;
+    two.tokens = 60;
+    assert_int_equal(kc_pool_acquire(p, now, &two, &g, &r), KC_OK);
+    assert_int_equal(kc_pool_settle(p, now, g.lease, KC_DONE, NULL), KC_OK);
+    assert_int_equal(kc_pool_join(p, now, 2, "org", &joined), KC_OK);
+    assert_int_equal(kc_pool_settle(p, now, old.lease, KC_REFUSED, NULL),
+                     KC_OK);
+    one.tokens = 41;
+    assert_int_equal(kc_pool_acquire(p, now, &one, &g, &r), KC_ELIMITED);
+    one.tokens = 40;
+    assert_int_equal(kc_pool_acquire(p, now, &one, &g, &r), KC_OK);
+    kc_pool_free(p);
+}
+
+static void the_user_moves_a_key_with_all_that_it_used(void **state)
+{
+    (void)state;
+    struct kc_pool *p = organisation(KC_PER_MODEL);
+    struct kc_key_config third = {.secret = "sk-group-00000002",
+                                  .group = "org"};
+    struct kc_request one = {.model = "m", .key = 1, .pin = true};
+    struct kc_request three = {.model = "m", .key = 3, .pin = true};
+    struct kc_grant held, g;
+    struct kc_refusal r;
+    uint32_t index;
+    limit(p, KC_MINUTE, KC_REQUESTS, 3);
+    assert_int_equal(kc_pool_acquire(p, START_MS, &three, &g, &r), KC_OK);
+    assert_int_equal(kc_pool_settle(p, START_MS, g.lease, KC_DONE, NULL),
+                     KC_OK);
+    assert_int_equal(kc_pool_acquire(p, START_MS, &three, &held, &r), KC_OK);
+    assert_int_equal(kc_pool_add_key(p, START_MS, &third, &index), KC_OK);
+    assert_int_equal(index, 3);
+    assert_int_equal(kc_pool_acquire(p, START_MS, &one, &g, &r), KC_OK);
+    assert_int_equal(kc_pool_acquire(p, START_MS, &one, &g, &r), KC_ELIMITED);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, held.lease, KC_NOT_SENT, NULL), KC_OK);
+    assert_int_equal(kc_pool_acquire(p, START_MS, &one, &g, &r), KC_OK);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +287,9 @@ int main(void)
         cmocka_unit_test(a_lease_is_settled_in_the_group_that_it_was_charged_to),
         cmocka_unit_test(a_pinned_waiter_keeps_the_quota_for_itself),
         cmocka_unit_test(an_answer_joins_keys_with_all_that_they_used),
+        cmocka_unit_test(
+            what_a_key_used_long_ago_is_not_given_back_by_its_group),
+        cmocka_unit_test(the_user_moves_a_key_with_all_that_it_used),
         cmocka_unit_test(what_a_store_remembers_counts_for_the_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,53 @@ static void what_is_not_sent_yet_waits_for_its_transport(void **state)
     kc_pool_free(p);
 }
 
+/* A transport may tell of headers and of the sent body in one breath. */
+static void headers_before_the_word_of_its_transport_are_enough(void **state)
+{
+    (void)state;
+    struct kc_pool *p = guarded_pool(GUARD);
+    struct kc_grant g;
+    granted(p, START_MS, "m", 5, &g);
+    kc_pool_sending(p, g.lease);
+    kc_pool_stamp(p, START_MS + 700, g.lease);
+    kc_pool_sent(p, START_MS + 700, g.lease);
+    opens_at(p, START_MS + 20000, START_MS + 700 + MINUTE_MS + 1);
+    struct kc_snapshot s = counts(p, START_MS + 20000, 0, NULL);
+    assert_int_equal(s.used[KC_MINUTE][KC_REQUESTS], 1);
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 5);
+    kc_pool_free(p);
+}
+
+static void what_is_sent_long_after_its_grant_is_held_till_then(void **state)
+{
+    (void)state;
+    for (int grouped = 0; grouped <= 1; grouped++) {
+        struct kc_pool *p = guarded_pool(GUARD);
+        struct kc_request request = {.model = "m"};
+        struct kc_grant g;
+        uint64_t wait;
+        bool joined;
+        if (grouped)
+            assert_int_equal(kc_pool_join(p, START_MS, 1, "org", &joined),
+                             KC_OK);
+        granted(p, START_MS, "m", 5, &g);
+        opens_at(p, START_MS + 20000, START_MS + GUARD + MINUTE_MS + 1);
+        kc_pool_sending(p, g.lease);
+        assert_int_equal(
+            kc_pool_next_available(p, START_MS + 100000, &request, &wait),
+            KC_OK);
+        assert_true(wait == KC_NEVER);
+        kc_pool_sent(p, START_MS + 100000, g.lease);
+        opens_at(p, START_MS + 104000,
+                 START_MS + 100000 + GUARD + MINUTE_MS + 1);
+        struct kc_snapshot s = counts(p, START_MS + 104000, 0, NULL);
+        assert_int_equal(s.in_flight, 1);
+        assert_int_equal(s.used[KC_DAY][KC_REQUESTS], 1);
+        assert_int_equal(s.used[KC_DAY][KC_TOKENS], 5);
+        kc_pool_free(p);
+    }
+}
+
 static void several_are_stamped_in_the_order_of_their_sending(void **state)
 {
     (void)state;
@@ -160,6 +207,9 @@ int main(void)
         cmocka_unit_test(however_late_somebody_asks),
         cmocka_unit_test(headers_that_come_first_decide),
         cmocka_unit_test(what_is_not_sent_yet_waits_for_its_transport),
+        cmocka_unit_test(
+            headers_before_the_word_of_its_transport_are_enough),
+        cmocka_unit_test(what_is_sent_long_after_its_grant_is_held_till_then),
         cmocka_unit_test(several_are_stamped_in_the_order_of_their_sending),
         cmocka_unit_test(who_waits_learns_the_time_at_the_guard),
         cmocka_unit_test(without_a_guard_it_never_ages_by_itself),

@@ -179,10 +179,34 @@ static void every_allocation_may_fail(void **state)
 #endif
 }
 
+static void who_found_no_memory_may_ask_again(void **state)
+{
+    (void)state;
+#if REPLACED
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_limits limits;
+    struct kc_grant g;
+    struct kc_refusal r;
+    use(p, START_MS, "m", 5);
+    kc_limits_unlimited(&limits);
+    kc_limits_side(&limits, 10 * SECOND_MS, false)->max[KC_REQUESTS] = 3;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &limits), KC_OK);
+    allocations = 0;
+    fail_at = 1; /* of the new window */
+    counting = true;
+    int err = acquire(p, START_MS, "m", 5, &g, &r);
+    counting = false;
+    assert_int_equal(err, KC_ENOMEM);
+    granted(p, START_MS, "m", 5, &g);
+    kc_pool_free(p);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(who_found_no_memory_may_ask_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,61 @@ static void joining_takes_them_along(void **state)
     kc_pool_free(p);
 }
 
+/* The key had no such window of its own. */
+static void a_group_books_in_its_windows_what_a_key_brings(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_FILL_FIRST, 2);
+    struct kc_request second = {.model = "m", .key = 2, .pin = true};
+    struct kc_limits l;
+    struct kc_grant g;
+    struct kc_refusal r;
+    bool joined;
+    kc_limits_unlimited(&l);
+    kc_limits_side(&l, 10 * SECOND_MS, false)->max[KC_REQUESTS] = 3;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 1, NULL, &l), KC_OK);
+    assert_int_equal(kc_pool_join(p, START_MS, 1, "org", &joined), KC_OK);
+    use(p, START_MS, "m", 1);
+    use(p, START_MS + 1000, "m", 1); /* the group's window is there now */
+    assert_int_equal(kc_pool_acquire(p, START_MS + 2000, &second, &g, &r),
+                     KC_OK);
+    kc_pool_stamp(p, START_MS + 2000, g.lease);
+    assert_int_equal(kc_pool_join(p, START_MS + 2000, 2, "org", &joined),
+                     KC_OK);
+    struct kc_request first = {.model = "m", .key = 1, .pin = true};
+    assert_int_equal(kc_pool_acquire(p, START_MS + 3000, &first, &g, &r),
+                     KC_ELIMITED);
+    assert_int_equal(r.wait_ms, 7001);
+    kc_pool_free(p);
+}
+
+/* What was charged to a key and to its group is settled on both. */
+static void a_key_that_leaves_its_group_keeps_what_is_in_flight(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_FILL_FIRST, 0);
+    struct kc_key_config key = {.secret = "sk-leaves-0000001",
+                                .group = "org"};
+    struct kc_limits l;
+    struct kc_grant held, g;
+    struct kc_refusal r;
+    uint32_t index;
+    kc_limits_unlimited(&l);
+    kc_limits_side(&l, 10 * SECOND_MS, false)->max[KC_REQUESTS] = 2;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &l), KC_OK);
+    assert_int_equal(kc_pool_add_key(p, START_MS, &key, &index), KC_OK);
+    granted(p, START_MS, "m", 1, &held);
+    key.group = NULL;
+    assert_int_equal(kc_pool_add_key(p, START_MS, &key, &index), KC_OK);
+    granted(p, START_MS, "m", 1, &g);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &g, &r), KC_ELIMITED);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, held.lease, KC_NOT_SENT, NULL), KC_OK);
+    granted(p, START_MS, "m", 1, &g);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &g, &r), KC_ELIMITED);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +326,8 @@ int main(void)
         cmocka_unit_test(
             a_window_that_comes_late_knows_what_the_next_longer_one_does),
         cmocka_unit_test(keys_that_join_bring_their_windows),
+        cmocka_unit_test(a_group_books_in_its_windows_what_a_key_brings),
+        cmocka_unit_test(a_key_that_leaves_its_group_keeps_what_is_in_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
