@@ -186,17 +186,24 @@ struct ask { /* what is asked of a meter */
     bool idle;
 };
 
-/* When `need` units have left. What is open is closed first: else the time that
- * is told would change when that joins an entry of a full ring. */
+/* When `need` units have left. Windows longer than a minute take over what is
+ * open first: they will within a minute, and where that joins an entry of a full
+ * ring the time that is told here must not change. The minute's own will have a
+ * place by then. */
 static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
                         enum kc_unit u, uint64_t need)
 {
-    close_open(m, a->now_ms);
-    if (!by_calendar(m, w))
-        return kc_ring_free_at(&m->rings[w], u, need);
-    uint64_t next[KC_UNITS] = {0};
-    kc_ring_since(&m->rings[KC_DAY], kc_calendar_midnight(m->calendar), next);
-    return kc_calendar_free_at(m->calendar, u, need, next);
+    if (w != KC_MINUTE)
+        close_open(m, a->now_ms);
+    const struct kc_ring *r = &m->rings[w];
+    if (by_calendar(m, w)) {
+        uint64_t next[KC_UNITS] = {0};
+        kc_ring_since(r, kc_calendar_midnight(m->calendar), next);
+        return kc_calendar_free_at(m->calendar, u, need, next);
+    }
+    if (need <= r->sum[u])
+        return kc_ring_free_at(r, u, need);
+    return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
 }
 
 static void check_limit(struct kc_meter *m, const struct ask *a,
@@ -247,7 +254,8 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
             begin_day(m, now_ms);
     }
     struct ask a = {now_ms, limits, cost, idle};
-    for (int w = 0; w < KC_WINDOWS; w++)
+    /* The longest first, see free_at. */
+    for (int w = KC_WINDOWS - 1; w >= 0; w--)
         for (int u = 0; u < KC_UNITS; u++)
             check_limit(m, &a, (enum kc_window)w, (enum kc_unit)u, b);
     check_sides(m, now_ms, limits, cost, idle, b);
