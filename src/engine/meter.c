@@ -15,9 +15,8 @@ int kc_meter_init(struct kc_meter *m)
     m->rings = calloc(KC_WINDOWS, sizeof *m->rings);
     int err = m->rings ? KC_OK : KC_ENOMEM;
     for (int w = 0; err == KC_OK && w < KC_WINDOWS; w++) {
-        uint32_t bound = w == KC_DAY ? 64 : 32;
-        err =
-            kc_ring_init(&m->rings[w], kc_window_ms((enum kc_window)w), bound);
+        uint64_t span_ms = kc_window_ms((enum kc_window)w);
+        err = kc_ring_init(&m->rings[w], span_ms, kc_ring_bound(span_ms));
     }
     if (err != KC_OK)
         kc_meter_deinit(m);
