@@ -194,11 +194,9 @@ static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
                         enum kc_unit u, uint64_t need)
 {
     close_open(m, a->now_ms);
-    if (!by_calendar(m, w))
-        return kc_ring_free_at(&m->rings[w], u, need);
-    uint64_t next[KC_UNITS] = {0};
-    kc_ring_since(&m->rings[KC_DAY], kc_calendar_midnight(m->calendar), next);
-    return kc_calendar_free_at(m->calendar, u, need, next);
+    if (by_calendar(m, w))
+        return kc_calendar_free_at(m->calendar, u, need);
+    return kc_ring_free_at(&m->rings[w], u, need);
 }
 
 static void check_limit(struct kc_meter *m, const struct ask *a,
@@ -481,6 +479,7 @@ void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
 
 void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
 {
+    move_on(m, now_ms);
     close_open(m, now_ms);
     close_open(from, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++) {
@@ -495,9 +494,9 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
         else
             kc_side_book(s, now_ms, next_longer(from, span_ms));
     }
-    drop_old(m, now_ms); /* it may hold older entries now */
     if (kc_calendar_on(m->calendar))
-        begin_day(m, now_ms);
+        kc_calendar_merge(m->calendar, &from->rings[KC_DAY]);
+    drop_old(m, now_ms); /* it may hold older entries now */
 }
 
 void kc_meter_carry(struct kc_meter *m, bool stamped_already,
