@@ -18,6 +18,7 @@ struct kc_calendar {
     uint64_t start_ms;
     uint64_t end_ms; /* 0: the day rolls */
     uint64_t sum[KC_UNITS];
+    uint64_t next[KC_UNITS]; /* of them what the next day begins with */
 };
 
 /* kc_calendar_keep makes *c the kind of day that the limits want and tells
@@ -26,8 +27,9 @@ struct kc_calendar {
 bool kc_calendar_keep(struct kc_calendar **c, uint64_t now_ms,
                       const struct kc_limits *limits);
 
-/* kc_calendar_begin begins the day that `now_ms` lies in with what the ring of
- * the rolling day knows of it. */
+/* kc_calendar_begin begins the day that `now_ms` lies in: with what came after
+ * midnight where it follows the last one, else with what the ring of the
+ * rolling day knows of it. */
 void kc_calendar_begin(struct kc_calendar *c, uint64_t now_ms,
                        const struct kc_ring *day);
 
@@ -44,14 +46,13 @@ static inline bool kc_calendar_over(const struct kc_calendar *c,
     return kc_calendar_on(c) && now_ms >= c->end_ms;
 }
 
-/* kc_calendar_midnight returns when the next day begins: what was stamped after
- * it counts in both until this one ends. */
-uint64_t kc_calendar_midnight(const struct kc_calendar *c);
-
-/* kc_calendar_free_at returns when `need` units of `u` will have left; `next`
- * is what was stamped after midnight. KC_NEVER when there are fewer. */
+/* kc_calendar_free_at returns when `need` units of `u` will have left; KC_NEVER
+ * when there are fewer. */
 uint64_t kc_calendar_free_at(const struct kc_calendar *c, enum kc_unit u,
-                             uint64_t need, const uint64_t next[KC_UNITS]);
+                             uint64_t need);
+
+/* kc_calendar_merge adds what the ring of another rolling day knows. */
+void kc_calendar_merge(struct kc_calendar *c, const struct kc_ring *day);
 
 /* kc_calendar_add and _refund book what was stamped at `stamp_ms`. */
 void kc_calendar_add(struct kc_calendar *c, uint64_t stamp_ms,

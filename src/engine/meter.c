@@ -14,9 +14,8 @@ int kc_meter_init(struct kc_meter *m)
     *m = (struct kc_meter){.expiry_ms = KC_NEVER};
     int err = KC_OK;
     for (int w = 0; err == KC_OK && w < KC_WINDOWS; w++) {
-        uint32_t bound = w == KC_DAY ? 64 : 32;
-        err =
-            kc_ring_init(&m->rings[w], kc_window_ms((enum kc_window)w), bound);
+        uint64_t span_ms = kc_window_ms((enum kc_window)w);
+        err = kc_ring_init(&m->rings[w], span_ms, kc_ring_bound(span_ms));
     }
     if (err != KC_OK)
         kc_meter_deinit(m);
@@ -187,20 +186,17 @@ struct ask { /* what is asked of a meter */
 };
 
 /* When `need` units have left. Windows longer than a minute take over what is
- * open first: they will within a minute, and where that joins an entry of a full
- * ring the time that is told here must not change. The minute's own will have a
- * place by then. */
+ * open first: they will within a minute, and where that joins an entry of a
+ * full ring the time that is told here must not change. The minute's own will
+ * have a place by then. */
 static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
                         enum kc_unit u, uint64_t need)
 {
+    const struct kc_ring *r = &m->rings[w];
     if (w != KC_MINUTE)
         close_open(m, a->now_ms);
-    const struct kc_ring *r = &m->rings[w];
-    if (by_calendar(m, w)) {
-        uint64_t next[KC_UNITS] = {0};
-        kc_ring_since(r, kc_calendar_midnight(m->calendar), next);
-        return kc_calendar_free_at(m->calendar, u, need, next);
-    }
+    if (by_calendar(m, w))
+        return kc_calendar_free_at(m->calendar, u, need);
     if (need <= r->sum[u])
         return kc_ring_free_at(r, u, need);
     return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
@@ -487,6 +483,7 @@ void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
 
 void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
 {
+    move_on(m, now_ms);
     close_open(m, now_ms);
     close_open(from, now_ms);
     for (int w = 0; w < KC_WINDOWS; w++) {
@@ -501,9 +498,9 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
         else
             kc_side_book(s, now_ms, next_longer(from, span_ms));
     }
-    drop_old(m, now_ms); /* it may hold older entries now */
     if (kc_calendar_on(m->calendar))
-        begin_day(m, now_ms);
+        kc_calendar_merge(m->calendar, &from->rings[KC_DAY]);
+    drop_old(m, now_ms); /* it may hold older entries now */
 }
 
 void kc_meter_carry(struct kc_meter *m, bool stamped_already,

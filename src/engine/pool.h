@@ -432,7 +432,8 @@ struct kc_snapshot {
 
 /* kc_pool_snapshot sums over `key` (0: all, removed ones too) and `model`
  * (NULL: all). KC_ENOTFOUND for an index never given; an unknown model is all
- * zero. */
+ * zero. Of all keys together 64 are summed at once, then others may go first:
+ * it is no one instant where other threads are at work. */
 KC_CHECKED int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms,
                                 uint32_t key, const char *model,
                                 struct kc_snapshot *out);

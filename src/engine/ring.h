@@ -38,6 +38,12 @@ struct kc_ring {
     uint8_t len;
 };
 
+/* kc_ring_bound returns the usual bound for a span. */
+static inline uint32_t kc_ring_bound(uint64_t span_ms)
+{
+    return span_ms < kc_window_ms(KC_DAY) ? 32 : 64;
+}
+
 /* kc_ring_init makes an empty ring. `bound` is a power of two from
  * KC_RING_START to 128; `span_ms` is at most KC_SPAN_MAX_MS. */
 KC_CHECKED int kc_ring_init(struct kc_ring *r, uint64_t span_ms,

@@ -5,8 +5,6 @@
 
 #include "util/num.h"
 
-#define BOUND 32
-
 struct units {
     uint64_t n[KC_UNITS];
 };
@@ -24,7 +22,8 @@ static struct units units_of(const struct kc_side *s, uint64_t requests,
 int kc_side_new(uint64_t span_ms, bool parts, struct kc_side **out)
 {
     struct kc_side *s = calloc(1, sizeof *s);
-    int err = s ? kc_ring_init(&s->ring, span_ms, BOUND) : KC_ENOMEM;
+    uint32_t bound = kc_ring_bound(span_ms);
+    int err = s ? kc_ring_init(&s->ring, span_ms, bound) : KC_ENOMEM;
     if (err != KC_OK) {
         free(s);
         s = NULL;

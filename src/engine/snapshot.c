@@ -1,6 +1,8 @@
 /* snapshot.c -- what was used, told and remembered. */
 #include "engine/pool_impl.h"
 
+#define KEYS_AT_ONCE 64
+
 static void add_scope(struct kc_scope *s, uint64_t now, bool windows,
                       struct kc_snapshot *out)
 {
@@ -29,6 +31,19 @@ static void add_key(struct kc_key *k, uint64_t now, const struct kc_model *m,
             add_scope(k->scopes[i], now, !k->meter, out);
 }
 
+/* Adds all keys, a few at a time: between them others may have the lock. */
+static void add_all(struct kc_pool *p, const struct kc_model *m,
+                    struct kc_snapshot *out)
+{
+    for (uint32_t i = 0; i < p->key_count; i++) {
+        if (i > 0 && i % KEYS_AT_ONCE == 0) {
+            kc_pool_leave(p);
+            kc_pool_enter(p, 0);
+        }
+        add_key(p->keys[i], p->now_ms, m, out);
+    }
+}
+
 int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                      const char *model, struct kc_snapshot *out)
 {
@@ -42,8 +57,7 @@ int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     } else if (one) {
         add_key(one, now, m, out);
     } else if (key == 0) {
-        for (uint32_t i = 0; i < p->key_count; i++)
-            add_key(p->keys[i], now, m, out);
+        add_all(p, m, out);
     }
     kc_pool_leave(p);
     return err;

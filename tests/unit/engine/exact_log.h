@@ -65,6 +65,7 @@ struct world {
     struct kc_pool_config config;
     /* what may happen in it */
     bool parts, sides, calendar, crowded, learns, moves, slow, long_ages;
+    bool mixed; /* not every line has the calendar */
     int zone;           /* in zones[] */
     uint64_t spans[KC_SIDES_MAX];
     uint64_t reach_ms;  /* the longest that any window counts */
@@ -190,7 +191,8 @@ static uint64_t slack_of(uint64_t span_ms, uint64_t bound)
 /* A side may have begun with the log of the next longer window. */
 static uint64_t slack_of_side(uint64_t span_ms)
 {
-    uint64_t own = slack_of(span_ms, 32), other = slack_of(DAY_MS, 64);
+    uint64_t own = slack_of(span_ms, span_ms < DAY_MS ? 32 : 64);
+    uint64_t other = slack_of(DAY_MS, 64);
     if (span_ms <= HOUR_MS)
         other = slack_of(HOUR_MS, 32);
     if (span_ms <= MINUTE_MS)
@@ -248,7 +250,7 @@ static void common_window(const struct world *w, uint32_t key, int model,
         /* The old day counts until two seconds after its end. A day of 25
          * hours that begins anew in its last one knows 24 of them. */
         uint64_t begin = midnight(w, w->now - 2 * SECOND_MS);
-        if (w->moves && !late)
+        if ((w->moves || w->mixed) && !late)
             begin = most(begin, out->from_ms);
         out->from_ms = begin;
         out->known_ms = begin;

@@ -46,7 +46,7 @@ static struct kc_limits random_limits(struct world *w)
     for (int i = 0; w->sides && i < KC_SIDES_MAX - 1; i++)
         if (one_in(w, 2))
             add_side(w, &l, w->spans[i], false);
-    l.calendar = w->calendar && !(w->moves && one_in(w, 3));
+    l.calendar = w->calendar && !(w->mixed && one_in(w, 3));
     if (l.calendar)
         assert_int_equal(kc_zone_parse(zones[w->zone].rule, &l.zone), KC_OK);
     return l;

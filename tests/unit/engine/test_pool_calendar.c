@@ -86,6 +86,20 @@ static void a_long_day_knows_its_first_hour(void **state)
     kc_pool_free(p);
 }
 
+/* A day lasts its hours and two seconds more: the last ones of a rolling day
+ * have forgotten what the first ones saw. */
+static void what_came_after_midnight_counts_until_the_next_is_over(void **state)
+{
+    (void)state;
+    struct kc_pool *p = by_day(KC_REQUESTS, 2);
+    uint64_t midnight = MARCH_8 - 24 * HOUR_MS;
+    use(p, midnight - HOUR_MS, "m", 0);
+    use(p, midnight + SECOND_MS, "m", 0);
+    use(p, MARCH_8 + SECOND_MS + SECOND_MS / 2, "m", 0);
+    wait_from(p, MARCH_8 + SECOND_MS + SECOND_MS / 2, SECOND_MS / 2);
+    kc_pool_free(p);
+}
+
 static void days_have_their_own_lengths(void **state)
 {
     (void)state;
@@ -163,6 +177,8 @@ int main(void)
         cmocka_unit_test(
             what_came_after_midnight_is_not_forgotten_with_the_old_day),
         cmocka_unit_test(a_long_day_knows_its_first_hour),
+        cmocka_unit_test(
+            what_came_after_midnight_counts_until_the_next_is_over),
         cmocka_unit_test(days_have_their_own_lengths),
         cmocka_unit_test(what_is_in_flight_counts_in_both_days),
         cmocka_unit_test(a_late_refund_touches_its_own_day_only),

@@ -167,6 +167,8 @@ static void choose_features(struct world *w)
     w->long_ages = w->slow && one_in(w, 4);
     w->learns = one_in(w, 4);
     w->moves = one_in(w, 4);
+    /* In a group each look at another key would begin another day. */
+    w->mixed = w->calendar && !w->moves && one_in(w, 3);
     w->zone = (int)below(w, 3);
     for (int i = 0; i < KC_SIDES_MAX; i++)
         w->spans[i] = spans[below(w, 12)] * SECOND_MS - (uint64_t)i;
@@ -214,7 +216,7 @@ static void begin(struct world *w, uint64_t seed)
         .seed = seed};
     assert_int_equal(kc_pool_new(&w->config, &w->pool), KC_OK);
     memset(w->learned, 0xff, sizeof w->learned);
-    bool grouped = one_in(w, 3);
+    bool grouped = !w->mixed && one_in(w, 3);
     for (uint32_t key = 1; key <= w->keys; key++)
         put(w, key, grouped && key <= 2);
     for (uint32_t key = 1; key <= w->keys && one_in(w, 2); key++)

@@ -257,6 +257,26 @@ static void joining_takes_them_along(void **state)
     kc_pool_free(p);
 }
 
+static void a_long_window_is_as_exact_as_a_day(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_FILL_FIRST, 1);
+    struct kc_limits l;
+    struct kc_grant g;
+    struct kc_refusal r;
+    uint64_t now = START_MS;
+    kc_limits_unlimited(&l);
+    kc_limits_side(&l, 48 * HOUR_MS, false)->max[KC_TOKENS] = 50;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &l), KC_OK);
+    for (int i = 0; i < 50; i++) {
+        use(p, now, "m", 1);
+        now += HOUR_MS / 2;
+    }
+    assert_int_equal(acquire(p, now, "m", 4, &g, &r), KC_ELIMITED);
+    assert_int_equal(now + r.wait_ms, START_MS + 99 * HOUR_MS / 2 + 1);
+    kc_pool_free(p);
+}
+
 /* The key had no such window of its own. */
 static void a_group_books_in_its_windows_what_a_key_brings(void **state)
 {
@@ -325,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_month_remembers_more_than_a_day),
         cmocka_unit_test(
             a_window_that_comes_late_knows_what_the_next_longer_one_does),
+        cmocka_unit_test(a_long_window_is_as_exact_as_a_day),
         cmocka_unit_test(keys_that_join_bring_their_windows),
         cmocka_unit_test(a_group_books_in_its_windows_what_a_key_brings),
         cmocka_unit_test(a_key_that_leaves_its_group_keeps_what_is_in_flight),
