@@ -92,7 +92,7 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
     uint64_t next_ms, now = kc_ledger_now(l);
     w->waiter.deadline_ms =
         timeout_ms >= KC_NEVER - now ? KC_NEVER : now + timeout_ms;
-    err = kc_seat_enqueue(&l->seat, &w->waiter, &next_ms);
+    err = kc_peer_enqueue(&l->peer, &w->waiter, &next_ms);
     if (err != KC_OK && err != KC_EAGAIN) {
         *refusal = w->waiter.refusal;
         return err;
@@ -139,7 +139,7 @@ void kc_wait_deinit(struct kc_wait *w)
     struct kc_ledger *l = w->ledger;
     if (!l)
         return;
-    if (!w->done && kc_seat_dequeue(&l->seat, &w->waiter))
+    if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
         kc_ledger_deliver(l, &w->waiter);
     if (w->prev)
         w->prev->next = w->next;
