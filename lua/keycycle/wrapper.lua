@@ -118,8 +118,14 @@ function methods:register(name, settings, keys)
     local ok, err = self.journal:attach(made.pool)
     if not ok then error(errors.from_core(err), 0) end
   end
-  if self.shared then made:share() end
-  self.entries[name] = made
+  self.entries[name] = made -- before it is shared: it leaves when the wrapper stops
+  if not self.shared then return end
+  local ok, err = pcall(made.share, made)
+  if not ok then
+    self.entries[name] = nil
+    made:stop()
+    error(err, 0)
+  end
 end
 
 local function check_open(self)

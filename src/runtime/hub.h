@@ -59,6 +59,11 @@ void kc_hub_leave(struct kc_hub *h);
 bool kc_hub_claim(struct kc_hub *h);
 void kc_hub_release(struct kc_hub *h);
 
+/* kc_hub_note_key: a key was added; kc_hub_keys_noted counts how often. Each of
+ * those who share it can tell so that others have added keys. */
+void kc_hub_note_key(struct kc_hub *h);
+unsigned kc_hub_keys_noted(const struct kc_hub *h);
+
 /* kc_hub_peek appends the n-th (from 0) model for which a key of the pool under
  * (name, provider) has a line of limits; KC_EEND after the last. */
 KC_CHECKED int kc_hub_peek(const char *name, const char *provider, size_t n,

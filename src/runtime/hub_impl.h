@@ -13,6 +13,7 @@ struct kc_hub {
     struct kc_pool *pool;
     struct kc_clock *clock;
     atomic_bool restored;
+    atomic_uint keys_noted;
 
     /* under the registry's lock */
     char *name; /* under which it can be found, or NULL */
