@@ -99,9 +99,6 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
     }
     w->ledger = kc_ledger_ref(l);
     kc_ready_init(&w->ready, l->rt);
-    w->shared = kc_hub_is_shared(l->hub);
-    if (w->shared)
-        kc_runtime_add_call(l->rt, 1);
     w->next = l->waits;
     if (w->next)
         w->next->prev = w;
@@ -147,8 +144,6 @@ void kc_wait_deinit(struct kc_wait *w)
         l->waits = w->next;
     if (w->next)
         w->next->prev = w->prev;
-    if (w->shared)
-        kc_runtime_add_call(l->rt, -1);
     if (w->done && w->waiter.result == KC_OK && !w->taken)
         give_back(w);
     else

@@ -83,6 +83,8 @@ void kc_ledger_unref(struct kc_ledger *l)
         kc_runtime_unfollow(l->rt, &l->woken);
     kc_loop_disarm(kc_runtime_loop(l->rt), &l->timer);
     kc_writer_unref(l->writer);
+    if (kc_hub_is_shared(l->hub))
+        kc_runtime_add_call(l->rt, -(int)l->peer.listens);
     kc_peer_deinit(&l->peer);
     kc_hub_unref(l->hub);
     size_t at = 0;
@@ -220,7 +222,11 @@ int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
 
 int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial)
 {
-    return kc_peer_listen(&l->peer, on, serial);
+    size_t before = l->peer.listens;
+    int err = kc_peer_listen(&l->peer, on, serial);
+    if (kc_hub_is_shared(l->hub))
+        kc_runtime_add_call(l->rt, (int)(l->peer.listens - before));
+    return err;
 }
 
 /* -- the queue ----------------------------------------------------------- */

@@ -57,8 +57,8 @@ function core.wake() end
 ---@return integer
 function core.pending() end
 
---- How many calls are under way, and waits on shared pools: those alone can end
---- without us.
+--- How many calls are under way, and how often we listen for events of shared
+--- pools: those alone can go on without us and without a timer.
 ---@return integer
 function core.io_pending() end
 

@@ -47,7 +47,7 @@ static void what_one_gives_back_serves_another(void **state)
     take_all(&a, leases);
     await(&b, &wait, 4, KC_NEVER);
     assert_false(kc_wait_done(&wait));
-    assert_int_equal(kc_runtime_calls(b.rt), 1); /* others can end it */
+    assert_true(kc_runtime_timeout_ms(b.rt) > 0); /* it ends by itself once */
     assert_false(is_readable(&b));
     give_back(&leases[1]);
     assert_false(kc_wait_done(&wait)); /* until its own thread has looked */
@@ -58,7 +58,6 @@ static void what_one_gives_back_serves_another(void **state)
     assert_int_equal(kc_wait_take(&wait, &got, &refusal), KC_OK);
     assert_int_equal(got.grant.key, 2);
     kc_wait_deinit(&wait);
-    assert_int_equal(kc_runtime_calls(b.rt), 0);
     give_back(&got);
     give_all_back(leases);
     close_state(&a);
@@ -246,6 +245,7 @@ static void who_listens_is_woken_by_what_others_do(void **state)
     struct kc_event event;
     uint64_t serial, none;
     must(kc_ledger_listen(b.ledger, true, &serial));
+    assert_int_equal(kc_runtime_calls(b.rt), 1); /* it is not stuck */
     assert_false(is_readable(&b));
     take(&a, &lease);
     assert_true(is_readable(&b));
@@ -258,9 +258,14 @@ static void who_listens_is_woken_by_what_others_do(void **state)
     kc_lease_deinit(&lease);
     assert_false(is_readable(&b));
     must(kc_ledger_listen(b.ledger, false, &none));
+    assert_int_equal(kc_runtime_calls(b.rt), 0);
     take(&a, &lease);
     assert_false(is_readable(&b));
     give_back(&lease);
+    must(kc_ledger_listen(b.ledger, true, &serial));
+    kc_ledger_unref(b.ledger); /* ends that, too */
+    b.ledger = NULL;
+    assert_int_equal(kc_runtime_calls(b.rt), 0);
     close_state(&a);
     close_state(&b);
 }
