@@ -43,8 +43,9 @@ int luaopen_keycycle(lua_State *L);
 /* keycycle_step does what is due: I/O, timers, and the tasks that they wake.
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
  * something happens) and starts no further event or task once `budget_us` are
- * spent (-1: no bound). Returns how many tasks live, or -1 when it failed; the
- * error is then logged. Never raises. */
+ * spent (-1: no bound). Returns how many tasks live, or -1 when it failed: for
+ * want of memory, or in a forked child. The error goes to keycycle.log then (to
+ * standard error, where the program sets no sink). Never raises. */
 int keycycle_step(lua_State *L, int timeout_ms, int budget_us);
 
 /* keycycle_pollfd returns a descriptor that is readable whenever
