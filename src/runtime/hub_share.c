@@ -69,8 +69,11 @@ void kc_hub_leave(struct kc_hub *h)
     if (kc_hub_is_forked(h))
         return;
     struct kc_map *map = kc_registry_enter();
-    if (h->members > 0 && --h->members == 0)
+    if (h->members > 0 && --h->members == 0) {
         kc_map_remove(map, h->name);
+        if (map->len == 0)
+            kc_map_deinit(map); /* the last one leaves nothing behind */
+    }
     kc_registry_leave();
 }
 
