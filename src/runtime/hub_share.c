@@ -48,7 +48,7 @@ int kc_hub_share(struct kc_hub **hub, const char *name, const char *provider)
 {
     struct kc_hub *mine = *hub;
     if (mine->generation != kc_registry_generation())
-        return KC_EFORKED; /* nobody has shared it yet, but it is the parent's */
+        return KC_EFORKED; /* it may be private, but it is the parent's */
     if (mine->name)
         return KC_EINVALID;
     char *text = full_name(name, provider);
