@@ -94,7 +94,7 @@ function methods:configure(settings, keys)
   self.complete = false -- where memory runs out half the limits are set
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
-  self.complete = true
+  self.complete, self.keys_noted = true, self.pool:keys_noted()
   for model in pairs(seen) do self:prepare(model) end
   self.pool:pump()
 end
@@ -106,7 +106,7 @@ function methods:add_key(key)
   local seen, unseen = self.models_seen, {} -- made before there is a key without limits
   local index, err = self.pool:add_key(key)
   check(index, err, { provider = self.name })
-  self.models_seen = unseen
+  self.models_seen, self.keys_noted = unseen, self.pool:keys_noted()
   for model in pairs(seen) do self:prepare(model) end
   self.pool:pump()
   return index

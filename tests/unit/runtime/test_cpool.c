@@ -137,6 +137,9 @@ static void what_makes_no_sense_is_refused(void **state)
     struct keycycle_lease lease;
     assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL),
                      KEYCYCLE_ENOKEY);
+    r.priority = 8;
+    assert_int_equal(keycycle_pool_wait(p, &r, 0, &lease, NULL),
+                     KEYCYCLE_EINVALID);
     assert_string_equal(keycycle_error_name(KEYCYCLE_ENOKEY), "no_key");
     assert_string_equal(keycycle_error_name(-5), "unknown");
     keycycle_pool_close(p);
