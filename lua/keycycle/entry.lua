@@ -37,7 +37,9 @@ end
 function entry.new(name, settings, keys, clock, shared)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    shared = shared, models_seen = {}, keys_noted = 0, closed = false, complete = false }, entry_mt)
+    shared = shared, keys_noted = 0, closed = false, complete = false,
+    -- Models whose limits all keys have; and those that ever were among them.
+    models_seen = {}, models_known = {} }, entry_mt)
   check_shared(self, settings)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
@@ -88,14 +90,13 @@ function methods:configure(settings, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
   local by_key = read_key_limits(self, settings.key_limits)
-  local seen = self.models_seen
   self.config, self.base_url = settings, base_url
   self.limits, self.key_limits, self.models_seen = all, by_key, {}
   self.complete = false -- where memory runs out half the limits are set
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
   self.complete, self.keys_noted = true, self.pool:keys_noted()
-  for model in pairs(seen) do self:prepare(model) end
+  for model in pairs(self.models_known) do self:prepare(model) end
   self.pool:pump()
 end
 
@@ -103,11 +104,12 @@ end
 --- limits hold.
 ---@param key table an entry of config.read_keys
 function methods:add_key(key)
-  local seen, unseen = self.models_seen, {} -- made before there is a key without limits
+  local unseen = {} -- made before there is a key without limits
   local index, err = self.pool:add_key(key)
+  if index then self.models_seen = unseen end -- at once: the rest takes memory
   check(index, err, { provider = self.name })
-  self.models_seen, self.keys_noted = unseen, self.pool:keys_noted()
-  for model in pairs(seen) do self:prepare(model) end
+  self.keys_noted = self.pool:keys_noted()
+  for model in pairs(self.models_known) do self:prepare(model) end
   self.pool:pump()
   return index
 end
@@ -220,7 +222,8 @@ function methods:prepare(model)
   if self.models_seen[model] then return end
   limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
   self.pool:pump()
-  self.models_seen[model] = true -- not before: what raised is asked again
+  -- Not before: what raised is asked again.
+  self.models_seen[model], self.models_known[model] = true, true
 end
 
 --- The indexes of the keys that are there.
