@@ -14,8 +14,8 @@
  * readable. All calls on one lua_State come from the thread that runs it.
  *
  * A program without Lua has the engine: keycycle_pool_*, from any thread. A
- * pool with a name is one with that of every Lua state which gives the same name
- * as `shared` and registers the same provider, keys and limits.
+ * pool with a name is one with that of every Lua state which gives the same
+ * name as `shared` and registers the same provider, keys and limits.
  *
  * Includes no Lua header, so that it can stand in any program.
  */
@@ -43,8 +43,9 @@ int luaopen_keycycle(lua_State *L);
 /* keycycle_step does what is due: I/O, timers, and the tasks that they wake.
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
  * something happens) and starts no further event or task once `budget_us` are
- * spent (-1: no bound). Returns how many tasks live, or -1 when it failed; the
- * error is then logged. Never raises. */
+ * spent (-1: no bound). Returns how many tasks live, or -1 when it failed: for
+ * want of memory, or in a forked child. The error goes to keycycle.log then (to
+ * standard error, where the program sets no sink). Never raises. */
 int keycycle_step(lua_State *L, int timeout_ms, int budget_us);
 
 /* keycycle_pollfd returns a descriptor that is readable whenever
@@ -104,9 +105,10 @@ struct keycycle_pool_options {
 };
 
 /* keycycle_pool_open makes a pool without keys. Copies the texts of `options`.
- * A name takes effect at the first use (acquire, wait or statistics), when keys
- * and limits are complete: who comes first publishes them; for who comes later
- * with others that use, and each later one, returns KEYCYCLE_EDIFFERS. */
+ * A name takes effect at the first use, when keys and limits are complete: the
+ * first call but the three below that change them. Who comes first publishes
+ * them; for who comes later with others, or while they are being changed, that
+ * use returns KEYCYCLE_EDIFFERS, and the next one tries again. */
 int keycycle_pool_open(const struct keycycle_pool_options *options,
                        struct keycycle_pool **out);
 
@@ -134,11 +136,16 @@ struct keycycle_key { /* all zero but api_key will do; all text is copied */
 };
 
 /* keycycle_pool_add_key adds a key; *index, from 1, names it from then on. One
- * that is there already gives its old index and takes the new words.
- * KEYCYCLE_EINVALID for a text that is no key, KEYCYCLE_EDIFFERS once others
- * share the pool. */
+ * that is there already, or was removed, gives its old index and takes the new
+ * words. KEYCYCLE_EINVALID for a text that is no key, KEYCYCLE_EDIFFERS once
+ * others share the pool. */
 int keycycle_pool_add_key(struct keycycle_pool *pool,
                           const struct keycycle_key *key, unsigned *index);
+
+/* keycycle_pool_remove_key takes a key out of use; leases of it may still be
+ * settled, and its counts stay. KEYCYCLE_ENOTFOUND, KEYCYCLE_EDIFFERS once
+ * others share the pool: there it can be disabled. */
+int keycycle_pool_remove_key(struct keycycle_pool *pool, unsigned key);
 
 struct keycycle_window { /* of any length up to 31 days */
     uint64_t window_ms;
@@ -208,7 +215,8 @@ int keycycle_pool_acquire(struct keycycle_pool *pool,
 /* keycycle_pool_wait is the same, but blocks this thread in the pool's queue,
  * in which Lua's tasks wait, too: at most `timeout_ms` (KEYCYCLE_NEVER: no
  * bound), then KEYCYCLE_ELIMITED; at once where no key can be free by then.
- * KEYCYCLE_EQUEUEFULL: max_waiters wait already. */
+ * KEYCYCLE_EQUEUEFULL: max_waiters wait already; KEYCYCLE_EINVALID: no such
+ * priority. */
 int keycycle_pool_wait(struct keycycle_pool *pool,
                        const struct keycycle_request *request,
                        uint64_t timeout_ms, struct keycycle_lease *lease,
@@ -220,9 +228,10 @@ int keycycle_pool_wait(struct keycycle_pool *pool,
 int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
                        size_t size);
 
-/* A lease ends in exactly one commit or cancel; the second one returns
- * KEYCYCLE_ESTALE and changes nothing. One that never ends is settled as
- * unknown after ten minutes: it stays counted.
+/* A lease ends in exactly one commit, cancel or refuse; the second one returns
+ * KEYCYCLE_ESTALE and changes nothing, as all of these do with a lease that was
+ * not given. One that never ends is settled as unknown after ten minutes: it
+ * stays counted.
  *
  * keycycle_lease_headers says that the answer has begun: from now on the
  * request ages in its windows. */
@@ -237,10 +246,63 @@ int keycycle_lease_commit(const struct keycycle_lease *lease, uint64_t input,
  * (`sent` not 0) and its end is unknown. */
 int keycycle_lease_cancel(const struct keycycle_lease *lease, int sent);
 
+/* keycycle_lease_refuse: the provider said no (a 4xx). The request stays
+ * counted, its tokens do not. What that proves about the key is told before or
+ * after it, by one of the next three. */
+int keycycle_lease_refuse(const struct keycycle_lease *lease);
+
 /* keycycle_lease_cooldown puts the lease's key away for its model, after a 429
  * that said how long; KEYCYCLE_NEVER: it did not, the time grows by itself. */
 int keycycle_lease_cooldown(const struct keycycle_lease *lease,
                             uint64_t delay_ms);
+
+/* keycycle_lease_suspend puts the lease's key away after a 401. In a minute one
+ * request tries it; refused again it is invalid. */
+int keycycle_lease_suspend(const struct keycycle_lease *lease);
+
+/* keycycle_lease_unpaid puts the lease's key, and its group, away after a 402,
+ * until keycycle_pool_enable. */
+int keycycle_lease_unpaid(const struct keycycle_lease *lease);
+
+/* -- what can be seen of it ---------------------------------------------- */
+
+enum keycycle_state { /* with an until_ms it ends by itself */
+    KEYCYCLE_READY,
+    KEYCYCLE_COOLING,   /* refused for a minute or less, or nobody said */
+    KEYCYCLE_PROBING,   /* one request at a time, until one works */
+    KEYCYCLE_EXHAUSTED, /* for longer; with until_ms 0 for want of money */
+    KEYCYCLE_SUSPENDED, /* auth was refused once; tried at until_ms */
+    KEYCYCLE_INVALID,   /* auth was refused again */
+    KEYCYCLE_DISABLED,
+    KEYCYCLE_DRAINING,  /* removed, with leases that are out */
+    KEYCYCLE_GONE       /* removed */
+};
+
+/* keycycle_state_name returns "ready", "cooling", …; "unknown" for what is
+ * none. Static text. */
+const char *keycycle_state_name(enum keycycle_state state);
+
+struct keycycle_key_state { /* a copy; texts are cut where too long */
+    enum keycycle_state state;
+    char reason[64];               /* of the state; "": none */
+    char model[KEYCYCLE_MODEL_MAX]; /* whose state it is; "": the whole key's */
+    int of_group;                  /* it is all its group's */
+    uint64_t until_ms;             /* since 1970; 0: none */
+    char suffix[8];                /* the key's last characters */
+    char label[64];
+    char group[64];
+};
+
+/* keycycle_pool_key_state tells the state of a key for `model`; NULL: the whole
+ * key's, or if that is ready the worst of its models'. KEYCYCLE_ENOTFOUND. */
+int keycycle_pool_key_state(struct keycycle_pool *pool, unsigned key,
+                            const char *model, struct keycycle_key_state *out);
+
+/* keycycle_pool_disable takes a key out of use until keycycle_pool_enable,
+ * which revives it from every state and keeps its counts; both at any time, and
+ * for all who share the pool. KEYCYCLE_ENOTFOUND. */
+int keycycle_pool_disable(struct keycycle_pool *pool, unsigned key);
+int keycycle_pool_enable(struct keycycle_pool *pool, unsigned key);
 
 struct keycycle_stats { /* of each window as it is now, in flight included */
     uint64_t rpm, rph, rpd;  /* requests by minute, hour and day */
@@ -251,7 +313,8 @@ struct keycycle_stats { /* of each window as it is now, in flight included */
     uint64_t waiting; /* callers in the queue, over all keys and models */
 };
 
-/* keycycle_pool_stats sums over `key` (0: all) and `model` (NULL: all). */
+/* keycycle_pool_stats sums over `key` (0: all) and `model` (NULL: all).
+ * KEYCYCLE_ENOTFOUND for a key that there never was. */
 int keycycle_pool_stats(struct keycycle_pool *pool, unsigned key,
                         const char *model, struct keycycle_stats *out);
 

@@ -37,7 +37,9 @@ end
 function entry.new(name, settings, keys, clock, shared)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
-    shared = shared, models_seen = {}, closed = false, complete = false }, entry_mt)
+    shared = shared, keys_noted = 0, closed = false, complete = false,
+    -- Models whose limits all keys have; and those that ever were among them.
+    models_seen = {}, models_known = {} }, entry_mt)
   check_shared(self, settings)
   self.scope = settings.strategy or adapter.strategy or "per_model"
   self.pool = check(core.pool {
@@ -78,7 +80,9 @@ local function read_key_limits(self, key_limits)
   return by_key
 end
 
---- Sets keys, limits and options, at first and again: counters are kept.
+--- Sets keys, limits and options, at first and again: counters are kept. Who waits
+--- is served when all of it holds; limit functions are asked anew for the models
+--- that are known.
 function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
@@ -91,7 +95,23 @@ function methods:configure(settings, keys)
   self.complete = false -- where memory runs out half the limits are set
   limits.apply(self.pool, all, by_key)
   self.pool:set_selection(settings.selection)
-  self.complete = true
+  self.complete, self.keys_noted = true, self.pool:keys_noted()
+  for model in pairs(self.models_known) do self:prepare(model) end
+  self.pool:pump()
+end
+
+--- Adds a key at run time; returns its index. Who waits is served by it when its
+--- limits hold.
+---@param key table an entry of config.read_keys
+function methods:add_key(key)
+  local unseen = {} -- made before there is a key without limits
+  local index, err = self.pool:add_key(key)
+  if index then self.models_seen = unseen end -- at once: the rest takes memory
+  check(index, err, { provider = self.name })
+  self.keys_noted = self.pool:keys_noted()
+  for model in pairs(self.models_known) do self:prepare(model) end
+  self.pool:pump()
+  return index
 end
 
 -- Asks limit functions about the models that another state has asked them about,
@@ -125,7 +145,7 @@ end
 
 --- Makes the pool the one that all Lua states of the process share under `shared`, or
 --- takes the one that is there if it has the same keys and limits. Before the first
---- lease. Raises InvalidConfigurationError (`differs`).
+--- lease. Raises InvalidConfigurationError (`differs`); it is to be stopped then.
 function methods:share()
   local places, asked = self:indexes(), {}
   local ok, err
@@ -134,10 +154,10 @@ function methods:share()
   until ok or err.code ~= "differs"
     or not ask_limits(self, self.pool:lined_models(self.shared), asked)
   if not ok then
-    self.pool:close()
     if err.code == "differs" then raise_differs(self) end
     error(errors.from_core(err, { provider = self.name }), 0)
   end
+  self.keys_noted = self.pool:keys_noted()
   self.key_limits = by_place(self.key_limits, places, self:indexes())
 end
 
@@ -153,25 +173,41 @@ local function take_over(self, settings, keys)
   self.key_limits = by_place(other.key_limits, other:indexes(), self:indexes())
 end
 
+local claim_mt = {
+  __close = function(claim)
+    if claim.held then claim.pool:release() end
+  end,
+}
+
 --- Registers it again: as configure, but a pool that others share must be the same.
 function methods:configure_again(settings, keys)
+  self:check_open()
   check_shared(self, settings)
-  local pool = self.pool
-  if not pool:claim() then return take_over(self, settings, keys) end
-  local _ <close> = setmetatable({}, { __close = function() pool:release() end })
-  self:configure(settings, keys)
+  local claim <close> = setmetatable({ pool = self.pool, held = false }, claim_mt)
+  claim.held = self.pool:claim()
+  if claim.held then
+    self:configure(settings, keys)
+  else
+    take_over(self, settings, keys)
+  end
 end
 
 --- Raises when the wrapper was stopped, or the process forked since.
 function methods:check_open()
   if core.forked() then
     errors.raise(errors.KeycycleError, { code = "forked", provider = self.name,
-      message = "the process was forked: make a new wrapper in the child" })
+      message = "the process was forked: the child needs a Lua state of its own" })
   end
   if self.closed then
     errors.raise(errors.KeycycleError, { code = "closed", provider = self.name,
       message = "the wrapper was stopped" })
   end
+end
+
+-- Limit functions have not seen the keys that others have added since.
+local function look_for_keys(self)
+  local n = self.pool:keys_noted()
+  if n ~= self.keys_noted then self.models_seen, self.keys_noted = {}, n end
 end
 
 --- Makes sure that the limits of `model` are known: limit functions are called
@@ -182,9 +218,12 @@ function methods:prepare(model)
     errors.raise(errors.KeycycleError, { code = "no_memory", provider = self.name,
       message = "memory ran out while limits were set: register the provider again" })
   end
+  if self.shared then look_for_keys(self) end
   if self.models_seen[model] then return end
   limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
-  self.models_seen[model] = true -- not before: what raised is asked again
+  self.pool:pump()
+  -- Not before: what raised is asked again.
+  self.models_seen[model], self.models_known[model] = true, true
 end
 
 --- The indexes of the keys that are there.

@@ -212,24 +212,22 @@ local function on_key(name, method)
     local pool, entry = pool_of(self)
     local ok, err = pool[method](pool, entry:find_key(id))
     if not ok then error(errors.from_core(err, { provider = entry.name }), 0) end
+    pool:pump()
   end
 end
 
--- reset and enable revive a key from every state; counts are kept.
+-- reset and enable revive a key from every state; counts are kept. A shared pool is
+-- changed for all who share it, here and below: who comes later, or registers again,
+-- must give the keys that it has then.
 on_key("reset", "enable")
 on_key("enable", "enable")
 on_key("disable", "disable")
 on_key("remove_key", "remove_key")
 
---- Adds a key at run time; returns its index.
+--- Adds a key at run time, to a shared pool for all; returns its index.
 function methods:add_key(key)
-  local pool, entry = pool_of(self)
-  local list = config.read_keys({ key }, { api_key_param = entry.config.api_key_param })
-  local unseen = {} -- made first: a key without its limits must not be there
-  local index, err = pool:add_key(list[1])
-  if not index then error(errors.from_core(err, { provider = entry.name }), 0) end
-  entry.models_seen = unseen -- limit functions have not seen it
-  return index
+  local _, entry = pool_of(self)
+  return entry:add_key(config.read_keys({ key }, { api_key_param = entry.config.api_key_param })[1])
 end
 
 --- Calls `fn(event)` whenever one of `acquire rotate cooldown invalid recover wait

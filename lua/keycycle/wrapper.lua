@@ -103,6 +103,11 @@ function wrapper.from_env(providers, opts)
   return self
 end
 
+local function keep(self, name, made)
+  if self.shared then made:share() end
+  self.entries[name] = made
+end
+
 -- Registers what is checked already.
 function methods:register(name, settings, keys)
   if settings.policy ~= nil then policy.get(settings.policy) end
@@ -118,8 +123,11 @@ function methods:register(name, settings, keys)
     local ok, err = self.journal:attach(made.pool)
     if not ok then error(errors.from_core(err), 0) end
   end
-  if self.shared then made:share() end
-  self.entries[name] = made
+  local ok, err = pcall(keep, self, name, made)
+  if not ok then
+    made:stop() -- a shared pool must not have it among its members
+    error(err, 0)
+  end
 end
 
 local function check_open(self)

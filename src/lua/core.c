@@ -251,6 +251,18 @@ static int push_seconds(lua_State *L, int value, double unit)
     return 1;
 }
 
+/* Runs in protected mode: (what keycycle_step failed with). */
+static int log_failure(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "keycycle.log");
+    lua_getfield(L, -1, "error");
+    lua_pushliteral(L, "keycycle_step failed: %s");
+    luaL_tolstring(L, 1, NULL);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 __attribute__((visibility("default"))) int
 keycycle_step(lua_State *L, int timeout_ms, int budget_us)
 {
@@ -261,8 +273,13 @@ keycycle_step(lua_State *L, int timeout_ms, int budget_us)
     push_seconds(L, timeout_ms, 1e3);
     push_seconds(L, budget_us, 1e6);
     int live = -1;
-    if (lk_pcall(L, 3, 1) == LUA_OK)
+    if (lk_pcall(L, 3, 1) == LUA_OK) {
         live = (int)lua_tointeger(L, -1);
+    } else {
+        lua_pushcfunction(L, log_failure);
+        lua_insert(L, -2);
+        lk_pcall(L, 1, 0); /* what a log raises is nobody's */
+    }
     lua_settop(L, top);
     return live;
 }

@@ -178,7 +178,7 @@ static int pool_add_key(lua_State *L)
                               &key, &index);
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
-    kc_ledger_pump(ledger);
+    kc_hub_note_key(kc_ledger_hub(ledger));
     lua_pushinteger(L, index);
     return 1;
 }
@@ -186,10 +186,24 @@ static int pool_add_key(lua_State *L)
 static int pool_remove_key(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
-    int err = kc_pool_remove_key(kc_ledger_pool(ledger), kc_ledger_now(ledger),
-                                 lk_checkindex(L, 2));
-    kc_ledger_pump(ledger); /* who waits for this key alone is told */
-    return lk_result(L, err);
+    return lk_result(L, kc_pool_remove_key(kc_ledger_pool(ledger),
+                                           kc_ledger_now(ledger),
+                                           lk_checkindex(L, 2)));
+}
+
+/* A change of keys and limits takes several calls: who waits is not served
+ * before the last of them, which is this. */
+static int pool_pump(lua_State *L)
+{
+    kc_ledger_pump(lk_checkledger(L, 1));
+    return 0;
+}
+
+static int pool_keys_noted(lua_State *L)
+{
+    struct kc_hub *hub = kc_ledger_hub(lk_checkledger(L, 1));
+    lua_pushinteger(L, kc_hub_keys_noted(hub));
+    return 1;
 }
 
 static int pool_find(lua_State *L)
@@ -304,17 +318,14 @@ static int pool_set_limits(lua_State *L)
         read_limit(L, 4, "concurrent_requests", &limits.concurrent);
         read_day(L, 4, &limits);
     }
-    int err = kc_pool_set_limits(kc_ledger_pool(ledger), kc_ledger_now(ledger),
-                                 key, model, &limits);
-    kc_ledger_pump(ledger);
-    return lk_result(L, err);
+    return lk_result(L, kc_pool_set_limits(kc_ledger_pool(ledger),
+                                           kc_ledger_now(ledger), key, model,
+                                           &limits));
 }
 
 static int pool_clear_limits(lua_State *L)
 {
-    struct kc_ledger *ledger = lk_checkledger(L, 1);
-    kc_pool_clear_limits(kc_ledger_pool(ledger));
-    kc_ledger_pump(ledger);
+    kc_pool_clear_limits(lk_checkpool(L, 1));
     return 0;
 }
 
@@ -434,6 +445,8 @@ static int pool_next_available(lua_State *L)
 static const luaL_Reg methods[] = {
     {"add_key", pool_add_key},
     {"remove_key", pool_remove_key},
+    {"pump", pool_pump},
+    {"keys_noted", pool_keys_noted},
     {"find", pool_find},
     {"key_count", pool_key_count},
     {"set_limits", pool_set_limits},

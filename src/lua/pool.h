@@ -18,6 +18,9 @@ uint32_t lk_checkindex(lua_State *L, int arg);
 /* [-0, +0, v] The affinity of the string at `arg`; 0 for none or nil. */
 uint64_t lk_optaffinity(lua_State *L, int arg);
 
+/* [-0, +1, m] Push a box for text out of the engine, which a raise frees. */
+struct kc_buf *lk_newtext(lua_State *L);
+
 /* pool:wait(model, tokens, opts), in lease.c */
 int lk_pool_wait(lua_State *L);
 

@@ -203,7 +203,7 @@ static int text_close(lua_State *L)
     return 0;
 }
 
-static struct kc_buf *new_text(lua_State *L)
+struct kc_buf *lk_newtext(lua_State *L)
 {
     struct text_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     kc_buf_init(&box->buf, MAX_TEXT);
@@ -214,7 +214,7 @@ static struct kc_buf *new_text(lua_State *L)
 static int pool_models(lua_State *L)
 {
     struct kc_pool *pool = lk_checkpool(L, 1);
-    struct kc_buf *name = new_text(L);
+    struct kc_buf *name = lk_newtext(L);
     lua_newtable(L);
     for (size_t i = 0;; i++) {
         kc_buf_clear(name);
@@ -237,7 +237,7 @@ static int pool_redact(lua_State *L)
     uint32_t first = 1, last = kc_pool_key_count(pool);
     if (!lua_isnoneornil(L, 3))
         first = last = lk_checkindex(L, 3);
-    struct kc_buf *buf = new_text(L);
+    struct kc_buf *buf = lk_newtext(L);
     int err = kc_buf_add(buf, text, len);
     for (uint32_t i = first; err == KC_OK && i <= last; i++)
         err = kc_pool_redact(pool, i, buf);

@@ -1,6 +1,5 @@
 /* share.c -- one pool for several Lua states, by name. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "lua/pool.h"
 
@@ -28,32 +27,23 @@ static int pool_share(lua_State *L)
     return err == KC_OK ? lk_result(L, err) : lk_fail(L, err, box->why);
 }
 
-/* [-0, +1, m] The n-th model, from 0, or nothing. */
-static bool push_lined(lua_State *L, const char *name, const char *provider,
-                       size_t n)
-{
-    char text[1024]; /* on the stack: a raise must not lose it */
-    struct kc_buf buf;
-    kc_buf_init(&buf, sizeof text - 1);
-    int err = kc_hub_peek(name, provider, n, &buf);
-    size_t len = buf.len;
-    if (err == KC_OK)
-        memcpy(text, kc_buf_str(&buf), len);
-    kc_buf_deinit(&buf);
-    if (err != KC_OK)
-        return false;
-    lua_pushlstring(L, text, len);
-    return true;
-}
-
 static int pool_lined_models(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
     const char *name = luaL_checkstring(L, 2);
+    const char *provider = kc_ledger_provider(ledger);
+    struct kc_buf *model = lk_newtext(L);
     lua_newtable(L);
-    for (size_t i = 0;
-         push_lined(L, name, kc_ledger_provider(ledger), i); i++)
+    for (size_t i = 0;; i++) {
+        kc_buf_clear(model);
+        int err = kc_hub_peek(name, provider, i, model);
+        if (err == KC_ENOMEM)
+            return lk_nomem(L);
+        if (err != KC_OK)
+            break;
+        lua_pushlstring(L, kc_buf_str(model), model->len);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
     return 1;
 }
 

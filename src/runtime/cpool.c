@@ -1,4 +1,5 @@
-/* cpool.c -- the engine for programs in C: keycycle.h's pool. */
+/* cpool.c -- the engine for programs in C: keycycle.h's pool, its keys and
+ * their limits. What is acquired of it is clease.c's. */
 #include "keycycle.h"
 
 #include <pthread.h>
@@ -6,16 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/hub.h"
+#include "engine/cooldown.h"
+#include "runtime/cpool_impl.h"
 #include "runtime/registry.h"
 #include "util/num.h"
 #include "util/rng.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 #define MAX_WAITERS 10000
 #define MAX_LEASE_MS (10 * 60 * 1000) /* ENGINE.md section 3 */
-#define MAX_KEY (64 * 1024)
 
 /* The public enums are the engine's. */
 #define X(name, code, text) \
@@ -26,15 +25,9 @@ _Static_assert((int)KEYCYCLE_GLOBAL == (int)KC_GLOBAL, "strategy");
 _Static_assert((int)KEYCYCLE_ROUND_ROBIN == (int)KC_ROUND_ROBIN, "selection");
 _Static_assert((int)KEYCYCLE_WEIGHTED == (int)KC_WEIGHTED, "selection");
 _Static_assert((int)KEYCYCLE_BEST_FIT == (int)KC_BEST_FIT, "selection");
-
-struct keycycle_pool {
-    unsigned generation; /* of forks */
-    char *name;          /* NULL: private */
-    char *provider;
-    atomic_bool ready;    /* the hub is the one that stays */
-    pthread_mutex_t lock; /* of changes before and after that */
-    struct kc_hub *hub;
-};
+_Static_assert((int)KEYCYCLE_PROBING == (int)KC_PROBING, "state");
+_Static_assert((int)KEYCYCLE_DISABLED == (int)KC_DISABLED, "state");
+_Static_assert((int)KEYCYCLE_GONE == (int)KC_GONE, "state");
 
 EXPORT const char *keycycle_error_name(int err)
 {
@@ -108,14 +101,15 @@ EXPORT void keycycle_pool_close(struct keycycle_pool *p)
 }
 
 /* The program knows keys by the indexes that its own pool gave. */
-static bool same_indexes(struct kc_pool *a, struct kc_pool *b)
+static bool same_indexes(struct kc_pool *mine, struct kc_pool *there)
 {
-    uint32_t n = kc_pool_key_count(a);
+    uint32_t n = kc_pool_key_count(mine);
     for (uint32_t i = 1; i <= n; i++) {
         struct kc_key_info k, l;
-        if (kc_pool_key_info(a, 0, i, NULL, &k) != KC_OK ||
-            kc_pool_key_info(b, 0, i, NULL, &l) != KC_OK ||
-            strcmp(k.hash, l.hash) != 0)
+        if (kc_pool_key_info(mine, 0, i, NULL, &k) == KC_OK &&
+            k.state != KC_GONE &&
+            (kc_pool_key_info(there, 0, i, NULL, &l) != KC_OK ||
+             strcmp(k.hash, l.hash) != 0))
             return false;
     }
     return true;
@@ -139,8 +133,7 @@ static int share(struct keycycle_pool *p)
     return err;
 }
 
-/* Gives the hub to work on. */
-static int use(struct keycycle_pool *p, struct kc_hub **hub)
+int kc_cpool_use(struct keycycle_pool *p, struct kc_hub **hub)
 {
     *hub = NULL;
     if (is_forked(p))
@@ -212,6 +205,16 @@ EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
     }
     free(params);
     *index = given;
+    return err;
+}
+
+EXPORT int keycycle_pool_remove_key(struct keycycle_pool *p, unsigned key)
+{
+    int err = begin_change(p);
+    if (err != KC_OK)
+        return err;
+    err = kc_pool_remove_key(kc_hub_pool(p->hub), kc_hub_now(p->hub), key);
+    end_change(p);
     return err;
 }
 
@@ -291,164 +294,58 @@ EXPORT int keycycle_pool_set_limits(struct keycycle_pool *p, unsigned key,
     return err;
 }
 
-/* -- leases ---------------------------------------------------------------- */
+/* -- states ---------------------------------------------------------------- */
 
-static int read_request(const struct keycycle_request *from,
-                        struct kc_request *to)
+EXPORT const char *keycycle_state_name(enum keycycle_state state)
 {
-    *to = (struct kc_request){
-        .model = from->model ? from->model : "",
-        .tokens = from->tokens,
-        .input = from->input_tokens,
-        .key = from->key,
-        .pin = from->pin != 0,
-        .affinity = from->affinity ? kc_affinity(from->affinity) : 0,
-    };
-    return strlen(to->model) < KEYCYCLE_MODEL_MAX ? KC_OK : KC_ETOOLARGE;
+    return (unsigned)state < KC_STATES ? kc_state_name((enum kc_state)state)
+                                       : "unknown";
 }
 
-static void tell_refusal(const struct kc_refusal *from,
-                         struct keycycle_refusal *to)
-{
-    if (to)
-        *to = (struct keycycle_refusal){.wait_ms = from->wait_ms,
-                                        .limit = from->limit ? from->limit : "",
-                                        .max = from->max,
-                                        .window_ms = from->span_ms,
-                                        .key = from->key};
-}
-
-static void hold(struct keycycle_pool *p, const char *model,
-                 const struct kc_grant *grant, struct keycycle_lease *lease)
-{
-    *lease = (struct keycycle_lease){.pool = p,
-                                     .id = grant->lease,
-                                     .tokens = grant->tokens,
-                                     .key = grant->key};
-    memcpy(lease->model, model, strlen(model));
-}
-
-EXPORT int keycycle_pool_acquire(struct keycycle_pool *p,
-                                 const struct keycycle_request *request,
-                                 struct keycycle_lease *lease,
-                                 struct keycycle_refusal *refusal)
+EXPORT int keycycle_pool_disable(struct keycycle_pool *p, unsigned key)
 {
     struct kc_hub *hub;
-    struct kc_request r;
-    struct kc_grant grant;
-    struct kc_refusal why = {.wait_ms = KC_NEVER};
-    *lease = (struct keycycle_lease){.pool = p};
-    int err = read_request(request, &r);
+    int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
-        err = use(p, &hub);
-    if (err == KC_OK) {
-        err = kc_pool_acquire(kc_hub_pool(hub), kc_hub_now(hub), &r, &grant,
-                              &why);
-        kc_hub_tell(hub);
-    }
-    tell_refusal(&why, refusal);
+        err = kc_pool_disable(kc_hub_pool(hub), kc_hub_now(hub), key);
     if (err == KC_OK)
-        hold(p, r.model, &grant, lease);
+        kc_hub_pump(hub);
     return err;
 }
 
-EXPORT int keycycle_pool_wait(struct keycycle_pool *p,
-                              const struct keycycle_request *request,
-                              uint64_t timeout_ms, struct keycycle_lease *lease,
-                              struct keycycle_refusal *refusal)
+EXPORT int keycycle_pool_enable(struct keycycle_pool *p, unsigned key)
 {
     struct kc_hub *hub;
-    struct kc_waiter w = {.priority = request->priority,
-                          .refusal = {.wait_ms = KC_NEVER}};
-    *lease = (struct keycycle_lease){.pool = p};
-    int err = read_request(request, &w.request);
+    int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
-        err = use(p, &hub);
-    if (err == KC_OK) {
-        uint64_t now = kc_hub_now(hub);
-        w.deadline_ms =
-            timeout_ms >= KC_NEVER - now ? KC_NEVER : now + timeout_ms;
-        err = kc_hub_sleep(hub, &w);
-    }
-    tell_refusal(&w.refusal, refusal);
+        err = kc_pool_enable(kc_hub_pool(hub), kc_hub_now(hub), key);
     if (err == KC_OK)
-        hold(p, w.request.model, &w.grant, lease);
+        kc_hub_pump(hub);
     return err;
 }
 
-EXPORT int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
-                              size_t size)
+EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
+                                   const char *model,
+                                   struct keycycle_key_state *out)
 {
     struct kc_hub *hub;
-    struct kc_buf key;
-    if (size == 0)
-        return KC_ETOOLARGE;
-    out[0] = '\0';
-    if (!lease->id)
-        return KC_ESTALE;
-    int err = use(lease->pool, &hub);
+    struct kc_key_info info;
+    *out = (struct keycycle_key_state){.state = KEYCYCLE_GONE};
+    int err = kc_cpool_use(p, &hub);
+    if (err == KC_OK)
+        err = kc_pool_key_info(kc_hub_pool(hub), kc_hub_now(hub), key, model,
+                               &info);
     if (err != KC_OK)
         return err;
-    kc_buf_init(&key, MAX_KEY);
-    err = kc_pool_key_secret(kc_hub_pool(hub), lease->key, &key);
-    if (err == KC_OK && key.len >= size)
-        err = KC_ETOOLARGE;
-    if (err == KC_OK)
-        memcpy(out, kc_buf_str(&key), key.len + 1);
-    kc_buf_wipe(&key);
-    return err;
-}
-
-EXPORT int keycycle_lease_headers(const struct keycycle_lease *lease)
-{
-    struct kc_hub *hub;
-    int err = use(lease->pool, &hub);
-    if (err != KC_OK)
-        return err;
-    kc_pool_stamp(kc_hub_pool(hub), kc_hub_now(hub), lease->id);
-    kc_hub_retime(hub); /* who waits for its end knows the time now */
+    out->state = (enum keycycle_state)info.state;
+    out->of_group = info.of_group;
+    out->until_ms = info.until_ms;
+    kc_copy_cut(out->reason, sizeof out->reason, info.reason);
+    kc_copy_cut(out->model, sizeof out->model, info.model);
+    kc_copy_cut(out->suffix, sizeof out->suffix, info.suffix);
+    kc_copy_cut(out->label, sizeof out->label, info.label);
+    kc_copy_cut(out->group, sizeof out->group, info.group);
     return KC_OK;
-}
-
-static int settle(const struct keycycle_lease *lease, enum kc_outcome outcome,
-                  const struct kc_usage *usage)
-{
-    struct kc_hub *hub;
-    int err = use(lease->pool, &hub);
-    if (err == KC_OK)
-        err = kc_pool_settle(kc_hub_pool(hub), kc_hub_now(hub), lease->id,
-                             outcome, usage);
-    if (err == KC_OK)
-        kc_hub_pump(hub);
-    return err;
-}
-
-EXPORT int keycycle_lease_commit(const struct keycycle_lease *lease,
-                                 uint64_t input, uint64_t output,
-                                 uint64_t total)
-{
-    struct kc_usage usage = {.input = input, .output = output, .total = total};
-    return settle(lease, KC_DONE, total == KEYCYCLE_RESERVED ? NULL : &usage);
-}
-
-EXPORT int keycycle_lease_cancel(const struct keycycle_lease *lease, int sent)
-{
-    return settle(lease, sent ? KC_UNKNOWN : KC_NOT_SENT, NULL);
-}
-
-EXPORT int keycycle_lease_cooldown(const struct keycycle_lease *lease,
-                                   uint64_t delay_ms)
-{
-    struct kc_hub *hub;
-    if (!lease->id)
-        return KC_ESTALE;
-    int err = use(lease->pool, &hub);
-    if (err == KC_OK)
-        err = kc_pool_cool(kc_hub_pool(hub), kc_hub_now(hub), lease->key,
-                           lease->model, delay_ms, "cooldown", NULL);
-    if (err == KC_OK)
-        kc_hub_pump(hub);
-    return err;
 }
 
 /* -- statistics ------------------------------------------------------------ */
@@ -459,7 +356,7 @@ EXPORT int keycycle_pool_stats(struct keycycle_pool *p, unsigned key,
     struct kc_hub *hub;
     struct kc_snapshot s;
     *out = (struct keycycle_stats){.in_flight = 0};
-    int err = use(p, &hub);
+    int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
         err = kc_pool_snapshot(kc_hub_pool(hub), kc_hub_now(hub), key, model,
                                &s);

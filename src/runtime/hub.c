@@ -98,39 +98,39 @@ static void leave(struct kc_hub *h)
 
 /* -- with the lock held --------------------------------------------------- */
 
-static void wake(struct kc_seat *s)
+static void wake(struct kc_peer *p)
 {
-    if (s->called)
+    if (p->called)
         return;
-    s->called = true;
-    if (s->loop)
-        kc_loop_wake(s->loop);
+    p->called = true;
+    if (p->loop)
+        kc_loop_wake(p->loop);
     else
-        pthread_cond_signal(s->cond);
+        pthread_cond_signal(p->cond);
 }
 
-static void post(struct kc_seat *s, struct kc_waiter *w, struct kc_seat *self)
+static void post(struct kc_peer *p, struct kc_waiter *w, struct kc_peer *self)
 {
     w->next = NULL;
-    s->queued--;
-    s->hub->waiting--;
-    if (s->last)
-        s->last->next = w;
+    p->queued--;
+    p->hub->waiting--;
+    if (p->last)
+        p->last->next = w;
     else
-        s->first = w;
-    s->last = w;
-    if (s != self)
-        wake(s);
+        p->first = w;
+    p->last = w;
+    if (p != self)
+        wake(p);
 }
 
-static struct kc_waiter *take_inbox(struct kc_seat *s)
+static struct kc_waiter *take_inbox(struct kc_peer *p)
 {
-    struct kc_waiter *first = s->first;
-    s->first = s->last = NULL;
+    struct kc_waiter *first = p->first;
+    p->first = p->last = NULL;
     return first;
 }
 
-static void pump(struct kc_hub *h, struct kc_seat *self)
+static void pump(struct kc_hub *h, struct kc_peer *self)
 {
     struct kc_waiter *w = kc_pool_pump(h->pool, kc_hub_now(h));
     while (w) {
@@ -141,23 +141,23 @@ static void pump(struct kc_hub *h, struct kc_seat *self)
 }
 
 /* Whoever would pump later than at `next_ms` is told so. */
-static void hasten(struct kc_seat *s, uint64_t next_ms,
-                   const struct kc_seat *self)
+static void hasten(struct kc_peer *p, uint64_t next_ms,
+                   const struct kc_peer *self)
 {
-    if (s == self || s->queued == 0 || s->armed_ms <= next_ms)
+    if (p == self || p->queued == 0 || p->armed_ms <= next_ms)
         return;
-    s->armed_ms = next_ms;
-    wake(s);
+    p->armed_ms = next_ms;
+    wake(p);
 }
 
-static uint64_t retime(struct kc_hub *h, struct kc_seat *self)
+static uint64_t retime(struct kc_hub *h, struct kc_peer *self)
 {
     if (h->waiting == 0)
         return KC_NEVER;
     uint64_t next_ms = kc_pool_next_deadline(h->pool, kc_hub_now(h));
     if (h->threads) {
-        for (struct kc_seat *s = h->seats; s; s = s->next)
-            hasten(s, next_ms, self);
+        for (struct kc_peer *p = h->peers; p; p = p->next)
+            hasten(p, next_ms, self);
         if (h->sleepers)
             hasten(h->sleepers, next_ms, self);
     }
@@ -175,74 +175,74 @@ static void tell(struct kc_hub *h)
         return;
     while (kc_pool_event(h->pool, &h->told, &e) == KC_OK)
         any = true;
-    for (struct kc_seat *s = h->seats; any && s; s = s->next)
-        if (s->listens > 0)
-            wake(s);
+    for (struct kc_peer *p = h->peers; any && p; p = p->next)
+        if (p->listens > 0)
+            wake(p);
 }
 
-static void put_seat(struct kc_seat **first, struct kc_seat *s)
+static void put_peer(struct kc_peer **first, struct kc_peer *p)
 {
-    s->prev = NULL;
-    s->next = *first;
-    if (s->next)
-        s->next->prev = s;
-    *first = s;
+    p->prev = NULL;
+    p->next = *first;
+    if (p->next)
+        p->next->prev = p;
+    *first = p;
 }
 
-static void remove_seat(struct kc_seat **first, struct kc_seat *s)
+static void remove_peer(struct kc_peer **first, struct kc_peer *p)
 {
-    if (s->prev)
-        s->prev->next = s->next;
+    if (p->prev)
+        p->prev->next = p->next;
     else
-        *first = s->next;
-    if (s->next)
-        s->next->prev = s->prev;
+        *first = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
 }
 
-/* -- seats ---------------------------------------------------------------- */
+/* -- peers ---------------------------------------------------------------- */
 
-void kc_seat_init(struct kc_seat *s, struct kc_hub *h, struct kc_loop *loop)
+void kc_peer_init(struct kc_peer *p, struct kc_hub *h, struct kc_loop *loop)
 {
-    *s = (struct kc_seat){.hub = h, .loop = loop, .armed_ms = KC_NEVER};
+    *p = (struct kc_peer){.hub = h, .loop = loop, .armed_ms = KC_NEVER};
     if (!enter(h))
         return;
-    put_seat(&h->seats, s);
+    put_peer(&h->peers, p);
     leave(h);
 }
 
-void kc_seat_deinit(struct kc_seat *s)
+void kc_peer_deinit(struct kc_peer *p)
 {
-    struct kc_hub *h = s->hub;
+    struct kc_hub *h = p->hub;
     uint64_t serial;
-    while (s->listens > 0 && kc_seat_listen(s, false, &serial) == KC_OK)
+    while (p->listens > 0 && kc_peer_listen(p, false, &serial) == KC_OK)
         ;
     if (!enter(h))
         return;
-    remove_seat(&h->seats, s);
+    remove_peer(&h->peers, p);
     leave(h);
 }
 
-int kc_seat_enqueue(struct kc_seat *s, struct kc_waiter *w, uint64_t *next_ms)
+int kc_peer_enqueue(struct kc_peer *p, struct kc_waiter *w, uint64_t *next_ms)
 {
-    struct kc_hub *h = s->hub;
+    struct kc_hub *h = p->hub;
     *next_ms = KC_NEVER;
     if (!enter(h))
         return KC_EFORKED;
-    w->owner = s;
+    w->owner = p;
     int err = kc_pool_enqueue(h->pool, kc_hub_now(h), w);
     if (err == KC_EAGAIN) {
-        s->queued++;
+        p->queued++;
         h->waiting++;
     }
-    *next_ms = retime(h, s);
+    *next_ms = retime(h, p);
     tell(h);
     leave(h);
     return err;
 }
 
-static void take_back(struct kc_seat *s, struct kc_waiter *w)
+static void take_back(struct kc_peer *p, struct kc_waiter *w)
 {
-    struct kc_waiter *before = NULL, *at = s->first;
+    struct kc_waiter *before = NULL, *at = p->first;
     while (at && at != w) {
         before = at;
         at = at->next;
@@ -252,69 +252,69 @@ static void take_back(struct kc_seat *s, struct kc_waiter *w)
     if (before)
         before->next = w->next;
     else
-        s->first = w->next;
-    if (s->last == w)
-        s->last = before;
+        p->first = w->next;
+    if (p->last == w)
+        p->last = before;
 }
 
-bool kc_seat_dequeue(struct kc_seat *s, struct kc_waiter *w)
+bool kc_peer_dequeue(struct kc_peer *p, struct kc_waiter *w)
 {
-    struct kc_hub *h = s->hub;
+    struct kc_hub *h = p->hub;
     if (!enter(h))
         return false;
     bool queued = w->result == KC_EAGAIN;
     if (queued) {
         kc_pool_dequeue(h->pool, w);
-        s->queued--;
+        p->queued--;
         h->waiting--;
     } else {
-        take_back(s, w);
+        take_back(p, w);
     }
     leave(h);
     return !queued;
 }
 
-struct kc_waiter *kc_seat_pump(struct kc_seat *s, uint64_t *next_ms)
+struct kc_waiter *kc_peer_pump(struct kc_peer *p, uint64_t *next_ms)
 {
-    struct kc_hub *h = s->hub;
+    struct kc_hub *h = p->hub;
     *next_ms = KC_NEVER;
     if (!enter(h))
         return NULL;
-    pump(h, s);
-    *next_ms = retime(h, s);
+    pump(h, p);
+    *next_ms = retime(h, p);
     tell(h);
-    struct kc_waiter *first = take_inbox(s);
+    struct kc_waiter *first = take_inbox(p);
     leave(h);
     return first;
 }
 
-struct kc_waiter *kc_seat_collect(struct kc_seat *s, uint64_t *next_ms)
+struct kc_waiter *kc_peer_collect(struct kc_peer *p, uint64_t *next_ms)
 {
     *next_ms = KC_NEVER;
-    if (!enter(s->hub))
+    if (!enter(p->hub))
         return NULL;
-    s->called = false;
-    if (s->queued > 0)
-        *next_ms = s->armed_ms;
-    struct kc_waiter *first = take_inbox(s);
-    leave(s->hub);
+    p->called = false;
+    if (p->queued > 0)
+        *next_ms = p->armed_ms;
+    struct kc_waiter *first = take_inbox(p);
+    leave(p->hub);
     return first;
 }
 
-void kc_seat_retime(struct kc_seat *s, uint64_t *next_ms)
+void kc_peer_retime(struct kc_peer *p, uint64_t *next_ms)
 {
     *next_ms = KC_NEVER;
-    if (!enter(s->hub))
+    if (!enter(p->hub))
         return;
-    *next_ms = retime(s->hub, s);
-    leave(s->hub);
+    *next_ms = retime(p->hub, p);
+    leave(p->hub);
 }
 
-int kc_seat_listen(struct kc_seat *s, bool on, uint64_t *serial)
+int kc_peer_listen(struct kc_peer *p, bool on, uint64_t *serial)
 {
-    struct kc_hub *h = s->hub;
+    struct kc_hub *h = p->hub;
     *serial = 0;
-    if (!on && s->listens == 0)
+    if (!on && p->listens == 0)
         return KC_OK;
     if (!enter(h))
         return KC_EFORKED;
@@ -322,18 +322,18 @@ int kc_seat_listen(struct kc_seat *s, bool on, uint64_t *serial)
     unsigned before = on ? atomic_fetch_add(&h->listeners, 1) : 0;
     int err = kc_pool_listen(h->pool, on, serial);
     if (err == KC_OK && on) {
-        s->listens++;
+        p->listens++;
         if (before == 0)
             h->told = *serial;
     } else {
-        s->listens -= on ? 0 : 1;
+        p->listens -= on ? 0 : 1;
         atomic_fetch_sub(&h->listeners, 1);
     }
     leave(h);
     return err;
 }
 
-/* -- without a seat -------------------------------------------------------- */
+/* -- without a peer -------------------------------------------------------- */
 
 void kc_hub_tell(struct kc_hub *h)
 {
@@ -374,7 +374,7 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
 
 /* One turn of a thread that sleeps. The first one pumps when something is due,
  * each one at its own deadline. */
-static void nap(struct kc_hub *h, struct kc_seat *me, const struct kc_waiter *w)
+static void nap(struct kc_hub *h, struct kc_peer *me, const struct kc_waiter *w)
 {
     uint64_t now = kc_hub_now(h);
     uint64_t at_ms = w->deadline_ms;
@@ -393,31 +393,31 @@ static void nap(struct kc_hub *h, struct kc_seat *me, const struct kc_waiter *w)
     tell(h);
 }
 
-static void put_last(struct kc_hub *h, struct kc_seat *s)
+static void put_last(struct kc_hub *h, struct kc_peer *p)
 {
-    s->prev = h->last_sleeper;
-    s->next = NULL;
-    if (s->prev)
-        s->prev->next = s;
+    p->prev = h->last_sleeper;
+    p->next = NULL;
+    if (p->prev)
+        p->prev->next = p;
     else
-        h->sleepers = s;
-    h->last_sleeper = s;
+        h->sleepers = p;
+    h->last_sleeper = p;
 }
 
 /* Who keeps the time after it must look when that is. */
-static void hand_over(struct kc_hub *h, struct kc_seat *s)
+static void hand_over(struct kc_hub *h, struct kc_peer *p)
 {
-    bool kept = h->sleepers == s;
-    if (h->last_sleeper == s)
-        h->last_sleeper = s->prev;
-    remove_seat(&h->sleepers, s);
+    bool kept = h->sleepers == p;
+    if (h->last_sleeper == p)
+        h->last_sleeper = p->prev;
+    remove_peer(&h->sleepers, p);
     if (kept && h->sleepers) {
         h->sleepers->armed_ms = 0;
         wake(h->sleepers);
     }
 }
 
-static int sleep_in(struct kc_hub *h, struct kc_seat *me, struct kc_waiter *w)
+static int sleep_in(struct kc_hub *h, struct kc_peer *me, struct kc_waiter *w)
 {
     if (!enter(h))
         return KC_EFORKED;
@@ -442,7 +442,7 @@ int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w)
 {
     pthread_condattr_t attr;
     pthread_cond_t cond;
-    struct kc_seat me = {.hub = h, .cond = &cond, .armed_ms = KC_NEVER};
+    struct kc_peer me = {.hub = h, .cond = &cond, .armed_ms = KC_NEVER};
     if (pthread_condattr_init(&attr) != 0)
         return KC_ENOMEM;
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

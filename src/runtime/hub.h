@@ -1,10 +1,10 @@
 /* hub.h -- a pool and those who use it: one ledger, or many in many threads.
  *
- * Whoever frees capacity pumps for all: what is settled for another is put into
- * the inbox of its seat, whose loop is woken, and everybody who waits keeps the
- * time by himself. So nobody depends on another thread's next step. A hub of
- * one thread (the common case) takes no lock of its own. Lock order: registry,
- * hub, pool; under the hub's no system call but the waking of a loop.
+ * Whoever frees capacity pumps for all its peers: what is settled for another
+ * is put into that one's inbox and its loop is woken, and everybody who waits
+ * keeps the time by himself. So nobody depends on another thread's next step. A
+ * hub of one thread (the common case) takes no lock of its own. Lock order:
+ * registry, hub, pool; under the hub's no system call but the waking of a loop.
  *
  * After a fork the child may not wait for locks that a thread of the parent may
  * hold: of a hub of several threads it is told KC_EFORKED, and forgets.
@@ -59,6 +59,11 @@ void kc_hub_leave(struct kc_hub *h);
 bool kc_hub_claim(struct kc_hub *h);
 void kc_hub_release(struct kc_hub *h);
 
+/* kc_hub_note_key: a key was added; kc_hub_keys_noted counts how often. Each of
+ * those who share it can tell so that others have added keys. */
+void kc_hub_note_key(struct kc_hub *h);
+unsigned kc_hub_keys_noted(const struct kc_hub *h);
+
 /* kc_hub_peek appends the n-th (from 0) model for which a key of the pool under
  * (name, provider) has a line of limits; KC_EEND after the last. */
 KC_CHECKED int kc_hub_peek(const char *name, const char *provider, size_t n,
@@ -69,11 +74,11 @@ KC_CHECKED int kc_hub_peek(const char *name, const char *provider, size_t n,
 bool kc_hub_begin_restore(struct kc_hub *h);
 void kc_hub_fail_restore(struct kc_hub *h);
 
-/* -- seats --------------------------------------------------------------- */
+/* -- peers --------------------------------------------------------------- */
 
-/* A seat lies in its owner's memory; each has one thread. The fields are the
+/* A peer lies in its owner's memory; each has one thread. The fields are the
  * hub's. */
-struct kc_seat {
+struct kc_peer {
     struct kc_hub *hub;
     struct kc_loop *loop;           /* woken for it, or: */
     pthread_cond_t *cond;           /* of a thread that sleeps */
@@ -82,44 +87,44 @@ struct kc_seat {
     uint64_t armed_ms;              /* when its owner will pump by itself */
     size_t listens;                 /* subscriptions to events */
     bool called;                    /* woken, and has not looked since */
-    struct kc_seat *prev, *next;
+    struct kc_peer *prev, *next;
 };
 
-void kc_seat_init(struct kc_seat *s, struct kc_hub *h, struct kc_loop *loop);
+void kc_peer_init(struct kc_peer *p, struct kc_hub *h, struct kc_loop *loop);
 
-/* kc_seat_deinit leaves; no waiter of it may be queued or in its inbox. */
-void kc_seat_deinit(struct kc_seat *s);
+/* kc_peer_deinit leaves; no waiter of it may be queued or in its inbox. */
+void kc_peer_deinit(struct kc_peer *p);
 
-/* kc_seat_enqueue is kc_pool_enqueue; sets the waiter's owner to the seat. Here
- * and below *next_ms is when the seat's owner must pump, KC_NEVER: never. */
-KC_CHECKED int kc_seat_enqueue(struct kc_seat *s, struct kc_waiter *w,
+/* kc_peer_enqueue is kc_pool_enqueue; sets the waiter's owner to the peer. Here
+ * and below *next_ms is when the peer's owner must pump, KC_NEVER: never. */
+KC_CHECKED int kc_peer_enqueue(struct kc_peer *p, struct kc_waiter *w,
                                uint64_t *next_ms);
 
-/* kc_seat_dequeue takes a waiter back that was not collected; true when it had
+/* kc_peer_dequeue takes a waiter back that was not collected; true when it had
  * been settled. */
-bool kc_seat_dequeue(struct kc_seat *s, struct kc_waiter *w);
+bool kc_peer_dequeue(struct kc_peer *p, struct kc_waiter *w);
 
-/* kc_seat_pump pumps for all and collects. */
-struct kc_waiter *kc_seat_pump(struct kc_seat *s, uint64_t *next_ms);
+/* kc_peer_pump pumps for all and collects. */
+struct kc_waiter *kc_peer_pump(struct kc_peer *p, uint64_t *next_ms);
 
-/* kc_seat_collect returns (by `next`) the seat's waiters that were settled.
+/* kc_peer_collect returns (by `next`) the peer's waiters that were settled.
  * Call it when the loop was woken. */
-struct kc_waiter *kc_seat_collect(struct kc_seat *s, uint64_t *next_ms);
+struct kc_waiter *kc_peer_collect(struct kc_peer *p, uint64_t *next_ms);
 
-/* kc_seat_retime looks at the queue's time again: something in flight has got
+/* kc_peer_retime looks at the queue's time again: something in flight has got
  * its end. */
-void kc_seat_retime(struct kc_seat *s, uint64_t *next_ms);
+void kc_peer_retime(struct kc_peer *p, uint64_t *next_ms);
 
-/* kc_seat_listen is kc_pool_listen: the loop is woken for events. */
-KC_CHECKED int kc_seat_listen(struct kc_seat *s, bool on, uint64_t *serial);
+/* kc_peer_listen is kc_pool_listen: the loop is woken for events. */
+KC_CHECKED int kc_peer_listen(struct kc_peer *p, bool on, uint64_t *serial);
 
-/* -- without a seat ------------------------------------------------------ */
+/* -- without a peer ------------------------------------------------------ */
 
 /* kc_hub_tell wakes those who listen if there is an event; the others here do
  * that, too. */
 void kc_hub_tell(struct kc_hub *h);
 
-/* kc_hub_pump pumps for all; kc_hub_retime as kc_seat_retime. */
+/* kc_hub_pump pumps for all; kc_hub_retime as kc_peer_retime. */
 void kc_hub_pump(struct kc_hub *h);
 void kc_hub_retime(struct kc_hub *h);
 

@@ -13,15 +13,16 @@ struct kc_hub {
     struct kc_pool *pool;
     struct kc_clock *clock;
     atomic_bool restored;
+    atomic_uint keys_noted;
 
     /* under the registry's lock */
     char *name; /* under which it can be found, or NULL */
     size_t members;
     size_t claims;
 
-    pthread_mutex_t lock; /* guards the rest, and the fields of seats */
-    struct kc_seat *seats;
-    struct kc_seat *sleepers, *last_sleeper; /* in the order they came */
+    pthread_mutex_t lock; /* guards the rest, and the fields of peers */
+    struct kc_peer *peers;
+    struct kc_peer *sleepers, *last_sleeper; /* in the order they came */
     size_t waiting;        /* in the queue, over all */
     uint64_t told;         /* the place after the last event told of */
     atomic_uint listeners; /* read without the lock, too */

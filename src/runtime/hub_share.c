@@ -47,8 +47,8 @@ static int attach(struct kc_hub *there, struct kc_hub **hub)
 int kc_hub_share(struct kc_hub **hub, const char *name, const char *provider)
 {
     struct kc_hub *mine = *hub;
-    if (kc_hub_is_forked(mine))
-        return KC_EFORKED;
+    if (mine->generation != kc_registry_generation())
+        return KC_EFORKED; /* it may be private, but it is the parent's */
     if (mine->name)
         return KC_EINVALID;
     char *text = full_name(name, provider);
@@ -69,8 +69,11 @@ void kc_hub_leave(struct kc_hub *h)
     if (kc_hub_is_forked(h))
         return;
     struct kc_map *map = kc_registry_enter();
-    if (h->members > 0 && --h->members == 0)
+    if (h->members > 0 && --h->members == 0) {
         kc_map_remove(map, h->name);
+        if (map->len == 0)
+            kc_map_deinit(map); /* the last one leaves nothing behind */
+    }
     kc_registry_leave();
 }
 
@@ -96,6 +99,16 @@ void kc_hub_release(struct kc_hub *h)
     if (h->claims > 0)
         h->claims--;
     kc_registry_leave();
+}
+
+void kc_hub_note_key(struct kc_hub *h)
+{
+    atomic_fetch_add(&h->keys_noted, 1);
+}
+
+unsigned kc_hub_keys_noted(const struct kc_hub *h)
+{
+    return atomic_load(&h->keys_noted);
 }
 
 int kc_hub_peek(const char *name, const char *provider, size_t n,

@@ -92,16 +92,13 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
     uint64_t next_ms, now = kc_ledger_now(l);
     w->waiter.deadline_ms =
         timeout_ms >= KC_NEVER - now ? KC_NEVER : now + timeout_ms;
-    err = kc_seat_enqueue(&l->seat, &w->waiter, &next_ms);
+    err = kc_peer_enqueue(&l->peer, &w->waiter, &next_ms);
     if (err != KC_OK && err != KC_EAGAIN) {
         *refusal = w->waiter.refusal;
         return err;
     }
     w->ledger = kc_ledger_ref(l);
     kc_ready_init(&w->ready, l->rt);
-    w->shared = kc_hub_is_shared(l->hub);
-    if (w->shared)
-        kc_runtime_add_call(l->rt, 1);
     w->next = l->waits;
     if (w->next)
         w->next->prev = w;
@@ -139,7 +136,7 @@ void kc_wait_deinit(struct kc_wait *w)
     struct kc_ledger *l = w->ledger;
     if (!l)
         return;
-    if (!w->done && kc_seat_dequeue(&l->seat, &w->waiter))
+    if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
         kc_ledger_deliver(l, &w->waiter);
     if (w->prev)
         w->prev->next = w->next;
@@ -147,8 +144,6 @@ void kc_wait_deinit(struct kc_wait *w)
         l->waits = w->next;
     if (w->next)
         w->next->prev = w->prev;
-    if (w->shared)
-        kc_runtime_add_call(l->rt, -1);
     if (w->done && w->waiter.result == KC_OK && !w->taken)
         give_back(w);
     else

@@ -26,7 +26,7 @@ static void on_wake(void *ctx)
 {
     struct kc_ledger *l = ctx;
     uint64_t next_ms;
-    deliver_all(l, kc_seat_collect(&l->seat, &next_ms));
+    deliver_all(l, kc_peer_collect(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 
@@ -50,7 +50,7 @@ int kc_ledger_new(struct kc_runtime *rt, const char *provider,
         return err;
     }
     l->rt = kc_runtime_ref(rt);
-    kc_seat_init(&l->seat, l->hub, kc_runtime_loop(rt));
+    kc_peer_init(&l->peer, l->hub, kc_runtime_loop(rt));
     l->timer = (struct kc_timer){.fn = on_time, .ctx = l};
     l->woken = (struct kc_follower){.fn = on_wake, .ctx = l};
     l->follower = (struct kc_follower){
@@ -83,7 +83,9 @@ void kc_ledger_unref(struct kc_ledger *l)
         kc_runtime_unfollow(l->rt, &l->woken);
     kc_loop_disarm(kc_runtime_loop(l->rt), &l->timer);
     kc_writer_unref(l->writer);
-    kc_seat_deinit(&l->seat);
+    if (kc_hub_is_shared(l->hub))
+        kc_runtime_add_call(l->rt, -(int)l->peer.listens);
+    kc_peer_deinit(&l->peer);
     kc_hub_unref(l->hub);
     size_t at = 0;
     const char *name;
@@ -103,7 +105,7 @@ void kc_ledger_close(struct kc_ledger *l)
     l->closed = true;
     /* They leave the queue now: whoever closes may never step again. */
     for (struct kc_wait *w = l->waits; w; w = w->next) {
-        if (!w->done && kc_seat_dequeue(&l->seat, &w->waiter))
+        if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
             kc_ledger_deliver(l, &w->waiter);
         kc_ready_mark(&w->ready);
     }
@@ -190,7 +192,7 @@ int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w, char **why)
 
 /* -- several ledgers over one pool ---------------------------------------- */
 
-/* Goes over to another hub; the seat of the old one is empty. */
+/* Goes over to another hub; the peer of the old one is empty. */
 static void move(struct kc_ledger *l, struct kc_hub *hub)
 {
     kc_runtime_unfollow(l->rt, &l->follower);
@@ -202,15 +204,15 @@ static void move(struct kc_ledger *l, struct kc_hub *hub)
 int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
 {
     *why = NULL;
-    if (l->refs > 1 || l->member || l->closed || l->seat.listens > 0 ||
+    if (l->refs > 1 || l->member || l->closed || l->peer.listens > 0 ||
         kc_clock_is_manual(kc_ledger_clock(l)))
         return KC_EINVALID;
     struct kc_hub *hub = l->hub;
-    kc_seat_deinit(&l->seat); /* of a hub that may be let go */
+    kc_peer_deinit(&l->peer); /* of a hub that may be let go */
     int err = kc_hub_share(&hub, name, l->provider);
     if (hub != l->hub)
         move(l, hub);
-    kc_seat_init(&l->seat, l->hub, kc_runtime_loop(l->rt));
+    kc_peer_init(&l->peer, l->hub, kc_runtime_loop(l->rt));
     if (err != KC_OK)
         return err;
     l->member = true;
@@ -220,7 +222,11 @@ int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
 
 int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial)
 {
-    return kc_seat_listen(&l->seat, on, serial);
+    size_t before = l->peer.listens;
+    int err = kc_peer_listen(&l->peer, on, serial);
+    if (kc_hub_is_shared(l->hub))
+        kc_runtime_add_call(l->rt, (int)(l->peer.listens - before));
+    return err;
 }
 
 /* -- the queue ----------------------------------------------------------- */
@@ -269,14 +275,14 @@ void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)
 void kc_ledger_pump(struct kc_ledger *l)
 {
     uint64_t next_ms;
-    deliver_all(l, kc_seat_pump(&l->seat, &next_ms));
+    deliver_all(l, kc_peer_pump(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 
 static void retime(struct kc_ledger *l)
 {
     uint64_t next_ms;
-    kc_seat_retime(&l->seat, &next_ms);
+    kc_peer_retime(&l->peer, &next_ms);
     if (next_ms != KC_NEVER)
         kc_ledger_arm(l, next_ms);
 }

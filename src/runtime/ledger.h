@@ -64,7 +64,8 @@ void kc_ledger_stamp(struct kc_ledger *l, uint64_t lease);
 void kc_ledger_sent(struct kc_ledger *l, uint64_t lease);
 
 /* kc_ledger_listen is kc_pool_listen; the loop is woken when another thread
- * causes an event. Ends by itself with the ledger. */
+ * causes an event, for which the runtime counts it as a call. Ends by itself
+ * with the ledger. */
 KC_CHECKED int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial);
 
 /* -- leases -------------------------------------------------------------- */
@@ -95,14 +96,14 @@ struct kc_wait {
     struct kc_waiter waiter; /* first: the engine hands it back */
     struct kc_ready ready;
     struct kc_ledger *ledger;
-    bool done;   /* the waiter is settled, and booked */
+    bool done; /* the waiter is settled, and booked */
     bool taken;
-    bool shared; /* another thread may end it: it counts as a call */
     struct kc_wait *prev, *next; /* of its ledger */
 };
 
 /* kc_wait_init queues for a key. KC_OK: it is under way, perhaps granted
- * already. Else it was refused, as kc_pool_enqueue. */
+ * already. Else it was refused, as kc_pool_enqueue. On the machine's clock the
+ * loop has a timer until it ends: whatever is in flight ends by itself once. */
 KC_CHECKED int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
                             const struct kc_request *request, int priority,
                             uint64_t timeout_ms, struct kc_refusal *refusal);

@@ -9,7 +9,7 @@ struct kc_ledger {
     size_t refs;
     struct kc_runtime *rt;
     struct kc_hub *hub;
-    struct kc_seat seat;
+    struct kc_peer peer;
     struct kc_writer *writer; /* NULL: nothing is kept */
     char *provider;
     struct kc_map models; /* name -> our copy of it */

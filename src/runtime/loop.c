@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "net/transport.h"
+#include "runtime/registry.h"
 #include "util/clock.h"
 
 #define BATCH 64 /* events taken from the kernel at once */
 
 struct kc_loop {
+    unsigned generation; /* of forks */
     int epoll, timer, event;
     kc_loop_fd_fn *fn;
     void *ctx;
@@ -24,6 +26,12 @@ struct kc_loop {
     size_t len;
     uint64_t armed_ms; /* what the timerfd is set to; 0: not set */
 };
+
+/* What a child does to the descriptors happens to its parent: hands off. */
+static bool is_forked(const struct kc_loop *l)
+{
+    return l->generation != kc_registry_generation();
+}
 
 static int add_fd(struct kc_loop *l, int fd)
 {
@@ -37,6 +45,7 @@ int kc_loop_new(struct kc_loop **out)
     struct kc_loop *l = calloc(1, sizeof *l);
     if (!l)
         return KC_ENOMEM;
+    l->generation = kc_registry_generation();
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     l->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -58,6 +67,8 @@ void kc_loop_on_fd(struct kc_loop *l, kc_loop_fd_fn *fn, void *ctx)
 int kc_loop_watch(struct kc_loop *l, int fd, int events)
 {
     struct epoll_event ev = {.data.fd = fd};
+    if (is_forked(l))
+        return events == 0 ? KC_OK : KC_EFORKED;
     if (events == 0) {
         /* The socket may be closed already: the kernel forgot it then. */
         epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, &ev);
@@ -140,7 +151,7 @@ static void set_timerfd(struct kc_loop *l)
     uint64_t at = l->earliest ? l->earliest->at_ms : 0;
     if (l->earliest && at == 0)
         at = 1; /* zero would switch the timer off */
-    if (at == l->armed_ms)
+    if (at == l->armed_ms || is_forked(l))
         return;
     struct itimerspec spec = {0};
     spec.it_value.tv_sec = (time_t)(at / 1000);
@@ -197,6 +208,8 @@ int64_t kc_loop_timeout_ms(const struct kc_loop *l)
 void kc_loop_wake(struct kc_loop *l)
 {
     uint64_t one = 1;
+    if (is_forked(l))
+        return;
     /* A full counter is readable already: nothing is lost. */
     if (write(l->event, &one, sizeof one) < 0)
         return;
@@ -255,6 +268,8 @@ static int poll_events(uint32_t ev)
 int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
 {
     struct epoll_event ev[BATCH];
+    if (is_forked(l))
+        return KC_EFORKED;
     int wait = timeout_ms < 0         ? -1
                : timeout_ms > INT_MAX ? INT_MAX
                                       : (int)timeout_ms;

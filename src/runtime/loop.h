@@ -4,6 +4,9 @@
  * earliest timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone
  * and call kc_loop_step(l, 0, …) when it is readable. One thread, but for
  * kc_loop_wake. Timers run on CLOCK_MONOTONIC, in milliseconds.
+ *
+ * A forked child shares the descriptors with its parent (see registry.h). There
+ * timers may be disarmed and the loop be freed, and the parent's runs on.
  */
 #ifndef KC_RUNTIME_LOOP_H
 #define KC_RUNTIME_LOOP_H
@@ -59,7 +62,8 @@ int64_t kc_loop_timeout_ms(const struct kc_loop *l);
 
 /* kc_loop_step waits at most `timeout_ms` (-1: for ever) for something to do
  * and does it. With budget_us >= 0 no further event or timer is started once
- * that long has passed. KC_EINTR when a signal came while it waited. */
+ * that long has passed. KC_EINTR when a signal came while it waited; KC_EFORKED
+ * in a forked child. */
 KC_CHECKED int kc_loop_step(struct kc_loop *l, int64_t timeout_ms,
                             int64_t budget_us);
 

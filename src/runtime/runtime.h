@@ -57,8 +57,9 @@ int64_t kc_runtime_timeout_ms(struct kc_runtime *rt);
 /* kc_runtime_pending counts the waitables in use. */
 size_t kc_runtime_pending(const struct kc_runtime *rt);
 
-/* kc_runtime_calls counts what somebody else may end: the calls under way and
- * the waits on shared pools. kc_runtime_add_call changes it by `n`. */
+/* kc_runtime_calls counts what may go on through somebody else, at no time that
+ * the loop knows: the calls under way, and those who listen for the events of a
+ * shared pool. kc_runtime_add_call changes it by `n`. */
 size_t kc_runtime_calls(const struct kc_runtime *rt);
 void kc_runtime_add_call(struct kc_runtime *rt, int n);
 

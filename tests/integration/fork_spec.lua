@@ -72,7 +72,30 @@ local SHARED = [[
   print("parent", keycycle.run(function() return waits:await() end).index)
 ]]
 
+-- A loop's timer belongs to both processes, until the child leaves it alone.
+local SLEEPS = [[
+  local keycycle = require "keycycle"
+  local posix = require "forklib"
+  local sleeps = keycycle.spawn(keycycle.sleep, 0.2)
+  keycycle.step(0)
+  local pid = posix.fork()
+  if pid == 0 then
+    sleeps:cancel()
+    os.exit(0, true)
+  end
+  print("exit", posix.wait(pid))
+  sleeps:await()
+]]
+
 describe("after a fork", function()
+  it("the child's end does not switch off the parent's timers", function()
+    local out, rc = servers.host(SLEEPS, "",
+      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so' timeout 20")
+        :format(servers.build))
+    assert.equal("exit\t0\n", out)
+    assert.equal(0, rc)
+  end)
+
   it("a shared pool is the parent's", function()
     local out, rc = servers.host(SHARED, "",
       ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))

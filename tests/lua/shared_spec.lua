@@ -113,7 +113,27 @@ describe("a shared pool", function()
     os.remove(path)
   end)
 
+  it("is changed by a manager for all, and whoever comes then gives what holds", function()
+    local one, two = join(), join()
+    one:get_manager "p":add_key(C)
+    assert.equal(3, #two:get_manager "p":keys())
+    raises(Invalid, "other keys", join)
+    raises(Invalid, "other keys", two.register_provider, two, "p", config())
+    join { keys = { A, B, C } }
+    two:get_manager "p":remove_key(1)
+    join { keys = { B, C } }
+  end)
+
   describe("registered again", function()
+    it("is nothing that a stopped manager may change", function()
+      local one, two = join(), join()
+      one:get_manager "p":stop()
+      local err = raises(keycycle.KeycycleError, nil, one.register_provider, one, "p",
+        config { keys = { C } })
+      assert.equal("closed", err.code)
+      assert.equal(2, #two:get_manager "p":keys())
+    end)
+
     it("is changed by who is alone, and keeps its counters", function()
       local one, two = join(), join()
       two:stop()
@@ -170,6 +190,25 @@ describe("a shared pool", function()
       assert.equal(1, manager:explain "m"[2].limits.requests_per_day)
       raises(Invalid, "other keys or limits", join, by_function(2))
       raises(Invalid, "other keys or limits", join)
+    end)
+
+    it("asks them of models with long names, too", function()
+      local long = ("m"):rep(3000)
+      join(by_function(1)):get_manager "p":get_key(long)
+      join(by_function(1))
+    end)
+
+    it("asks them of keys that another adds", function()
+      local one, two = join(by_function(1)):get_manager "p", join(by_function(1)):get_manager "p"
+      for _ = 1, 2 do two:get_key "m":commit(1) end
+      assert.equal(3, one:add_key(C))
+      two:get_key "m":commit(1)
+      assert.is_nil((two:get_key "m"))
+      one:remove_key(3)
+      for _ = 1, 2 do two:get_key "n":commit(1) end
+      assert.equal(3, one:add_key(C))
+      two:get_key "n":commit(1)
+      assert.is_nil((two:get_key "n"))
     end)
 
     it("is registered again with the same ones", function()

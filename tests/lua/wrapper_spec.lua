@@ -142,6 +142,43 @@ describe("register_provider", function()
     assert.equal(2, manager:keys()[1].index)
   end)
 
+  -- Tasks that wait while all keys are at their limit of one a minute.
+  local function wait_in_line(limits)
+    wrapper:register_provider("p", config({ A }, { limits = limits }))
+    local manager = wrapper:get_manager "p"
+    manager:get_key "m":commit(1)
+    local served = 0
+    for _ = 1, 3 do
+      keycycle.spawn(function()
+        local lease = manager:get_key("m", { wait = true, timeout = 3600 })
+        served = served + (lease and 1 or 0)
+      end)
+    end
+    keycycle.step(0)
+    return function()
+      keycycle.step(0)
+      return served
+    end
+  end
+
+  for _, limits in ipairs {
+    { requests_per_minute = 1 },
+    { m = { requests_per_minute = 1 }, default = { requests_per_minute = 9 } },
+    function() return { requests_per_minute = 1 } end,
+  } do
+    it("a second time, or with one key more, serves who waits within the limits ("
+      .. type(limits) .. ")", function()
+      local served = wait_in_line(limits)
+      wrapper:register_provider("p", config({ A }, { limits = limits }))
+      assert.equal(0, served())
+      wrapper:get_manager "p":add_key(B)
+      assert.equal(1, served())
+      wrapper:register_provider("p", config({ A, B, "sk-test-5555555555555555555k" },
+        { limits = limits, key_limits = { [3] = { requests_per_minute = 0 } } }))
+      assert.equal(1, served())
+    end)
+  end
+
   it("leaves what was registered in place when the new configuration is wrong", function()
     wrapper:register_provider("p", config { A })
     raises(Invalid, "keys[1]", wrapper.register_provider, wrapper, "p", config { "sk-..." })

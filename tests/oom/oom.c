@@ -1,6 +1,6 @@
 /* oom.c DIR -- every scenario of DIR with its n-th allocation failing, for
  * every n. driver.lua runs a scenario's steps: one that fails must say that
- * memory was short, and works when it is done again.
+ * memory was short, and works when it is done again. One scenario is in C.
  *
  * KEYCYCLE_OOM_STRIDE=N tries every N-th n only, KEYCYCLE_OOM_ONLY=NAME one
  * scenario, NAME:MODE:N one point of it, with the stack at the failure.
@@ -17,6 +17,7 @@
 #include <sanitizer/common_interface_defs.h>
 
 #include "keycycle.h"
+#include "oom/cpool.h"
 #include "oom/failing.h"
 #include "support/rawserver.h"
 
@@ -27,7 +28,7 @@
 
 static const char *const names[] = {"open",     "keys", "events", "tasks",
                                     "simulate", "json", "store",  "http",
-                                    "config"};
+                                    "config",   "shared", "cpool"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {
@@ -189,6 +190,10 @@ static void push_oom(lua_State *L)
 
 static int play(lua_State *L)
 {
+    if (strcmp(run.name, "cpool") == 0) {
+        const char *what = cpool_play();
+        return what ? luaL_error(L, "%s", what) : 0;
+    }
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_keycycle);

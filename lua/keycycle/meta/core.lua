@@ -57,8 +57,8 @@ function core.wake() end
 ---@return integer
 function core.pending() end
 
---- How many calls are under way, and waits on shared pools: those alone can end
---- without us.
+--- How many calls are under way, and how often we listen for events of shared
+--- pools: those alone can go on without us and without a timer.
 ---@return integer
 function core.io_pending() end
 
@@ -106,13 +106,19 @@ function core.pool(opts) end
 ---@return integer? index, table? err
 function pool:add_key(entry) end
 function pool:remove_key(index) end
+--- Serves who waits: after keys or limits were changed, when all of it is done.
+function pool:pump() end
+--- How many keys were ever added to it, by whomever.
+---@return integer
+function pool:keys_noted() end
 --- By the whole key or its last characters: index, or nil, err (not_found,
 --- ambiguous).
 function pool:find(id) end
 --- The highest index ever given.
 function pool:key_count() end
 --- { index, suffix, label, group, priority, state, reason, scope, model, until_at },
---- nil for a removed one; scope ("model", "key", "group") of a state but ready. With a model, the key's state for that model.
+--- nil for a removed one; scope ("model", "key", "group") of a state but ready. With
+--- a model, the key's state for that model.
 function pool:key(index, model) end
 --- key 0: all; model nil: all without a line of their own. limits: a table of
 --- requests_per_minute … tokens_per_day, concurrent_requests, day_resets_at (a zone

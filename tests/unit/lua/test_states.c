@@ -283,6 +283,28 @@ static void events_cross_states(void **state)
     assert_int_equal(sum(&c, 0), 4 * 200);
 }
 
+static void listening_to_others_is_no_deadlock(void **state)
+{
+    (void)state;
+    struct crew c = {.script = NULL};
+    run_crew(&c, "open {}\n"
+                 "local seen = { on_end = {} }\n"
+                 "if number <= 4 then\n"
+                 "  manager:on('acquire', function()\n"
+                 "    seen.done = true\n"
+                 "    for _, fn in ipairs(seen.on_end) do fn() end\n"
+                 "  end)\n"
+                 "end\n"
+                 "meet()\n"
+                 "if number > 4 then\n"
+                 "  while note(0, 0) < 4 do manager:get_key():cancel() end\n"
+                 "else\n" /* as what awaits a task that an event ends */
+                 "  require 'keycycle.task'.wait_end(seen)\n"
+                 "  note(0)\n"
+                 "end\n");
+    assert_int_equal(sum(&c, 0), 4);
+}
+
 static void limit_functions_are_asked_in_each_state(void **state)
 {
     (void)state;
@@ -365,6 +387,7 @@ int main(void)
         cmocka_unit_test(waiting_for_others_is_no_deadlock),
         cmocka_unit_test(a_state_may_be_closed_in_the_middle),
         cmocka_unit_test(events_cross_states),
+        cmocka_unit_test(listening_to_others_is_no_deadlock),
         cmocka_unit_test(limit_functions_are_asked_in_each_state),
         cmocka_unit_test(the_last_state_out_frees_the_pool),
         cmocka_unit_test(names_come_and_go),

@@ -137,6 +137,9 @@ static void what_makes_no_sense_is_refused(void **state)
     struct keycycle_lease lease;
     assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL),
                      KEYCYCLE_ENOKEY);
+    r.priority = 8;
+    assert_int_equal(keycycle_pool_wait(p, &r, 0, &lease, NULL),
+                     KEYCYCLE_EINVALID);
     assert_string_equal(keycycle_error_name(KEYCYCLE_ENOKEY), "no_key");
     assert_string_equal(keycycle_error_name(-5), "unknown");
     keycycle_pool_close(p);
@@ -180,6 +183,137 @@ static void windows_of_any_length_are_told_by_their_length(void **state)
     keycycle_pool_close(p);
 }
 
+/* -- keys that come, go and are refused ------------------------------------ */
+
+static struct keycycle_key_state state_of(struct keycycle_pool *p, unsigned key)
+{
+    struct keycycle_key_state s;
+    must(keycycle_pool_key_state(p, key, NULL, &s));
+    return s;
+}
+
+static void a_removed_key_serves_no_more_and_keeps_its_index(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    struct keycycle_request r = {.model = "m", .key = 2, .pin = 1};
+    struct keycycle_key key = {.api_key = "sk-test-0014-key-0002"};
+    struct keycycle_lease lease, none;
+    unsigned index;
+    must(keycycle_pool_acquire(p, &r, &lease, NULL));
+    must(keycycle_pool_remove_key(p, 2));
+    assert_int_equal(state_of(p, 2).state, KEYCYCLE_DRAINING);
+    assert_int_equal(keycycle_pool_remove_key(p, 2), KEYCYCLE_ENOTFOUND);
+    assert_int_equal(keycycle_pool_remove_key(p, 4), KEYCYCLE_ENOTFOUND);
+    assert_int_equal(keycycle_pool_disable(p, 2), KEYCYCLE_ENOTFOUND);
+    must(keycycle_lease_commit(&lease, 1, 1, 0));
+    assert_int_equal(state_of(p, 2).state, KEYCYCLE_GONE);
+    assert_int_equal(keycycle_pool_acquire(p, &r, &none, NULL),
+                     KEYCYCLE_ENOTFOUND);
+    acquire(p);
+    acquire(p);
+    r.key = 0;
+    assert_int_equal(keycycle_pool_acquire(p, &r, &none, NULL),
+                     KEYCYCLE_ELIMITED);
+    must(keycycle_pool_add_key(p, &key, &index));
+    assert_int_equal(index, 2);
+    assert_int_equal(acquire(p).key, 2);
+    assert_int_equal(stats(p).rpd, 4);
+    keycycle_pool_close(p);
+}
+
+static void a_key_is_disabled_and_enabled(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    struct keycycle_key_state none;
+    for (unsigned i = 1; i <= 3; i++)
+        must(keycycle_pool_disable(p, i));
+    assert_int_equal(state_of(p, 1).state, KEYCYCLE_DISABLED);
+    struct keycycle_request r = {.model = "m"};
+    struct keycycle_lease lease;
+    assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL),
+                     KEYCYCLE_ENOKEY);
+    must(keycycle_pool_enable(p, 3));
+    assert_int_equal(acquire(p).key, 3);
+    assert_int_equal(state_of(p, 3).state, KEYCYCLE_READY);
+    assert_int_equal(keycycle_pool_enable(p, 4), KEYCYCLE_ENOTFOUND);
+    assert_int_equal(keycycle_pool_key_state(p, 0, NULL, &none),
+                     KEYCYCLE_ENOTFOUND);
+    keycycle_pool_close(p);
+}
+
+static void a_refused_key_is_put_away(void **state)
+{
+    (void)state;
+    struct keycycle_pool_options options = {.provider = "test"};
+    struct keycycle_key first = {.api_key = "sk-test-of-the-first-key",
+                                 .label = "mine",
+                                 .group = "org"};
+    struct keycycle_key second = {.api_key = "sk-test-of-the-second-key"};
+    struct keycycle_pool *p;
+    struct keycycle_key_state s;
+    unsigned index;
+    must(keycycle_pool_open(&options, &p));
+    must(keycycle_pool_add_key(p, &first, &index));
+    must(keycycle_pool_add_key(p, &second, &index));
+    struct keycycle_request r = {
+        .model = "m", .tokens = 5, .key = 2, .pin = 1};
+    struct keycycle_lease lease;
+    must(keycycle_pool_acquire(p, &r, &lease, NULL));
+    must(keycycle_lease_suspend(&lease));
+    must(keycycle_lease_refuse(&lease));
+    assert_int_equal(keycycle_lease_refuse(&lease), KEYCYCLE_ESTALE);
+    assert_int_equal(stats(p).rpd, 1);
+    assert_int_equal(stats(p).tpd, 0);
+    s = state_of(p, 2);
+    assert_int_equal(s.state, KEYCYCLE_SUSPENDED);
+    assert_string_equal(s.reason, "refused");
+    assert_true(s.until_ms > UINT64_C(1600000000000));
+    assert_string_equal(s.model, "");
+
+    r.key = 1;
+    must(keycycle_pool_acquire(p, &r, &lease, NULL));
+    must(keycycle_lease_cooldown(&lease, 5000));
+    s = state_of(p, 1);
+    assert_int_equal(s.state, KEYCYCLE_COOLING);
+    assert_string_equal(s.model, "m");
+    assert_int_equal(s.of_group, 1);
+    assert_string_equal(s.label, "mine");
+    assert_string_equal(s.group, "org");
+    assert_string_equal(s.suffix, "st-key");
+    must(keycycle_pool_key_state(p, 1, "other", &s));
+    assert_int_equal(s.state, KEYCYCLE_READY);
+    must(keycycle_lease_unpaid(&lease));
+    must(keycycle_lease_refuse(&lease));
+    s = state_of(p, 1);
+    assert_int_equal(s.state, KEYCYCLE_EXHAUSTED);
+    assert_int_equal(s.until_ms, 0);
+    must(keycycle_pool_enable(p, 1));
+    assert_int_equal(state_of(p, 1).state, KEYCYCLE_READY);
+    assert_string_equal(keycycle_state_name(KEYCYCLE_DRAINING), "draining");
+    assert_string_equal(keycycle_state_name((enum keycycle_state)9),
+                        "unknown");
+    keycycle_pool_close(p);
+}
+
+static void what_was_not_given_is_stale(void **state)
+{
+    (void)state;
+    const struct keycycle_lease none = {.id = 0};
+    char text[8] = "before";
+    assert_int_equal(keycycle_lease_headers(&none), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_commit(&none, 1, 1, 0), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_cancel(&none, 0), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_refuse(&none), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_cooldown(&none, 1), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_suspend(&none), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_unpaid(&none), KEYCYCLE_ESTALE);
+    assert_int_equal(keycycle_lease_key(&none, text, sizeof text),
+                     KEYCYCLE_ESTALE);
+    assert_string_equal(text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +323,10 @@ int main(void)
         cmocka_unit_test(a_cooldown_puts_the_key_away),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(windows_of_any_length_are_told_by_their_length),
+        cmocka_unit_test(a_removed_key_serves_no_more_and_keeps_its_index),
+        cmocka_unit_test(a_key_is_disabled_and_enabled),
+        cmocka_unit_test(a_refused_key_is_put_away),
+        cmocka_unit_test(what_was_not_given_is_stale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,6 +279,12 @@ static void one_name_is_one_pool(void **state)
                      KEYCYCLE_EDIFFERS);
     assert_int_equal(keycycle_pool_add_key(b, &key, &index),
                      KEYCYCLE_EDIFFERS);
+    assert_int_equal(keycycle_pool_remove_key(b, 1), KEYCYCLE_EDIFFERS);
+    must(keycycle_pool_disable(b, 1)); /* for all */
+    struct keycycle_key_state key_state;
+    must(keycycle_pool_key_state(a, 1, NULL, &key_state));
+    assert_int_equal(key_state.state, KEYCYCLE_DISABLED);
+    must(keycycle_pool_enable(a, 1));
     must(keycycle_lease_commit(&lease, 0, 0, 0));
     keycycle_pool_close(b);
     must(keycycle_pool_add_key(a, &key, &index)); /* alone again */
@@ -286,6 +292,28 @@ static void one_name_is_one_pool(void **state)
     keycycle_pool_close(a);
     assert_int_equal(stats(other).rpd, 0); /* the name was free */
     keycycle_pool_close(other);
+}
+
+static void keys_that_were_removed_before_do_not_differ(void **state)
+{
+    (void)state;
+    struct keycycle_pool *a = open_pool("x", 2, KEYCYCLE_UNLIMITED);
+    struct keycycle_pool *b = open_pool("x", 2, KEYCYCLE_UNLIMITED);
+    struct keycycle_pool *c = open_pool("x", 2, KEYCYCLE_UNLIMITED);
+    struct keycycle_key key = {.api_key = "sk-test-of-the-fourth-key"};
+    struct keycycle_lease lease;
+    struct keycycle_request r = {.model = "m"};
+    unsigned index;
+    stats(a);
+    must(keycycle_pool_add_key(b, &key, &index));
+    must(keycycle_pool_remove_key(b, index));
+    assert_int_equal(stats(b).rpd, 0);
+    must(keycycle_pool_remove_key(c, 1)); /* the rest would be others */
+    assert_int_equal(keycycle_pool_acquire(c, &r, &lease, NULL),
+                     KEYCYCLE_EDIFFERS);
+    keycycle_pool_close(a);
+    keycycle_pool_close(b);
+    keycycle_pool_close(c);
 }
 
 static void *open_and_call(void *arg)
@@ -398,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_takes_no_more),
         cmocka_unit_test(a_higher_limit_serves_those_who_wait),
         cmocka_unit_test(one_name_is_one_pool),
+        cmocka_unit_test(keys_that_were_removed_before_do_not_differ),
         cmocka_unit_test(eight_handles_are_one_pool),
         cmocka_unit_test(threads_and_ledgers_serve_each_other),
         cmocka_unit_test(a_forked_child_is_told),

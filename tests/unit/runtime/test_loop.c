@@ -8,10 +8,12 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/transport.h"
 #include "runtime/loop.h"
+#include "runtime/registry.h"
 #include "util/clock.h"
 #include "util/rng.h"
 
@@ -223,6 +225,58 @@ static void a_watched_socket_is_told_and_a_forgotten_one_is_not(void **state)
     kc_loop_free(l);
 }
 
+static bool is_readable(const struct kc_loop *l)
+{
+    struct pollfd p = {.fd = kc_loop_fd(l), .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
+static int in_the_child(struct kc_loop *l, struct shot *s, int fd)
+{
+    kc_loop_disarm(l, &s->timer);
+    kc_loop_wake(l);
+    bool bad = kc_loop_watch(l, fd, 0) != KC_OK ||
+               kc_loop_watch(l, fd, KC_POLL_OUT) != KC_EFORKED ||
+               kc_loop_step(l, -1, -1) != KC_EFORKED;
+    kc_loop_free(l);
+    return bad;
+}
+
+static void what_a_forked_child_does_is_not_done_to_its_parent(void **state)
+{
+    (void)state;
+    assert_int_equal(kc_registry_init(), KC_OK);
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a;
+    int fd[2], seen = 0, status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    kc_loop_on_fd(l, on_fd, &seen);
+    assert_int_equal(kc_loop_watch(l, fd[0], KC_POLL_IN), KC_OK);
+    arm(l, &a, &t, 1, kc_mono_ms() + 3600000);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(in_the_child(l, &a, fd[0]));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_false(is_readable(l));
+    assert_int_equal(write(fd[1], "x", 1), 1);
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(seen, 1);
+    kc_loop_arm(l, &a.timer, 1); /* long ago */
+    pid = fork();
+    if (pid == 0)
+        _exit(in_the_child(l, &a, fd[0]));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(is_readable(l)); /* its timer is set still */
+    assert_int_equal(kc_loop_step(l, -1, -1), KC_OK);
+    assert_int_equal(t.n, 1);
+    close(fd[0]);
+    close(fd[1]);
+    kc_loop_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
+        cmocka_unit_test(what_a_forked_child_does_is_not_done_to_its_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
