@@ -163,8 +163,10 @@ struct keycycle_limits { /* KEYCYCLE_UNLIMITED, or how much; 0 blocks */
                           * beside requests and tokens */
 };
 
-/* keycycle_limits_init fills in that nothing is limited. */
+/* keycycle_limits_init fills in that nothing is limited; keycycle_window_init
+ * the same for a window of `window_ms`. */
 void keycycle_limits_init(struct keycycle_limits *limits);
+void keycycle_window_init(struct keycycle_window *window, uint64_t window_ms);
 
 /* keycycle_pool_set_limits says what holds for (key, model); `key` 0 is every
  * key, `model` NULL every model without a line of its own. The first that there

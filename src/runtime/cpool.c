@@ -233,6 +233,15 @@ EXPORT void keycycle_limits_init(struct keycycle_limits *l)
     };
 }
 
+EXPORT void keycycle_window_init(struct keycycle_window *w, uint64_t window_ms)
+{
+    *w = (struct keycycle_window){.window_ms = window_ms,
+                                  .requests = KEYCYCLE_UNLIMITED,
+                                  .tokens = KEYCYCLE_UNLIMITED,
+                                  .input_tokens = KEYCYCLE_UNLIMITED,
+                                  .output_tokens = KEYCYCLE_UNLIMITED};
+}
+
 /* Of two limits on the same window the lower one holds. */
 static int add_side(struct kc_limits *out, uint64_t span_ms, bool parts,
                     uint64_t first, uint64_t second)

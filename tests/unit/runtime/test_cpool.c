@@ -149,9 +149,7 @@ static void windows_of_any_length_are_told_by_their_length(void **state)
 {
     (void)state;
     struct keycycle_window windows[3] = {
-        {60 * 60 * 24 * 3000, 1, KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED, 50},
-        {1000, 1, 1, 1, 1},
-        {2000, 1, 1, 1, 1}};
+        {0, 0, 0, 0, 0}, {1000, 1, 1, 1, 1}, {2000, 1, 1, 1, 1}};
     struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
     struct keycycle_request r = {
         .model = "m", .tokens = 51, .key = 1, .pin = 1};
@@ -159,6 +157,9 @@ static void windows_of_any_length_are_told_by_their_length(void **state)
     struct keycycle_lease lease;
     struct keycycle_refusal why;
     keycycle_limits_init(&limits);
+    keycycle_window_init(&windows[0], 3 * 24 * 3600 * 1000);
+    windows[0].requests = 1;
+    windows[0].output_tokens = 50;
     limits.windows = windows;
     limits.window_count = 1;
     must(keycycle_pool_set_limits(p, 0, NULL, &limits));
