@@ -43,7 +43,7 @@ static uint64_t open_last(const struct kc_meter *m)
 }
 
 /* Books in the windows from `first` on that still reach `last_ms` what was
- * stamped from `first_ms` on. */
+ * stamped from `first_ms` on. Nobody knows what room is left then. */
 static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
                          uint64_t first_ms, uint64_t last_ms, uint64_t requests,
                          uint64_t tokens)
@@ -52,17 +52,20 @@ static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
         if (last_ms + m->rings[w].span_ms > now_ms)
             kc_ring_add_run(&m->rings[w], first_ms, last_ms, requests, tokens);
     m->expiry_ms = kc_least(m->expiry_ms, last_ms + m->rings[0].span_ms);
+    m->epoch = 0;
 }
 
 /* The rings take over what is open; the room shrinks by as much. */
 static void close_open(struct kc_meter *m, uint64_t now_ms)
 {
+    uint32_t epoch = m->epoch;
     if (m->open_ms == 0)
         return;
     add_to_rings(m, 0, now_ms, m->open_ms, open_last(m), m->open_requests,
                  m->open_tokens);
     m->room_tokens -= (int64_t)m->open_tokens;
     m->room_requests -= (int32_t)m->open_requests;
+    m->epoch = epoch;
     m->open_ms = m->open_tokens = 0;
     m->open_requests = m->open_span = 0;
 }
@@ -78,7 +81,6 @@ static void drop_old(struct kc_meter *m, uint64_t now_ms)
     }
     if (kc_calendar_on(m->calendar))
         m->expiry_ms = kc_least(m->expiry_ms, m->calendar->end_ms);
-    m->epoch = 0;
 }
 
 /* Most calls come before anything can leave. */
@@ -109,7 +111,6 @@ static void add_to_open(struct kc_meter *m, uint64_t now_ms, uint64_t stamp_ms,
         if (stamp_ms <= kc_ring_newest(&m->rings[KC_DAY])) {
             /* Just closed: a stamp names one entry and no other. */
             add_to_rings(m, 0, now_ms, stamp_ms, stamp_ms, requests, tokens);
-            m->epoch = 0;
             return;
         }
         m->open_ms = stamp_ms;
@@ -126,6 +127,7 @@ static void begin_day(struct kc_meter *m, uint64_t now_ms)
     close_open(m, now_ms);
     kc_calendar_begin(m->calendar, now_ms, &m->rings[KC_DAY]);
     drop_old(m, now_ms);
+    m->epoch = 0;
 }
 
 /* Forgets what is over, a day of the calendar too. */
@@ -240,15 +242,21 @@ static void check_sides(struct kc_meter *m, uint64_t now_ms,
     }
 }
 
+/* Moves on with the kind of day that the limits want. */
+static void move_on_by(struct kc_meter *m, uint64_t now_ms,
+                       const struct kc_limits *limits)
+{
+    drop(m, now_ms);
+    if (kc_calendar_keep(&m->calendar, now_ms, limits))
+        begin_day(m, now_ms);
+}
+
 void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
                     const struct kc_limits *limits, struct kc_cost cost,
                     bool idle, struct kc_block *b)
 {
-    if (m) {
-        drop(m, now_ms);
-        if (kc_calendar_keep(&m->calendar, now_ms, limits))
-            begin_day(m, now_ms);
-    }
+    if (m)
+        move_on_by(m, now_ms, limits);
     struct ask a = {now_ms, limits, cost, idle};
     /* The longest first, see free_at. */
     for (int w = KC_WINDOWS - 1; w >= 0; w--)
@@ -387,7 +395,6 @@ static void refund(struct kc_meter *m, uint64_t now_ms,
         for (int w = 0; w < KC_WINDOWS; w++)
             if (c->stamp_ms + m->rings[w].span_ms > now_ms)
                 kc_ring_refund(&m->rings[w], c->stamp_ms, requests, tokens);
-        m->epoch = 0;
     }
     if (m->calendar)
         kc_calendar_refund(m->calendar, c->stamp_ms, requests, tokens);
@@ -454,10 +461,11 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
         kc_calendar_add(m->calendar, at_ms, requests, tokens);
 }
 
-void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
+void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms,
+                    const struct kc_limits *limits, enum kc_window w,
                     enum kc_unit u, uint64_t total)
 {
-    move_on(m, now_ms);
+    move_on_by(m, now_ms, limits);
     uint64_t own = counted(m, (int)w, (int)u);
     if (total <= own)
         return;
@@ -469,7 +477,6 @@ void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
     add_to_rings(m, (int)w, now_ms, now_ms + 1, now_ms + 1, requests, tokens);
     if (m->calendar)
         kc_calendar_add(m->calendar, now_ms + 1, requests, tokens);
-    m->epoch = 0;
 }
 
 void kc_meter_used(struct kc_meter *m, uint64_t now_ms,
@@ -501,6 +508,7 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
     if (kc_calendar_on(m->calendar))
         kc_calendar_merge(m->calendar, &from->rings[KC_DAY]);
     drop_old(m, now_ms); /* it may hold older entries now */
+    m->epoch = 0;
 }
 
 void kc_meter_carry(struct kc_meter *m, bool stamped_already,

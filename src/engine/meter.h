@@ -7,7 +7,8 @@
  *
  * What was stamped last lies open beside the rings, one entry for all windows,
  * so that the common call touches this struct alone. For the same reason the
- * least room that the windows leave is remembered until something leaves them.
+ * least room that the windows leave is remembered: never more than there is,
+ * less where something was given back.
  */
 #ifndef KC_ENGINE_METER_H
 #define KC_ENGINE_METER_H
@@ -110,8 +111,10 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
                    uint64_t requests, uint64_t tokens);
 
 /* kc_meter_clamp makes one window count at least `total`: what it lacks, others
- * have used, and in the longer windows, too. */
-void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms, enum kc_window w,
+ * have used, and in the longer windows, too. The limits tell which day is
+ * meant. */
+void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms,
+                    const struct kc_limits *limits, enum kc_window w,
                     enum kc_unit u, uint64_t total);
 
 /* kc_meter_merge adds to `m` all that `from` has stamped; what is in flight is

@@ -71,8 +71,11 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     }
     bool newest = l->serial >= own->observed;
     if (newest && o->limit != KC_UNLIMITED && o->remaining < o->limit) {
+        struct kc_limits both;
+        const struct kc_limits *limits =
+            kc_pool_holding(p, k, p->models[l->model], &both);
         own->observed = l->serial;
-        kc_meter_clamp(meter, p->now_ms, o->window, o->unit,
+        kc_meter_clamp(meter, p->now_ms, limits, o->window, o->unit,
                        kc_least(o->limit - o->remaining, KC_TOKENS_MAX));
     }
     return err;

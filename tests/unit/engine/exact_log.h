@@ -48,6 +48,7 @@ struct live {
     uint64_t lease;
     uint32_t key;
     int model;
+    uint64_t serial;
     bool lost;    /* its caller has crashed */
     bool grouped; /* granted while its key was in a group */
 };
@@ -78,6 +79,7 @@ struct world {
     size_t live_len;
     struct line lines[KEYS_MAX + 1][MODELS + 1];
     uint64_t learned[RECORDS][MODELS][KC_WINDOWS][KC_UNITS];
+    uint64_t observed[RECORDS][MODELS]; /* the newest lease that told of it */
     bool vague[RECORDS];  /* what the engine counts there nobody can know */
     bool was_in_group[KEYS_MAX + 1];
     uint32_t group[KEYS_MAX + 1]; /* 0: none */

@@ -136,6 +136,7 @@ static void take_grant(struct world *w, const struct kc_request *r, int model,
     w->live[w->live_len++] = (struct live){.lease = g->lease,
                                            .key = g->key,
                                            .model = model,
+                                           .serial = w->grants,
                                            .grouped = w->group[g->key] != 0};
 }
 

@@ -170,6 +170,24 @@ static void it_begins_with_what_is_known(void **state)
     kc_pool_free(p);
 }
 
+/* Though nobody has asked for a key since the first one was given. */
+static void what_an_answer_tells_is_told_of_its_day(void **state)
+{
+    (void)state;
+    struct kc_pool *p = by_day(KC_TOKENS, 100);
+    struct kc_observation o = {
+        .window = KC_DAY, .unit = KC_TOKENS, .limit = 100, .remaining = 30};
+    struct kc_grant g;
+    struct kc_refusal r;
+    granted(p, MARCH_8 - HOUR_MS, "m", 60, &g);
+    kc_pool_stamp(p, MARCH_8 - HOUR_MS, g.lease);
+    assert_int_equal(kc_pool_observe(p, MARCH_8 + HOUR_MS, g.lease, &o), KC_OK);
+    assert_int_equal(acquire(p, MARCH_8 + HOUR_MS, "m", 31, &g, &r),
+                     KC_ELIMITED);
+    granted(p, MARCH_8 + HOUR_MS, "m", 30, &g);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(days_have_their_own_lengths),
         cmocka_unit_test(what_is_in_flight_counts_in_both_days),
         cmocka_unit_test(a_late_refund_touches_its_own_day_only),
+        cmocka_unit_test(what_an_answer_tells_is_told_of_its_day),
         cmocka_unit_test(it_begins_with_what_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,9 +115,41 @@ static void others_use_leaves_no_debt_when_ours_is_given_back(void **state)
     kc_pool_free(p);
 }
 
+/* The room that was remembered is void. */
+static void what_others_used_counts_at_once(void **state)
+{
+    (void)state;
+    struct kc_observation o = {
+        .window = KC_MINUTE, .unit = KC_REQUESTS, .limit = 4, .remaining = 4};
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_key_info info;
+    struct kc_grant g;
+    struct kc_refusal r;
+    limit(p, KC_MINUTE, KC_REQUESTS, 4);
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(kc_pool_observe(p, START_MS, g.lease, &o), KC_OK);
+    granted(p, START_MS, "m", 0, &g);
+    o.remaining = 1; /* one was another's */
+    assert_int_equal(kc_pool_observe(p, START_MS, g.lease, &o), KC_OK);
+    granted(p, START_MS, "m", 0, &g);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &g, &r), KC_ELIMITED);
+    kc_pool_free(p);
+    p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    limit(p, KC_MINUTE, KC_REQUESTS, 4);
+    use(p, START_MS, "m", 0);
+    use(p, START_MS, "m", 0);
+    assert_int_equal(kc_pool_key_info(p, START_MS, 1, NULL, &info), KC_OK);
+    assert_int_equal(
+        kc_pool_restore(p, START_MS + 5, info.hash, "m", START_MS + 5, 2, 0),
+        KC_OK);
+    assert_int_equal(acquire(p, START_MS + 5, "m", 0, &g, &r), KC_ELIMITED);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_others_used_counts_at_once),
         cmocka_unit_test(a_limit_that_is_told_holds_beside_the_configured_one),
         cmocka_unit_test(it_holds_for_the_key_or_the_group_where_limits_do),
         cmocka_unit_test(what_remains_clamps_and_never_loosens),
