@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* 2^24 leases at once, and 2^40 in one slot before a name comes back. */
+/* 2^23 leases at once, and 2^40 in one slot before a name comes back. */
 #define SLOT_BITS 24
 #define SLOT_MASK ((UINT64_C(1) << SLOT_BITS) - 1)
 

@@ -90,7 +90,8 @@ static inline void drop(struct kc_meter *m, uint64_t now_ms)
         drop_old(m, now_ms);
 }
 
-/* As long as the ring of the minute has places every stamp gets one; a full one
+/* Stamps never go back: whoever enters the pool has first stamped what is due.
+ * As long as the ring of the minute has places every stamp gets one; a full one
  * would fuse what comes within a granule. */
 static bool joins_open(const struct kc_meter *m, uint64_t stamp_ms)
 {

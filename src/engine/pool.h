@@ -3,8 +3,8 @@
  * The way of a request: acquire reserves its cost on a key that has room in
  * every window; stamp says the provider has counted it; settle replaces the
  * reservation by the truth, exactly once. What a refusal proves about a key is
- * told by kc_pool_put_away. Nobody free: the caller is told when, or puts a
- * waiter into the queue and pumps it.
+ * told by kc_pool_cool, _suspend or _unpaid. Nobody free: the caller is told
+ * when, or puts a waiter into the queue and pumps it.
  *
  * Pure: no clock, no I/O, no callback; every call is told `now_ms`, which the
  * pool holds at the greatest it has seen. Thread-safe: one mutex, never held

@@ -18,17 +18,20 @@ static void hold(struct kc_pool *p, struct kc_key *k, struct kc_scope *s,
         kc_cooldown_granted(&s->rare->cool, p->now_ms, l->id);
 }
 
-/* A window that is new takes over what is in flight on its quota. */
-static void carry_into(struct kc_pool *p, struct kc_side *side,
+/* A window that is new takes over what is in flight on its quota: `count`
+ * leases, so that nobody looks further than to the last of them. */
+static void carry_into(struct kc_pool *p, struct kc_side *side, uint32_t count,
                        const struct kc_key *quota, const struct kc_model *m)
 {
     struct kc_lease *l = kc_leases_oldest(&p->leases);
-    for (; l; l = kc_leases_next(&p->leases, l)) {
+    for (; l && count > 0; l = kc_leases_next(&p->leases, l)) {
         bool mine = kc_pool_key(p, l->key) == quota ||
                     (l->group && p->groups[l->group - 1] == quota);
         bool other = p->config.strategy == KC_PER_MODEL && l->model != m->id;
-        if (mine && !other)
-            kc_side_carry(side, l->stamp_ms != 0, l->cost);
+        if (!mine || other)
+            continue;
+        kc_side_carry(side, l->stamp_ms != 0, l->cost);
+        count--;
     }
 }
 
@@ -48,7 +51,7 @@ int kc_pool_need_sides(struct kc_pool *p, struct kc_key *k,
         if (err != KC_OK)
             return err;
         if (made)
-            carry_into(p, made, quota, m);
+            carry_into(p, made, meter->in_flight, quota, m);
     }
     return KC_OK;
 }
