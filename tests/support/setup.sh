@@ -74,7 +74,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "setup: installing ${packages[*]}"
 export DEBIAN_FRONTEND=noninteractive
-"${run[@]}" apt-get update -qq
+# Somebody else may be installing: wait for him.
+lock=(-o DPkg::Lock::Timeout=300)
+"${run[@]}" apt-get "${lock[@]}" update -qq
 # A service that a package brings must not start by itself.
 "${run[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  apt-get "${lock[@]}" install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
