@@ -202,7 +202,7 @@ static uint64_t free_at(struct kc_meter *m, const struct ask *a, int w,
         return kc_calendar_free_at(m->calendar, u, need);
     if (need <= r->sum[u])
         return kc_ring_free_at(r, u, need);
-    return need <= stamped(m, w, u) ? open_last(m) + r->span_ms : KC_NEVER;
+    return need <= stamped(m, w, (int)u) ? open_last(m) + r->span_ms : KC_NEVER;
 }
 
 static void check_limit(struct kc_meter *m, const struct ask *a,
@@ -218,8 +218,8 @@ static void check_limit(struct kc_meter *m, const struct ask *a,
     }
     if (!m)
         return;
-    uint64_t sum = stamped(m, w, u);
-    uint64_t held = a->idle ? 0 : held_units(m, u);
+    uint64_t sum = stamped(m, (int)w, (int)u);
+    uint64_t held = a->idle ? 0 : held_units(m, (int)u);
     if (a->idle && u == KC_TOKENS)
         sum -= kc_least(sum, m->unsettled_tokens);
     uint64_t room = limit - cost;
@@ -227,7 +227,7 @@ static void check_limit(struct kc_meter *m, const struct ask *a,
         return;
     uint64_t at = KC_NEVER;
     if (held <= room)
-        at = free_at(m, a, w, u, sum - (room - held));
+        at = free_at(m, a, (int)w, u, sum - (room - held));
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
