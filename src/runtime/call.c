@@ -160,6 +160,8 @@ int kc_call_init(struct kc_call *c, struct kc_runtime *rt,
         err = start(c, rt, spec, kc_buf_str(&url), &headers);
         if (err != KC_OK)
             kc_call_deinit(c);
+        else if (c->ledger)
+            tell_pool(c); /* what came before `exchange` was set */
     }
     kc_buf_wipe(&url);
     kc_headers_deinit(&headers);
