@@ -18,7 +18,6 @@ local call = {}
 
 local DEFAULT_RETRIES = 5
 local DEFAULT_WAIT = 10     -- seconds to wait for a key
-local CONFIRM_AFTER = 60    -- seconds until a suspended key is probed
 
 local function fields_of(run, more)
   local fields = { provider = run.entry.name, model = run.model, attempts = run.attempts }
@@ -135,7 +134,7 @@ local function take_out(run, index, verdict)
   if verdict.kind == "payment" then
     run.entry.pool:unpaid(index, "payment required")
   else
-    run.entry.pool:suspend(index, CONFIRM_AFTER, "refused: " .. (run.last.status or "auth"))
+    run.entry.pool:suspend(index, nil, "refused: " .. (run.last.status or "auth"))
   end
 end
 

@@ -25,8 +25,9 @@ end
 
 local function check_count(name, value, where)
   if not known[name] then invalid("%s has no field %q", where, tostring(name)) end
-  if not is_count(value) then invalid("%s.%s must be a whole number, not negative", where, name) end
-  return is_count(value)
+  local n = is_count(value)
+  if not n then invalid("%s.%s must be a whole number, not negative", where, name) end
+  return n
 end
 
 local function check_zone(name, where)

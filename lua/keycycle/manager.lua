@@ -284,15 +284,13 @@ function core.lease_methods.headers(lease, headers)
     limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
 end
 
-local CONFIRM_AFTER = 60 -- seconds until a key that auth refused is probed
-
 -- Puts the lease's key away as our own client would.
 local function put_away(lease, verdict, status)
   local ok, err = true, nil
   if verdict.kind == "quota" then
     ok, err = lease:cooldown(verdict.retry_after, verdict.scope == "key")
   elseif verdict.kind == "auth" then
-    ok, err = lease:suspend(CONFIRM_AFTER, "refused: " .. tostring(status or "auth"))
+    ok, err = lease:suspend(nil, "refused: " .. tostring(status or "auth"))
   elseif verdict.kind == "payment" then
     ok, err = lease:unpaid "payment required"
   end

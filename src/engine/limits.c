@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "util/num.h"
+
 void kc_limits_unlimited(struct kc_limits *l)
 {
     *l = (struct kc_limits){.concurrent = KC_UNLIMITED};
@@ -11,30 +13,54 @@ void kc_limits_unlimited(struct kc_limits *l)
             l->max[w][u] = KC_UNLIMITED;
 }
 
+static uint32_t find_side(const struct kc_limits *l, uint64_t span_ms,
+                          bool parts)
+{
+    uint32_t i = 0;
+    while (i < l->side_count &&
+           (l->sides[i].span_ms != span_ms || l->sides[i].parts != parts))
+        i++;
+    return i;
+}
+
 struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
                                      bool parts)
 {
-    for (uint32_t i = 0; i < l->side_count; i++)
-        if (l->sides[i].span_ms == span_ms && l->sides[i].parts == parts)
-            return &l->sides[i];
-    if (l->side_count == KC_SIDES_MAX)
+    uint32_t i = find_side(l, span_ms, parts);
+    if (i == KC_SIDES_MAX)
         return NULL;
-    struct kc_side_limit *side = &l->sides[l->side_count++];
-    *side = (struct kc_side_limit){.span_ms = span_ms,
-                                   .parts = parts,
-                                   .max = {KC_UNLIMITED, KC_UNLIMITED}};
+    struct kc_side_limit *side = &l->sides[i];
+    if (i == l->side_count) {
+        l->side_count++;
+        *side = (struct kc_side_limit){.span_ms = span_ms,
+                                       .parts = parts,
+                                       .max = {KC_UNLIMITED, KC_UNLIMITED}};
+    }
     return side;
+}
+
+int kc_limits_lower(struct kc_limits *l, uint64_t span_ms, bool parts,
+                    const uint64_t max[KC_UNITS])
+{
+    if (span_ms == 0 || span_ms > KC_SPAN_MAX_MS)
+        return KC_EINVALID;
+    if (max[0] == KC_UNLIMITED && max[1] == KC_UNLIMITED)
+        return KC_OK;
+    struct kc_side_limit *side = kc_limits_side(l, span_ms, parts);
+    if (!side)
+        return KC_EINVALID;
+    for (int u = 0; u < KC_UNITS; u++)
+        side->max[u] = kc_least(side->max[u], max[u]);
+    return KC_OK;
 }
 
 static bool same_sides(const struct kc_limits *a, const struct kc_limits *b)
 {
     for (uint32_t i = 0; i < a->side_count; i++) {
-        const struct kc_side_limit *x = &a->sides[i], *y = NULL;
-        for (uint32_t j = 0; j < b->side_count; j++)
-            if (b->sides[j].span_ms == x->span_ms &&
-                b->sides[j].parts == x->parts)
-                y = &b->sides[j];
-        if (!y || y->max[0] != x->max[0] || y->max[1] != x->max[1])
+        const struct kc_side_limit *x = &a->sides[i];
+        uint32_t j = find_side(b, x->span_ms, x->parts);
+        if (j == b->side_count || b->sides[j].max[0] != x->max[0] ||
+            b->sides[j].max[1] != x->max[1])
             return false;
     }
     return a->side_count == b->side_count;

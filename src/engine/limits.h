@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util/err.h"
 #include "util/zone.h"
 
 #define KC_UNLIMITED UINT64_MAX /* a limit of 0 blocks */
@@ -42,6 +43,12 @@ void kc_limits_unlimited(struct kc_limits *l);
  * NULL when KC_SIDES_MAX others are there. Borrowed from `l`. */
 struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
                                      bool parts);
+
+/* kc_limits_lower sets two limits (KC_UNLIMITED: none) on the window of
+ * that length and kind; of two on the same one the lower holds. KC_EINVALID
+ * for a length that is none, or one window too many. */
+KC_CHECKED int kc_limits_lower(struct kc_limits *l, uint64_t span_ms,
+                               bool parts, const uint64_t max[KC_UNITS]);
 
 /* kc_limits_equal: both say the same. */
 bool kc_limits_equal(const struct kc_limits *a, const struct kc_limits *b);

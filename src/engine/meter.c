@@ -231,15 +231,14 @@ static void check_limit(struct kc_meter *m, const struct ask *a,
     kc_block_add(b, KC_ELIMITED, at, kc_limit_name(w, u), limit);
 }
 
-static void check_sides(struct kc_meter *m, uint64_t now_ms,
-                        const struct kc_limits *limits, struct kc_cost cost,
-                        bool idle, struct kc_block *b)
+static void check_sides(struct kc_meter *m, const struct ask *a,
+                        struct kc_block *b)
 {
-    for (uint32_t i = 0; i < limits->side_count; i++) {
-        const struct kc_side_limit *l = &limits->sides[i];
-        struct kc_side *s = m ? kc_side_find(m->sides, l->span_ms, l->parts)
-                              : NULL;
-        kc_side_check(s, now_ms, l, cost, idle, b);
+    struct kc_side *sides = m ? m->sides : NULL;
+    for (uint32_t i = 0; i < a->limits->side_count; i++) {
+        const struct kc_side_limit *l = &a->limits->sides[i];
+        struct kc_side *s = kc_side_find(sides, l->span_ms, l->parts);
+        kc_side_check(s, a->now_ms, l, a->cost, a->idle, b);
     }
 }
 
@@ -263,7 +262,7 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
     for (int w = KC_WINDOWS - 1; w >= 0; w--)
         for (int u = 0; u < KC_UNITS; u++)
             check_limit(m, &a, (enum kc_window)w, (enum kc_unit)u, b);
-    check_sides(m, now_ms, limits, cost, idle, b);
+    check_sides(m, &a, b);
     uint64_t most = limits->concurrent;
     if (most == 0)
         kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "concurrent_requests", 0);
@@ -358,13 +357,23 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
 
 /* -- the life of a request ------------------------------------------------- */
 
-void kc_meter_hold(struct kc_meter *m, struct kc_cost cost)
+void kc_meter_carry(struct kc_meter *m, bool stamped_already,
+                    struct kc_cost cost)
 {
-    m->held_requests++;
-    m->held_tokens += cost.tokens;
     m->in_flight++;
     for (struct kc_side *s = m->sides; s; s = s->next)
-        kc_side_hold(s, cost);
+        kc_side_carry(s, stamped_already, cost);
+    if (stamped_already) {
+        m->unsettled_tokens += cost.tokens;
+        return;
+    }
+    m->held_requests++;
+    m->held_tokens += cost.tokens;
+}
+
+void kc_meter_hold(struct kc_meter *m, struct kc_cost cost)
+{
+    kc_meter_carry(m, false, cost);
 }
 
 uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
@@ -510,18 +519,4 @@ void kc_meter_merge(struct kc_meter *m, uint64_t now_ms, struct kc_meter *from)
         kc_calendar_merge(m->calendar, &from->rings[KC_DAY]);
     drop_old(m, now_ms); /* it may hold older entries now */
     m->epoch = 0;
-}
-
-void kc_meter_carry(struct kc_meter *m, bool stamped_already,
-                    struct kc_cost cost)
-{
-    m->in_flight++;
-    for (struct kc_side *s = m->sides; s; s = s->next)
-        kc_side_carry(s, stamped_already, cost);
-    if (stamped_already) {
-        m->unsettled_tokens += cost.tokens;
-        return;
-    }
-    m->held_requests++;
-    m->held_tokens += cost.tokens;
 }

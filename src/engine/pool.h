@@ -24,7 +24,11 @@
 
 struct kc_pool;
 
-#define KC_GUARD_MS 3000 /* the usual guard_ms */
+/* What callers use who have no wish of their own. */
+#define KC_GUARD_MS 3000
+#define KC_MAX_WAITERS 10000
+#define KC_MAX_LEASE_MS (10 * 60 * 1000) /* ENGINE.md, section 3 */
+#define KC_CONFIRM_MS 60000 /* until a key that auth refused is probed */
 
 enum kc_strategy { KC_PER_MODEL, KC_GLOBAL };
 

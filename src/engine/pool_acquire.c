@@ -40,9 +40,7 @@ int kc_pool_need_sides(struct kc_pool *p, struct kc_key *k,
 {
     struct kc_limits both;
     struct kc_key *quota = kc_key_quota(k);
-    struct kc_meter *meter = quota->meter;
-    if (p->config.strategy == KC_PER_MODEL)
-        meter = &kc_key_scope(quota, m->id)->meter;
+    struct kc_meter *meter = kc_pool_meter(p, quota, m->id);
     const struct kc_limits *limits = kc_pool_holding(p, k, m, &both);
     for (uint32_t i = 0; i < limits->side_count; i++) {
         struct kc_side *made;

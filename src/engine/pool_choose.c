@@ -31,17 +31,6 @@ struct view {
     struct kc_limits both;          /* what `limits` may point to */
 };
 
-/* Where the limits of `k` are tested. */
-static struct kc_meter *meter_of(const struct kc_pool *p, struct kc_key *k,
-                                 const struct kc_offer *offer)
-{
-    struct kc_key *quota = kc_key_quota(k);
-    struct kc_scope *s = kc_key_scope(quota, offer->model->id);
-    if (p->config.strategy == KC_GLOBAL)
-        return quota->meter;
-    return s ? &s->meter : NULL;
-}
-
 static const struct kc_limits *limits_of(const struct kc_pool *p,
                                          const struct kc_offer *offer,
                                          struct view *v)
@@ -99,7 +88,7 @@ static void weigh(struct kc_pool *p, struct kc_key *k,
 {
     kc_block_clear(b, k->index);
     v->key = k;
-    v->meter = meter_of(p, k, offer);
+    v->meter = kc_pool_meter(p, kc_key_quota(k), offer->model->id);
     v->limits = NULL;
     if (passes(p, offer, v))
         return;

@@ -179,6 +179,18 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
+/* kc_pool_meter returns where the limits of a quota are tested for a model;
+ * NULL: nothing was used yet. */
+static inline struct kc_meter *kc_pool_meter(const struct kc_pool *p,
+                                             struct kc_key *quota,
+                                             uint32_t model)
+{
+    struct kc_scope *s = kc_key_scope(quota, model);
+    if (p->config.strategy == KC_GLOBAL)
+        return quota->meter;
+    return s ? &s->meter : NULL;
+}
+
 /* kc_cost_of tells what a request reserves. */
 static inline struct kc_cost kc_cost_of(const struct kc_request *r)
 {

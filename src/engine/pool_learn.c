@@ -57,8 +57,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
         return err;
     bool global = p->config.strategy == KC_GLOBAL;
     struct kc_limits **learned = global ? &quota->learned : &own->learned;
-    struct kc_meter *meter =
-        global ? quota->meter : &kc_key_scope(quota, l->model)->meter;
+    struct kc_meter *meter = kc_pool_meter(p, quota, l->model);
     kc_pool_touched(p, k, l->model, false);
     if (take_limit(learned, o, &err)) {
         kc_pool_relimited(p);

@@ -33,8 +33,7 @@ static void fill(struct kc_pool *p, struct kc_key *k, const struct kc_model *m,
                  struct kc_seat *seat)
 {
     struct kc_limits both;
-    struct kc_scope *s = kc_key_scope(k, m->id);
-    const struct kc_meter *meter = k->meter ? k->meter : &s->meter;
+    const struct kc_meter *meter = kc_pool_meter(p, k, m->id);
     bool asked = p->selector.mode == KC_BALANCED ||
                  p->selector.mode == KC_RANDOM_TWO;
     if (!asked || k->shared)

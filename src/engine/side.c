@@ -98,11 +98,6 @@ static void add(struct kc_side *s, uint64_t now_ms, struct units n)
     kc_ring_add(&s->ring, now_ms + 1, n.n[0], n.n[1]);
 }
 
-void kc_side_hold(struct kc_side *s, struct kc_cost cost)
-{
-    kc_side_carry(s, false, cost);
-}
-
 void kc_side_carry(struct kc_side *s, bool stamped, struct kc_cost cost)
 {
     struct units n = units_of(s, 1, cost);

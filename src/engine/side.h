@@ -44,7 +44,9 @@ void kc_side_check(struct kc_side *s, uint64_t now_ms,
                    const struct kc_side_limit *limit, struct kc_cost cost,
                    bool idle, struct kc_block *b);
 
-void kc_side_hold(struct kc_side *s, struct kc_cost cost);
+/* kc_side_carry takes a request in: held, or stamped already. */
+void kc_side_carry(struct kc_side *s, bool stamped, struct kc_cost cost);
+
 void kc_side_stamp(struct kc_side *s, uint64_t now_ms, struct kc_cost cost);
 
 /* kc_side_settle replaces what was reserved by the truth: `requests` is 1, or 0
@@ -52,9 +54,6 @@ void kc_side_stamp(struct kc_side *s, uint64_t now_ms, struct kc_cost cost);
 void kc_side_settle(struct kc_side *s, uint64_t now_ms, uint64_t stamp_ms,
                     struct kc_cost reserved, uint64_t requests,
                     struct kc_cost truth);
-
-/* kc_side_carry takes over a request that is in flight already. */
-void kc_side_carry(struct kc_side *s, bool stamped, struct kc_cost cost);
 
 /* kc_side_book counts what a ring of requests and tokens holds. What was input
  * and what output nobody knows any more: either may be all of it. */

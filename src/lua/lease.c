@@ -251,7 +251,8 @@ static int lease_suspend(lua_State *L)
     struct kc_lease *lease = check_lease(L);
     int err = kc_pool_suspend(kc_ledger_pool(lease->ledger),
                               kc_ledger_now(lease->ledger), lease->grant.key,
-                              lk_optms(L, 2, 60000), luaL_checkstring(L, 3));
+                              lk_optms(L, 2, KC_CONFIRM_MS),
+                              luaL_checkstring(L, 3));
     kc_ledger_pump(lease->ledger);
     return lk_result(L, err);
 }

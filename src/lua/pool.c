@@ -5,11 +5,8 @@
 #include <math.h>
 
 #include "lua/pool.h"
-#include "util/num.h"
 #include "util/rng.h"
 
-#define DEFAULT_WAITERS 10000
-#define DEFAULT_LEASE_MS (10 * 60 * 1000) /* ENGINE.md section 3 */
 
 struct lk_pool {
     struct kc_ledger *ledger;
@@ -74,8 +71,8 @@ static int core_pool(lua_State *L)
             (enum kc_strategy)option(L, 1, "strategy", "per_model", strategies),
         .selection = (enum kc_selection)option(L, 1, "selection", "balanced",
                                                selections),
-        .max_waiters = DEFAULT_WAITERS,
-        .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", DEFAULT_LEASE_MS),
+        .max_waiters = KC_MAX_WAITERS,
+        .max_lease_ms = lk_fieldms(L, 1, "max_lease_seconds", KC_MAX_LEASE_MS),
         .guard_ms = lk_fieldms(L, 1, "guard_seconds", KC_GUARD_MS),
         .seed = kc_rng_entropy(),
         .random_start = lk_fieldbool(L, 1, "random_start"),
@@ -234,15 +231,16 @@ static void read_limit(lua_State *L, int t, const char *name, uint64_t *out)
     lua_pop(L, 1);
 }
 
-/* [-0, +0, v] Of two limits on the same window the lower one holds. */
-static void add_side(lua_State *L, struct kc_limits *limits, uint64_t span_ms,
-                     bool parts, const uint64_t max[KC_UNITS])
+/* [-0, +0, v] Two limits of the table at `t` on a window. */
+static void read_side(lua_State *L, int t, struct kc_limits *limits,
+                      uint64_t span_ms, bool parts,
+                      const char *const names[KC_UNITS])
 {
-    struct kc_side_limit *side = kc_limits_side(limits, span_ms, parts);
-    if (!side)
-        luaL_error(L, "more than %d windows", KC_SIDES_MAX);
+    uint64_t max[KC_UNITS] = {KC_UNLIMITED, KC_UNLIMITED};
     for (int u = 0; u < KC_UNITS; u++)
-        side->max[u] = kc_least(side->max[u], max[u]);
+        read_limit(L, t, names[u], &max[u]);
+    if (kc_limits_lower(limits, span_ms, parts, max) != KC_OK)
+        luaL_error(L, "more than %d windows", KC_SIDES_MAX);
 }
 
 /* [-0, +0, v] One window, { seconds =, requests =, … }, at the top. */
@@ -255,23 +253,16 @@ static void read_window(lua_State *L, struct kc_limits *limits)
     if (span_ms == 0 || span_ms > KC_SPAN_MAX_MS)
         luaL_error(L, "a window has from 0.001 to %d seconds",
                    (int)(KC_SPAN_MAX_MS / 1000));
-    for (int parts = 0; parts < 2; parts++) {
-        uint64_t max[KC_UNITS] = {KC_UNLIMITED, KC_UNLIMITED};
-        for (int u = 0; u < KC_UNITS; u++)
-            read_limit(L, t, names[parts][u], &max[u]);
-        if (max[0] != KC_UNLIMITED || max[1] != KC_UNLIMITED)
-            add_side(L, limits, span_ms, parts, max);
-    }
+    for (int parts = 0; parts < 2; parts++)
+        read_side(L, t, limits, span_ms, parts, names[parts]);
 }
 
 /* [-0, +0, v] The windows beyond the common three of the table at `t`. */
 static void read_sides(lua_State *L, int t, struct kc_limits *limits)
 {
-    uint64_t max[KC_UNITS] = {KC_UNLIMITED, KC_UNLIMITED};
-    read_limit(L, t, "input_tokens_per_minute", &max[0]);
-    read_limit(L, t, "output_tokens_per_minute", &max[1]);
-    if (max[0] != KC_UNLIMITED || max[1] != KC_UNLIMITED)
-        add_side(L, limits, kc_window_ms(KC_MINUTE), true, max);
+    static const char *const names[KC_UNITS] = {"input_tokens_per_minute",
+                                                "output_tokens_per_minute"};
+    read_side(L, t, limits, kc_window_ms(KC_MINUTE), true, names);
     if (lua_getfield(L, t, "windows") == LUA_TTABLE) {
         lua_Integer n = luaL_len(L, -1);
         for (lua_Integer i = 1; i <= n; i++) {

@@ -121,7 +121,8 @@ static int pool_suspend(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
     int err = kc_pool_suspend(kc_ledger_pool(ledger), kc_ledger_now(ledger),
-                              lk_checkindex(L, 2), lk_optms(L, 3, 60000),
+                              lk_checkindex(L, 2),
+                              lk_optms(L, 3, KC_CONFIRM_MS),
                               luaL_optstring(L, 4, "auth"));
     kc_ledger_pump(ledger);
     return lk_result(L, err);

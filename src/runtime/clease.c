@@ -6,7 +6,6 @@
 #include "runtime/cpool_impl.h"
 
 #define MAX_KEY (64 * 1024)
-#define CONFIRM_MS 60000 /* after a refusal the key is probed */
 
 /* -- to get one ------------------------------------------------------------ */
 
@@ -185,7 +184,7 @@ EXPORT int keycycle_lease_suspend(const struct keycycle_lease *lease)
     int err = hub_of(lease, &hub);
     if (err == KC_OK)
         err = kc_pool_suspend(kc_hub_pool(hub), kc_hub_now(hub), lease->key,
-                              CONFIRM_MS, "refused");
+                              KC_CONFIRM_MS, "refused");
     if (err == KC_OK)
         kc_hub_pump(hub);
     return err;

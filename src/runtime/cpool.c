@@ -10,11 +10,7 @@
 #include "engine/cooldown.h"
 #include "runtime/cpool_impl.h"
 #include "runtime/registry.h"
-#include "util/num.h"
 #include "util/rng.h"
-
-#define MAX_WAITERS 10000
-#define MAX_LEASE_MS (10 * 60 * 1000) /* ENGINE.md section 3 */
 
 /* The public enums are the engine's. */
 #define X(name, code, text) \
@@ -65,8 +61,8 @@ EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
         .strategy = (enum kc_strategy)options->strategy,
         .selection = (enum kc_selection)options->selection,
         .max_waiters =
-            options->max_waiters ? options->max_waiters : MAX_WAITERS,
-        .max_lease_ms = MAX_LEASE_MS,
+            options->max_waiters ? options->max_waiters : KC_MAX_WAITERS,
+        .max_lease_ms = KC_MAX_LEASE_MS,
         .guard_ms = KC_GUARD_MS,
         .seed = kc_rng_entropy(),
         .random_start = true,
@@ -242,29 +238,12 @@ EXPORT void keycycle_window_init(struct keycycle_window *w, uint64_t window_ms)
                                   .output_tokens = KEYCYCLE_UNLIMITED};
 }
 
-/* Of two limits on the same window the lower one holds. */
-static int add_side(struct kc_limits *out, uint64_t span_ms, bool parts,
-                    uint64_t first, uint64_t second)
-{
-    if (first == KC_UNLIMITED && second == KC_UNLIMITED)
-        return KC_OK;
-    struct kc_side_limit *side = kc_limits_side(out, span_ms, parts);
-    if (!side)
-        return KC_EINVALID;
-    side->max[0] = kc_least(side->max[0], first);
-    side->max[1] = kc_least(side->max[1], second);
-    return KC_OK;
-}
-
 static int read_window(const struct keycycle_window *w, struct kc_limits *out)
 {
-    if (w->window_ms == 0 || w->window_ms > KC_SPAN_MAX_MS)
-        return KC_EINVALID;
-    int err = add_side(out, w->window_ms, false, w->requests, w->tokens);
-    if (err != KC_OK)
-        return err;
-    return add_side(out, w->window_ms, true, w->input_tokens,
-                    w->output_tokens);
+    const uint64_t whole[KC_UNITS] = {w->requests, w->tokens};
+    const uint64_t parts[KC_UNITS] = {w->input_tokens, w->output_tokens};
+    int err = kc_limits_lower(out, w->window_ms, false, whole);
+    return err == KC_OK ? kc_limits_lower(out, w->window_ms, true, parts) : err;
 }
 
 static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
@@ -280,8 +259,9 @@ static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
     out->calendar = l->day_resets_at != NULL;
     if (out->calendar && kc_zone_find(l->day_resets_at, &out->zone) != KC_OK)
         return KC_ENOTFOUND;
-    int err = add_side(out, kc_window_ms(KC_MINUTE), true,
-                       l->input_tokens_per_minute, l->output_tokens_per_minute);
+    const uint64_t parts[KC_UNITS] = {l->input_tokens_per_minute,
+                                      l->output_tokens_per_minute};
+    int err = kc_limits_lower(out, kc_window_ms(KC_MINUTE), true, parts);
     for (size_t i = 0; err == KC_OK && i < l->window_count; i++)
         err = read_window(&l->windows[i], out);
     return err;
@@ -311,26 +291,26 @@ EXPORT const char *keycycle_state_name(enum keycycle_state state)
                                        : "unknown";
 }
 
-EXPORT int keycycle_pool_disable(struct keycycle_pool *p, unsigned key)
+static int change_state(struct keycycle_pool *p, unsigned key,
+                        int (*change)(struct kc_pool *, uint64_t, uint32_t))
 {
     struct kc_hub *hub;
     int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
-        err = kc_pool_disable(kc_hub_pool(hub), kc_hub_now(hub), key);
+        err = change(kc_hub_pool(hub), kc_hub_now(hub), key);
     if (err == KC_OK)
         kc_hub_pump(hub);
     return err;
 }
 
+EXPORT int keycycle_pool_disable(struct keycycle_pool *p, unsigned key)
+{
+    return change_state(p, key, kc_pool_disable);
+}
+
 EXPORT int keycycle_pool_enable(struct keycycle_pool *p, unsigned key)
 {
-    struct kc_hub *hub;
-    int err = kc_cpool_use(p, &hub);
-    if (err == KC_OK)
-        err = kc_pool_enable(kc_hub_pool(hub), kc_hub_now(hub), key);
-    if (err == KC_OK)
-        kc_hub_pump(hub);
-    return err;
+    return change_state(p, key, kc_pool_enable);
 }
 
 EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
