@@ -6,6 +6,7 @@ local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
 local limits = require "keycycle.limits"
+local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local template = require "keycycle.template"
 
@@ -13,6 +14,8 @@ local entry = {}
 
 local methods = {}
 local entry_mt = { __name = "keycycle.entry", __index = methods }
+
+local live = setmetatable({}, { __mode = "k" }) -- every entry that is not collected
 
 local ready_states = { ready = true, probing = true }
 
@@ -51,6 +54,7 @@ function entry.new(name, settings, keys, clock, shared)
     random_start = clock == nil,
   })
   self:configure(settings, keys)
+  live[self] = true
   return self
 end
 
@@ -288,6 +292,41 @@ function methods:find_key(id)
       or "no key is or ends so", err.code)
   end
   return index
+end
+
+-- Its definition has changed: limits are read anew, counters are kept.
+local function refresh(self)
+  local adapter = provider.resolve(self.name, self.config.base_url)
+  if adapter == self.adapter then return end
+  local url = self.config.base_url or adapter.base_url
+  local base_url = config.check_base_url(self.name, url, self.config.allow_insecure)
+  local all = limits.read(self.config.limits or adapter.limits, "limits")
+  self.adapter, self.base_url = adapter, base_url
+  self.limits, self.models_seen, self.complete = all, {}, false
+  limits.apply(self.pool, all, self.key_limits)
+  self.complete = true
+  for model in pairs(self.models_known) do self:prepare(model) end
+  self.pool:pump()
+end
+
+--- Takes over what scripts define now, in every provider that is registered. One that
+--- cannot keeps what it had, and a warning says so.
+function entry.refresh_all()
+  for self in pairs(live) do
+    if not self.closed then
+      local ok, err = pcall(refresh, self)
+      if not ok then log.warn("provider %s keeps its definition: %s", self.name, tostring(err)) end
+    end
+  end
+end
+
+--- The base_url of each provider that has keys and whose program gave none: by name.
+function entry.hosts()
+  local hosts = {}
+  for self in pairs(live) do
+    if not self.closed and not self.config.base_url then hosts[self.name] = self.base_url end
+  end
+  return hosts
 end
 
 --- Ends it: waiters are refused, later calls raise `closed`.
