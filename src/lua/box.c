@@ -583,6 +583,14 @@ static int box_run(lua_State *L)
     return 3;
 }
 
+/* Whether scripts can run in it still. */
+static int box_is_open(lua_State *L)
+{
+    struct lk_box *b = luaL_checkudata(L, 1, LK_BOX);
+    lua_pushboolean(L, b->state != NULL);
+    return 1;
+}
+
 /* What the last entry took, and what the box holds now. */
 static int box_spent(lua_State *L)
 {
@@ -651,6 +659,7 @@ static int hook_close(lua_State *L)
 void lk_open_box(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"run", box_run},
+                                       {"is_open", box_is_open},
                                        {"spent", box_spent},
                                        {"close", box_close},
                                        {NULL, NULL}};

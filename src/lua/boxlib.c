@@ -221,7 +221,8 @@ const char *lk_box_kind(lua_State *B, int index)
 
 /* -- the environment ------------------------------------------------------- */
 
-/* utf8.codepoint and string.byte: at most so many values at once. */
+/* utf8.codepoint and string.byte: at most so many values at once. Upvalue:
+ * Lua's own, which has none, and is run in this frame, for its errors' sake. */
 static int few_values(lua_State *B)
 {
     size_t len;
@@ -233,10 +234,7 @@ static int few_values(lua_State *B)
     j = j < 0 ? j + size + 1 : j;
     if ((j > size ? size : j) - (i < 1 ? 1 : i) >= LK_BOX_VALUES)
         return luaL_error(B, "string slice too long");
-    lua_pushvalue(B, lua_upvalueindex(1));
-    lua_insert(B, 1);
-    lua_call(B, lua_gettop(B) - 1, LUA_MULTRET);
-    return lua_gettop(B);
+    return lua_tocfunction(B, lua_upvalueindex(1))(B);
 }
 
 void lk_box_limit(lua_State *B, const char *name)

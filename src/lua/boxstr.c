@@ -259,7 +259,7 @@ static int string_gsub(lua_State *B)
 
 /* -- format ---------------------------------------------------------------- */
 
-/* Upvalue: Lua's own. What %s takes becomes text before, without an address. */
+/* Upvalue: Lua's own, which has none. What %s takes becomes text before, without an address. */
 static int string_format(lua_State *B)
 {
     size_t len;
@@ -281,10 +281,7 @@ static int string_format(lua_State *B)
         }
     }
     lk_box_charge(B, len / 4);
-    lua_pushvalue(B, lua_upvalueindex(1));
-    lua_insert(B, 1);
-    lua_call(B, lua_gettop(B) - 1, 1);
-    return 1;
+    return lua_tocfunction(B, lua_upvalueindex(1))(B);
 }
 
 static const luaL_Reg functions[] = {{"rep", string_rep},

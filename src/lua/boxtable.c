@@ -95,10 +95,9 @@ static int table_concat(lua_State *B)
         lk_box_charge(B, 1);
         int type = lua_rawgeti(B, 1, i);
         if (type != LUA_TSTRING && type != LUA_TNUMBER)
-            return luaL_error(B,
-                              "invalid value (at index %I) in table for "
-                              "'concat'",
-                              (LUAI_UACINT)i);
+            return luaL_error(
+                B, "invalid value (%s) at index %I in table for 'concat'",
+                luaL_typename(B, -1), (LUAI_UACINT)i);
         luaL_addvalue(&b);
         if (i++ == last)
             break;
