@@ -23,15 +23,18 @@ static int string_rep(lua_State *B)
     }
     if ((lua_Unsigned)n > MAX_STRING / (len + sep_len))
         return luaL_error(B, "resulting string too large");
+    size_t size = (len + sep_len) * (size_t)n - sep_len;
     luaL_Buffer b;
-    luaL_buffinit(B, &b);
-    lk_box_charge(B, (size_t)n / 4);
-    while (n-- > 1) {
-        luaL_addlstring(&b, s, len);
-        luaL_addlstring(&b, sep, sep_len);
+    lk_box_charge(B, 1 + size / 64);
+    char *to = luaL_buffinitsize(B, &b, size);
+    memcpy(to, s, len);
+    if (n > 1)
+        memcpy(to + len, sep, sep_len);
+    for (size_t done = len + sep_len, more; done < size; done += more) {
+        more = size - done < done ? size - done : done;
+        memcpy(to + done, to, more); /* doubles what is there */
     }
-    luaL_addlstring(&b, s, len);
-    luaL_pushresult(&b);
+    luaL_pushresultsize(&b, size);
     return 1;
 }
 
