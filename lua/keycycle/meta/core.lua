@@ -285,4 +285,37 @@ function call:sent() end
 --- (a lease that is forgotten is settled as unknown by its own collection).
 function call:close() end
 
+---@class keycycle.core.box
+local box = {}
+--- A Lua state apart, for users' scripts. opts: memory (bytes, default 16 MiB), and for each
+--- entry (one run or call): budget (VM instructions, default 2,000,000; costly library calls
+--- count as many) and seconds (of the thread's CPU time, default 0.05). A script that spends
+--- more, is refused memory, allocates 64 MiB in one entry or keeps more than half of the memory
+--- ends the box: it answers "closed" from then on. nil, err (no_memory) when there is none.
+---@return keycycle.core.box?, table? err
+function core.box(opts) end
+--- Runs a text (no bytecode, 256 KiB at most) as a chunk with globals of its own, and `env`'s
+--- plain values among them. true, value, kind; or false, err. The value is copied; each Lua
+--- function in it becomes a hook. kind: "provider" | "policy" | "limits" where the chunk
+--- returned what keycycle.provider, keycycle.policy or keycycle.RateLimits gave it, else nil.
+--- err: { code, message, file, line }, code script (it raised, or is no Lua), value (what it
+--- returned cannot be copied), budget, memory, closed.
+---@param chunkname? string "@file", as `load` takes it
+---@param env? table
+function box:run(text, chunkname, env) end
+--- Whether it takes calls still.
+---@return boolean
+function box:is_open() end
+--- Of the last entry: { instructions, bytes (allocated in all), memory (held now) }.
+function box:spent() end
+--- Ends it and its hooks. Idempotent.
+function box:close() end
+
+---@class keycycle.core.hook
+local hook = {}
+--- Calls the script's function: true, values…; or false, err as of box:run. What crosses, both
+--- ways, is copied without metamethods: nil, booleans, numbers, strings, tables of them as trees
+--- 64 deep, 100,000 values, 4 MiB; json.null is left out. Else code "value"; so for functions.
+function hook:call(...) end
+
 return core

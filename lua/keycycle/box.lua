@@ -1,0 +1,125 @@
+--- Users' scripts. Each runs in the box (`core.box`), a Lua state apart; what it returns comes
+--- back as plain data in which each function is an ordinary closure.
+---
+--- All scripts of a Lua state share one box. One that breaks its bounds ends the box; the others
+--- notice nothing: their text is run again in a new one when they are next called. What a script
+--- keeps in its own variables between calls may therefore be lost at any time.
+local core = require "keycycle.core"
+local log = require "keycycle.log"
+
+local box = {}
+
+local BREACHES = 3 -- in a row, after which a script is not called any more
+
+local current -- the box that scripts run in; nil: made when next needed
+
+local function get_box()
+  local err
+  if not current or not current:is_open() then
+    current, err = core.box()
+    if not current then error(err.message, 0) end
+  end
+  return current
+end
+
+local function is_breach(err)
+  return err.code == "budget" or err.code == "memory"
+end
+
+-- Runs the script's text: whether it went well, its value or the error, its kind.
+local function run(script)
+  local ok, value, kind = get_box():run(script.text, script.chunkname)
+  script.box = ok and current
+  return ok, value, kind
+end
+
+-- What a value has at a path: a hook, when the script has not changed its mind.
+local function at(value, path)
+  for _, key in ipairs(path) do
+    if type(value) ~= "table" then return nil end
+    value = value[key]
+  end
+  return type(value) == "userdata" and value or nil
+end
+
+-- One that ran over its bounds is told of once, and counted.
+local function count(script, err)
+  if not is_breach(err) then
+    script.breaches = 0
+    return
+  end
+  script.breaches = script.breaches + 1
+  if script.warned then return end
+  script.warned = true
+  log.warn("the script %s was stopped: %s", script.name, err.message)
+end
+
+local function fail(script, err)
+  count(script, err)
+  error(err.message, 0)
+end
+
+-- The hook number `index` in the box of now.
+local function find(script, index)
+  if script.box ~= get_box() then
+    local ok, value = run(script)
+    if not ok then fail(script, value) end
+    for i, path in ipairs(script.paths) do script.hooks[i] = at(value, path) or false end
+  end
+  local hook = script.hooks[index]
+  if not hook then error(script.name .. ": a function is not there any more", 0) end
+  return hook
+end
+
+local function finish(script, ok, ...)
+  if not ok then fail(script, (...)) end
+  script.breaches = 0
+  return ...
+end
+
+local function call(script, index, ...)
+  if script.breaches >= BREACHES then
+    error(("%s: not called any more, for it ran over its bounds %d times"):format(script.name,
+      BREACHES), 0)
+  end
+  return finish(script, find(script, index):call(...))
+end
+
+-- A copy of `value` with closures for hooks; `path` leads to it.
+local function dress(script, value, path)
+  if type(value) == "userdata" then
+    local index = #script.paths + 1
+    script.paths[index], script.hooks[index] = path, value
+    return function(...) return call(script, index, ...) end
+  end
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in pairs(value) do
+    local deeper = table.move(path, 1, #path, 1, {})
+    deeper[#deeper + 1] = key
+    out[key] = dress(script, item, deeper)
+  end
+  return out
+end
+
+--- Runs a script's text and returns what it returned: `{ kind, value }`, with kind "provider",
+--- "policy" or "limits" where the script said so (`return keycycle.policy { … }`), else nil.
+--- Each function in `value` takes and returns plain values (no functions) and raises a text
+--- `file:line: what` when the script fails or runs over its bounds. After three calls over
+--- the bounds in a row they raise at once, until the text is loaded anew.
+---@param text string Lua source
+---@param chunkname string as `load` takes it: "@providers/acme.lua"
+---@return { kind: string?, value: any }? script
+---@return table? err code "script" | "budget" | "memory" | "value", message, file, line
+function box.load(text, chunkname)
+  local script = { text = text, chunkname = chunkname, name = chunkname:gsub("^[@=]", ""),
+    paths = {}, hooks = {}, breaches = 0 }
+  local ok, value, kind = run(script)
+  if not ok then
+    value.file = value.file or script.name
+    return nil, value
+  end
+  return { kind = kind, value = dress(script, value, {}) }
+end
+
+return box
