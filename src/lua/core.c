@@ -241,11 +241,8 @@ static int open_core(lua_State *L)
     lk_open_lease(L);
     lk_open_call(L);
     lk_open_store(L);
-<<<<<<< HEAD
     lk_open_files(L);
-=======
     lk_open_box(L);
->>>>>>> wt-box
     return 1;
 }
 
