@@ -36,8 +36,9 @@ end
 --- The usage that a body or an event of a stream tells; nil: it tells none.
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
+---@param told? table what the protocol has read from it already
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
-function usage.of(run, body)
+function usage.of(run, body, told)
   local extract = run.opts.usage_extractor or wire.usage_reader(run.entry.adapter)
   if extract then
     local ok, given = pcall(extract, body)
@@ -46,6 +47,7 @@ function usage.of(run, body)
     if not why then return found end
     log.warn("the usage extractor of %s failed: %s", run.entry.name, why)
   end
+  if told then return (check(told)) end
   local protocol = run.protocol
   return protocol and protocol.usage and type(body) == "table" and protocol.usage(body) or nil
 end
