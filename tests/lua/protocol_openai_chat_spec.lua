@@ -202,7 +202,8 @@ describe("an answer in OpenAI's chat form", function()
   it("is a failure where the choice says so", function()
     assert.is_false(chat.failure(recorded))
     assert.is_true(chat.failure { choices = { { error = { code = 502 } } } })
-    assert.is_true(chat.failure { choices = { { finish_reason = "insufficient_system_resource" } } })
+    assert.is_true(chat.failure {
+      choices = { { finish_reason = "insufficient_system_resource" } } })
     assert.is_true(chat.failure { error = "x" })
   end)
 end)
@@ -246,14 +247,17 @@ data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","
 data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"content":"Hel"}}],"obfuscation":"x"}
 data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"content":"lo"}}]}
 data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
-data: {"id":"c1","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}
+data: {"id":"c1","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,
+  "total_tokens":11}}
 data: [DONE]
 ]]
 
 local called = [[
-data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f",
+  "arguments":""}}]}}]}
 data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\""}}]}}]}
-data: {"choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"g",
+  "arguments":"{}"}}]}}]}
 data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}]}
 data: {"choices":[{"delta":{},"finish_reason":"tool_calls"}]}
 ]]
@@ -280,9 +284,11 @@ describe("a stream in OpenAI's chat form", function()
   it("keeps calls apart that have one index, or none, by their ids", function()
     for _, index in ipairs { '"index":0,', "" } do
       local text = ([[
-data: {"choices":[{"delta":{"tool_calls":[{IX"id":"a","function":{"name":"f","arguments":"{\"n\":"}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{IX"id":"a","function":{"name":"f",
+  "arguments":"{\"n\":"}}]}}]}
 data: {"choices":[{"delta":{"tool_calls":[{IX"id":"","function":{"arguments":"1}"}}]}}]}
-data: {"choices":[{"delta":{"tool_calls":[{IX"id":"b","function":{"name":"f","arguments":"{\"n\":2}"}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{IX"id":"b","function":{"name":"f",
+  "arguments":"{\"n\":2}"}}]}}]}
 data: {"choices":[{"delta":{},"finish_reason":"stop"}]}
 ]]):gsub("IX", index)
       local _, response = support.play(chat, text)
@@ -294,7 +300,8 @@ data: {"choices":[{"delta":{},"finish_reason":"stop"}]}
 
   it("gives both where one event has two calls", function()
     local chunks, response = support.play(chat, [[
-data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f",
+  "arguments":"{}"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}]}}]}
 ]])
     assert.equal(2, #chunks[1].tool_calls)
     assert.equal(chunks[1].tool_call, chunks[1].tool_calls[1])
@@ -303,10 +310,12 @@ data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name"
 
   it("thinks, refuses, and counts as it goes", function()
     local chunks = support.play(chat, [[
-data: {"choices":[{"delta":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}
+data: {"choices":[{"delta":{"reasoning_content":"hm"}}],"usage":{"prompt_tokens":5,
+  "completion_tokens":1,"total_tokens":6}}
 data: {"choices":[{"delta":{"reasoning":"so"}}]}
 data: {"choices":[{"delta":{"refusal":"No."}}]}
-data: {"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":5,"completion_tokens":4,"total_tokens":9}}}
+data: {"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":5,
+  "completion_tokens":4,"total_tokens":9}}}
 ]])
     assert.same({ "hm", "so", "No.", 6, 9 }, { chunks[1].reasoning, chunks[2].reasoning,
       chunks[3].text, chunks[1].usage.total_tokens, chunks[4].usage.total_tokens })
@@ -314,8 +323,9 @@ data: {"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"promp
   end)
 
   it("may end with Perplexity's own last event", function()
-    local chunks = support.play(chat, 'data: {"object":"chat.completion.done","choices":[{"delta":{},'
-      .. '"finish_reason":"stop"}],"usage":{"total_tokens":5}}')
+    local chunks = support.play(chat, [[
+data: {"object":"chat.completion.done","choices":[{"delta":{},"finish_reason":"stop"}]}
+]])
     assert.is_true(chunks[1].done)
   end)
 

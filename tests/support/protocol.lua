@@ -25,19 +25,28 @@ function protocol.refusal(encode, request, options)
   return why
 end
 
---- Plays a stream, given as server-sent events or as JSON a line: the chunks, and the
---- response that they make.
-function protocol.play(module, text)
-  local state, chunks, collector, kind = {}, {}, collect.new(), "message"
-  for line in text:gmatch "[^\n]+" do
-    local data = line:match "^%s*data: (.*)$" or line:match "^%s*({.*)$"
-    kind = line:match "^%s*event: (.*)$" or kind
+--- The events of a stream, each `{ kind, data }`, given as server-sent events or as
+--- JSON a line. A line that is indented goes on with the one before.
+function protocol.events(text)
+  local events, kind = {}, "message"
+  for line in text:gsub("\n +", ""):gmatch "[^\n]+" do
+    local data = line:match "^data: (.*)$" or line:match "^({.*)$"
+    kind = line:match "^event: (.*)$" or kind
     if data and data ~= "[DONE]" then
-      local chunk = module.event(kind, protocol.native(data), state)
-      chunks[#chunks + 1] = chunk
-      collector:add(chunk)
+      events[#events + 1] = { kind = kind, data = protocol.native(data) }
       kind = "message"
     end
+  end
+  return events
+end
+
+--- Plays a stream: the chunks, and the response that they make.
+function protocol.play(module, text)
+  local state, chunks, collector = {}, {}, collect.new()
+  for _, event in ipairs(protocol.events(text)) do
+    local chunk = module.event(event.kind, event.data, state)
+    chunks[#chunks + 1] = chunk
+    collector:add(chunk)
   end
   return chunks, collector:response()
 end
@@ -95,8 +104,8 @@ function protocol.malformed(value, visit)
       local kept = at[k]
       at[k] = nil
       visit(whole)
-      for _, value in ipairs(odd) do
-        at[k] = value
+      for _, other in ipairs(odd) do
+        at[k] = other
         visit(whole)
       end
       at[k] = kept
@@ -122,7 +131,9 @@ function protocol.check_robust(module, cases)
     protocol.malformed(cases.events[i].data, function(value)
       local state = {}
       for j, event in ipairs(cases.events) do
-        check_chunk(module.event(event.kind, i == j and value or event.data, state))
+        local data = event.data
+        if i == j then data = value end
+        check_chunk(module.event(event.kind, data, state))
       end
     end)
   end
@@ -132,20 +143,6 @@ function protocol.check_robust(module, cases)
       assert(math.type(tokens) == "integer" and tokens >= module.estimate_input(value))
     end)
   end
-end
-
---- The events of a stream, for check_robust.
-function protocol.events(text)
-  local events, kind = {}, "message"
-  for line in text:gmatch "[^\n]+" do
-    local data = line:match "^%s*data: (.*)$" or line:match "^%s*({.*)$"
-    kind = line:match "^%s*event: (.*)$" or kind
-    if data and data ~= "[DONE]" then
-      events[#events + 1] = { kind = kind, data = protocol.native(data) }
-      kind = "message"
-    end
-  end
-  return events
 end
 
 return protocol

@@ -37,15 +37,28 @@ end
 
 -- Results name their function, which is known from the call that they belong to.
 local function result_of(message, calls)
-  local call = calls[message.tool_call_id]
-  local name = call and call.name or message.name
+  local call = calls[message.tool_call_id] or {}
+  local name = call.name or message.name
   if not name then
     neutral.fail("%s.tool_call_id is %q, which no earlier message calls; its name is needed here",
       message.where, message.tool_call_id)
   end
-  local own = call and answer.table(answer.table(call.extra).gemini) or {}
+  local own = answer.table(answer.table(call.extra).gemini)
   return { functionResponse = { id = own.id, name = name,
-    response = { output = neutral.text_of(message) } } }
+    response = { output = neutral.text_of(message) } } }, call.place or math.huge
+end
+
+-- Without ids, results belong to the calls of a turn by their order.
+local function add_result(out, results, part, place)
+  local last = out[#out]
+  if not (last and last.parts[1].functionResponse) then
+    last = { role = "user", parts = {} }
+    out[#out + 1] = last
+  end
+  local at = #last.parts
+  while at > 0 and results[last.parts[at]] > place do at = at - 1 end
+  table.insert(last.parts, at + 1, part)
+  results[part] = place
 end
 
 local function assistant_of(message, model)
@@ -61,23 +74,21 @@ local function assistant_of(message, model)
 end
 
 local function contents_of(messages, model)
-  local out, calls = {}, {}
+  local out, calls, results, made = {}, {}, {}, 0
   for _, message in ipairs(messages) do
     local role, parts = "user", {}
     if message.role == "assistant" then
       role, parts = "model", assistant_of(message, model)
-      for _, call in ipairs(message.calls) do calls[call.id] = call end
+      for _, call in ipairs(message.calls) do
+        made = made + 1
+        call.place, calls[call.id] = made, call
+      end
     elseif message.role == "tool" then
-      parts[1] = result_of(message, calls)
+      add_result(out, results, result_of(message, calls))
     elseif message.role == "user" then
       for i, part in ipairs(message.parts) do parts[i] = part_of(part) end
     end
-    local last = out[#out]
-    if message.role == "tool" and last and last.parts[1].functionResponse then
-      last.parts[#last.parts + 1] = parts[1]
-    elseif #parts > 0 then
-      out[#out + 1] = { role = role, parts = parts }
-    end
+    if #parts > 0 then out[#out + 1] = { role = role, parts = parts } end
   end
   return out
 end
