@@ -144,6 +144,12 @@ describe("a stream in Cohere's form", function()
     assert.is_true(chunks[#chunks].done)
   end)
 
+  it("may have a call in a list", function()
+    local chunk = cohere.event("tool-call-start", { index = 0, delta = { message = {
+      tool_calls = { { id = "a", ["function"] = { name = "f", arguments = "{}" } } } } } }, {})
+    assert.same({ index = 1, id = "a", name = "f", arguments = "{}" }, chunk.tool_call)
+  end)
+
   it("thinks, and may fail at its end", function()
     assert.equal("hm", cohere.event("content-delta",
       { delta = { message = { content = { thinking = "hm" } } } }, {}).reasoning)

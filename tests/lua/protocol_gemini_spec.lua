@@ -130,6 +130,12 @@ describe("an answer in Gemini's form", function()
       reasoning_tokens = 244 }, gemini.usage(recorded))
   end)
 
+  it("counts them where no total is told, and prompts of tools as input", function()
+    assert.same({ input_tokens = 12, output_tokens = 5, total_tokens = 17, reasoning_tokens = 3 },
+      gemini.usage { usageMetadata = { promptTokenCount = 9, toolUsePromptTokenCount = 3,
+        candidatesTokenCount = 2, thoughtsTokenCount = 3 } })
+  end)
+
   it("gets its signatures and ids back", function()
     local message = collect.message(gemini.decode(recorded))
     local parts = wire(gemini.encode(hello { messages = { message } })).contents[1].parts

@@ -89,6 +89,7 @@ describe("a neutral request in OpenAI's chat form", function()
     assert.matches("^%w%w%w%w%w%w%w%w%w$", ids("toolu_01A09q90qw90lq917835lq9", nine))
     assert.not_equal(ids("toolu_01A", nine), ids("toolu_01B", nine))
     assert.matches("^%w%w%w%w%w%w%w%w%w$", ids("a b_c-d:e", nine))
+    assert.matches("^%w%w%w%w%w%w%w%w%w$", ids("abc", nine))
     assert.equal("call_7", ids "call_7")
     assert.is_true(#ids(("x"):rep(41)) <= 40)
   end)
@@ -296,6 +297,14 @@ data: {"choices":[{"delta":{},"finish_reason":"stop"}]}
         { id = "b", name = "f", arguments = { n = 2 } } }, response.tool_calls)
       assert.equal("tool_calls", response.finish_reason)
     end
+  end)
+
+  it("knows a call again whose id is in each of its pieces", function()
+    local _, response = support.play(chat, [[
+data: {"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}}]}
+data: {"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"arguments":"}"}}]}}]}
+]])
+    assert.same({ { id = "a", name = "f", arguments = {} } }, response.tool_calls)
   end)
 
   it("gives both where one event has two calls", function()
