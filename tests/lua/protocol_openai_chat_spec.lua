@@ -413,33 +413,3 @@ describe("OpenAI's chat form", function()
     support.check_robust(chat, { events = support.events(called) })
   end)
 end)
-
-describe("an event, as the present reader of streams asks", function()
-  local function chunk(choice) return chat.chunk { choices = { choice } } end
-
-  it("has content when it has text, a tool call or a thought", function()
-    local text, content, finished = chunk { delta = { content = "Hi" } }
-    assert.same({ "Hi", true, false }, { text, content, finished })
-    for _, delta in ipairs { { tool_calls = { {} } }, { reasoning_content = "hm" },
-      { reasoning = "hm" }, { refusal = "no" } } do
-      text, content = chunk { delta = delta }
-      assert.equal("", text)
-      assert.is_true(content)
-    end
-  end)
-
-  it("has none when it has a role or usage only", function()
-    for _, event in ipairs { { choices = { { delta = { role = "assistant", content = "" } } } },
-      { choices = {}, usage = { total_tokens = 5 } }, {}, { choices = 5 },
-      { choices = { { delta = 5 } } } } do
-      local text, content, finished = chat.chunk(event)
-      assert.same({ "", false, false }, { text, content, finished })
-    end
-  end)
-
-  it("ends the text where it says why", function()
-    local _, _, finished = chunk { delta = {}, finish_reason = "stop" }
-    assert.is_true(finished)
-    assert.equal("[DONE]", chat.done)
-  end)
-end)

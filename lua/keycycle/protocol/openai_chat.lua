@@ -264,25 +264,4 @@ function openai_chat.estimate(request)
     + estimate.most(request.max_completion_tokens, request.max_tokens)
 end
 
---- What one event of a stream says, and what it means here.
----@param chunk table the decoded event
----@return string text, boolean content, boolean finished
-function openai_chat.chunk(chunk)
-  local text, content, finished = "", false, false
-  for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
-    local delta = type(choice.delta) == "table" and choice.delta or {}
-    if type(delta.content) == "string" and delta.content ~= "" then
-      text, content = text .. delta.content, true
-    end
-    if delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal then
-      content = true
-    end
-    if choice.finish_reason then finished = true end
-  end
-  return text, content, finished
-end
-
---- The event that ends a stream.
-openai_chat.done = "[DONE]"
-
 return openai_chat
