@@ -359,6 +359,17 @@ static void truth_of(const struct charge *c, enum kc_outcome outcome,
     truth[OUTPUT] = total - truth[INPUT];
 }
 
+/* What the totals have and the limits do not. */
+static void note_totals(struct log *l, enum kc_outcome outcome,
+                        const struct kc_usage *usage)
+{
+    l->old_requests += outcome == KC_FREE;
+    if (outcome != KC_DONE || !usage || !usage->apart)
+        return;
+    uint64_t total = usage->total ? usage->total : usage->input + usage->output;
+    l->old_tokens += total - usage->counted; /* it may be less than nothing */
+}
+
 static void settle_at(struct world *w, size_t i)
 {
     static const enum kc_outcome outcomes[] = {
@@ -384,6 +395,7 @@ static void settle_at(struct world *w, size_t i)
              KC_ESTALE,
          "settled twice", live.key);
     end_charge(w, &live, truth);
+    note_totals(&w->logs[live.key][live.model], outcome, usage);
     drop_live(w, i);
 }
 
