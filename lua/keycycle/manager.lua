@@ -1,13 +1,16 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
 local core = require "keycycle.core"
+local charge = require "keycycle.charge"
 local choice = require "keycycle.choice"
 local classify = require "keycycle.classify"
 local config = require "keycycle.config"
+local entry_of = require "keycycle.entry".of
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
 local limit_headers = require "keycycle.limit_headers"
 local options = require "keycycle.options"
+local penalty = require "keycycle.penalty"
 local provider = require "keycycle.provider"
 local task = require "keycycle.task"
 
@@ -106,16 +109,6 @@ function methods:keys()
   return list
 end
 
-local function wait_for_lease(pool, model, tokens, opts, index, pin)
-  local waiter <close>, refused = pool:wait(model, tokens, {
-    key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
-    timeout = opts.timeout or 10,
-  })
-  if not waiter then return nil, refused end
-  task.wait(waiter)
-  return waiter:take()
-end
-
 local no_options = {}
 
 -- Every request of a program with its own HTTP comes this way: nothing but the
@@ -130,7 +123,11 @@ local function lease_from(entry, model, opts, index, pin)
   local lease, err = choice.acquire(entry, model, tokens, index, pin, nil, opts.affinity, tokens)
   if lease or not opts.wait or err.code ~= "limited" then return lease, err end
   if entry.pool:clock_is_manual() and not task.may_yield() then return nil, err end
-  return wait_for_lease(entry.pool, model, tokens, opts, index, pin)
+  lease, err = choice.wait(entry, model, tokens, {
+    key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
+    timeout = opts.timeout or 10,
+  })
+  return lease, err
 end
 
 --- A lease for `model`, or nil and why: `{ code, retry_after, limit }`.
@@ -278,23 +275,18 @@ function core.lease_methods.headers(lease, headers)
     error("headers needs a table, not a " .. type(headers), 2)
   end
   lease:stamp()
-  local adapter = provider.get(lease.provider)
+  local adapter = origin(lease)
   headers = classify.lower_names(headers)
   limit_headers.learn(lease, adapter, headers,
     limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
 end
 
--- Puts the lease's key away as our own client would.
-local function put_away(lease, verdict, status)
-  local ok, err = true, nil
-  if verdict.kind == "quota" then
-    ok, err = lease:cooldown(verdict.retry_after, verdict.scope == "key")
-  elseif verdict.kind == "auth" then
-    ok, err = lease:suspend(nil, "refused: " .. tostring(status or "auth"))
-  elseif verdict.kind == "payment" then
-    ok, err = lease:unpaid "payment required"
-  end
-  if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
+-- The adapter of a lease's provider and the configuration of its entry, where that
+-- is still there.
+local function origin(lease)
+  local from = entry_of(lease)
+  if from then return from.adapter, from.config end
+  return provider.get(lease.provider), nil
 end
 
 -- What a program with its own HTTP tells about an answer: the verdict, and the
@@ -303,13 +295,10 @@ function core.lease_methods.fail(lease, response)
   if type(response) ~= "table" then
     error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
   end
-  local verdict = classify.classify(provider.get(lease.provider), response)
-  put_away(lease, verdict, response.status)
-  if (tonumber(response.status) or 0) >= 500 then
-    lease:cancel { sent = true }
-  else
-    lease:refuse()
-  end
+  local adapter, settings = origin(lease)
+  local verdict = classify.classify(adapter, response)
+  charge.fail(lease, adapter and adapter.charge, math.tointeger(tonumber(response.status)) or 0)
+  penalty.apply(lease, verdict, response.status, settings)
   return verdict
 end
 
