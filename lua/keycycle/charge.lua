@@ -44,9 +44,8 @@ function charge.counted(rules, used, reserved)
   if not rules or not used then return used end
   local total, input = used.total_tokens or 0, used.input_tokens or 0
   local cached = rules.cached == false and math.tointeger(used.cached_tokens) or 0
-  if cached > 0 then
-    total, input = math.max(0, total - cached), math.max(0, input - cached)
-  end
+  cached = math.max(0, cached)
+  total, input = math.max(0, total - cached), math.max(0, input - cached)
   if rules.max_tokens == "reserve" then total = math.max(total, reserved or 0) end
   if cached == 0 and total == used.total_tokens then return used end
   return { input_tokens = used.input_tokens, output_tokens = used.output_tokens,
