@@ -7,7 +7,6 @@ local core = require "keycycle.core"
 local attempt = require "keycycle.attempt"
 local charge = require "keycycle.charge"
 local choice = require "keycycle.choice"
-local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hold = require "keycycle.hold"
@@ -57,11 +56,12 @@ local function acquire(run)
       opts.affinity, run.input)
   end
   if not lease and err.code == "limited" and opts.wait ~= false then
-    local timeout, waited = patience(run), nil
+    local timeout = patience(run)
     if timeout <= 0 then failure.raise_no_lease(run, err) end
     if entry.pool:clock_is_manual() and not task.may_yield() then
       failure.raise_no_lease(run, err)
     end
+    local waited
     lease, err, waited = choice.wait(entry, run.model, run.tokens, {
       key = key, pin = opts.pin_key, not_key = run.not_key, affinity = opts.affinity,
       priority = opts.priority, timeout = timeout, input = run.input,
@@ -121,15 +121,8 @@ end
 -- What an answer that is no success says, and what that proves of the key.
 local function judge(run, lease, result, told)
   local adapter = run.entry.adapter
-  local verdict
-  if result.transport then
-    verdict = failure.of_transport(result)
-  else
-    verdict = classify.classify(adapter, result)
-    if verdict.kind == "quota" and not (verdict.retry_after or verdict.reset_after) then
-      verdict.retry_after = limit_headers.wait(told)
-    end
-  end
+  local verdict = result.transport and failure.of_transport(result)
+    or penalty.verdict(adapter, result, told)
   if not lease.settled then
     charge.fail(lease, adapter.charge, not result.transport and result.status or nil, result.sent)
   end

@@ -1,18 +1,12 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
-local core = require "keycycle.core"
-local charge = require "keycycle.charge"
 local choice = require "keycycle.choice"
-local classify = require "keycycle.classify"
 local config = require "keycycle.config"
-local entry_of = require "keycycle.entry".of
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local limit_headers = require "keycycle.limit_headers"
 local options = require "keycycle.options"
-local penalty = require "keycycle.penalty"
-local provider = require "keycycle.provider"
 local task = require "keycycle.task"
+require "keycycle.lease" -- what a program tells the leases that it is given
 
 local ceil, max, type = math.ceil, math.max, type
 
@@ -267,39 +261,5 @@ function methods:stop()
 end
 
 manager_mt.__tostring = function(self) return "keycycle manager of " .. self.provider end
-
--- What a program with its own HTTP tells of the headers of an answer, as soon as
--- they are here: the request has been counted, and limits are learned.
-function core.lease_methods.headers(lease, headers)
-  if type(headers) ~= "table" then
-    error("headers needs a table, not a " .. type(headers), 2)
-  end
-  lease:stamp()
-  local adapter = origin(lease)
-  headers = classify.lower_names(headers)
-  limit_headers.learn(lease, adapter, headers,
-    limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
-end
-
--- The adapter of a lease's provider and the configuration of its entry, where that
--- is still there.
-local function origin(lease)
-  local from = entry_of(lease)
-  if from then return from.adapter, from.config end
-  return provider.get(lease.provider), nil
-end
-
--- What a program with its own HTTP tells about an answer: the verdict, and the
--- lease is settled and its key put away.
-function core.lease_methods.fail(lease, response)
-  if type(response) ~= "table" then
-    error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
-  end
-  local adapter, settings = origin(lease)
-  local verdict = classify.classify(adapter, response)
-  charge.fail(lease, adapter and adapter.charge, math.tointeger(tonumber(response.status)) or 0)
-  penalty.apply(lease, verdict, response.status, settings)
-  return verdict
-end
 
 return manager

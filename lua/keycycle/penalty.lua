@@ -2,7 +2,9 @@
 ---
 --- A key with a group shares its quota: what holds for the key holds for the group. What
 --- lies with the provider or the request is blamed on no key.
+local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local limit_headers = require "keycycle.limit_headers"
 
 local penalty = {}
 
@@ -19,6 +21,20 @@ local function check(lease, ok, err)
   if not ok and err.code ~= "not_found" then
     error(errors.from_core(err, { provider = lease.provider }), 0)
   end
+end
+
+--- What a refusal means; how long a spent quota stays so may stand in the headers of
+--- limits alone.
+---@param adapter? table the provider's definition
+---@param response table status, headers, body
+---@param told table what limit_headers.read made of its headers
+---@return table verdict
+function penalty.verdict(adapter, response, told)
+  local verdict = classify.classify(adapter, response)
+  if verdict.kind == "quota" and not (verdict.retry_after or verdict.reset_after) then
+    verdict.retry_after = limit_headers.wait(told)
+  end
+  return verdict
 end
 
 --- Seconds to put a key away for a spent quota; nil: nobody knows (the engine tries it

@@ -150,6 +150,15 @@ describe("a lease that failed", function()
     assert.equal("exhausted", manager:keys()[1].state)
   end)
 
+  it("reads in the headers of limits how long its quota stays spent", function()
+    start()
+    wrapper:register_provider("openai", { base_url = "http://127.0.0.1:1/v1", keys = KEYS })
+    manager = wrapper:get_manager "openai"
+    assert.equal("quota", fail(429, "", { ["X-RateLimit-Remaining-Requests"] = "0",
+      ["X-RateLimit-Reset-Requests"] = "1m20s" }))
+    assert.equal(80, away(1, "m"))
+  end)
+
   it("names its entry, also where a pool is shared, for as long as that is there", function()
     start()
     local lease = manager:get_key "m"
