@@ -32,8 +32,9 @@ end
 
 --- A call begins. Its pass is to be closed when it has ended.
 function methods:enter()
-  self.calls = self.calls + 1
-  return setmetatable({ breaker = self, left = false }, pass_mt)
+  local pass = setmetatable({ breaker = self, left = false }, pass_mt)
+  self.calls = self.calls + 1 -- the last: what is not there never leaves
+  return pass
 end
 
 --- Seconds until it may be worth asking, as far as is known.

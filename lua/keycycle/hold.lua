@@ -31,15 +31,14 @@ end
 local held_mt = {
   __close = function(wait)
     wait.held[wait.timer] = nil
-    wait.timer:close()
   end,
 }
 
 local function pause(entry, seconds)
-  -- Whole milliseconds, upwards: clocks have no others.
-  local timer = core.timer(math.max(1, math.ceil(seconds * 1000)) / 1000, entry.manual_clock)
+  local ms = math.max(1, math.ceil(seconds * 1000)) -- upwards: clocks have whole ones
+  local timer <close> = core.timer(ms / 1000, entry.manual_clock)
   local wait <close> = setmetatable({ timer = timer, held = entry.held }, held_mt)
-  wait.held[timer] = true
+  wait.held[timer] = true -- it may be finished before its time
   task.wait(timer)
 end
 

@@ -156,6 +156,43 @@ describe("the default policy over HTTP", function()
   end)
 end)
 
+describe("what a provider counts, over HTTP", function()
+  local function charging(rules)
+    start("--rpm 100", { limits = { tokens_per_minute = 100000, requests_per_minute = 50 } })
+    local lease = manager:get_key()
+    require "keycycle.entry".of(lease).adapter.charge = rules
+    lease:cancel()
+  end
+
+  local function counts()
+    local total = manager:get_global_stats().total
+    return { total.rpm, total.tpm, total.total_requests, total.total_tokens, total.in_flight }
+  end
+
+  it("holds for its limits, and what was used for the statistics", function()
+    charging { max_tokens = "reserve" }
+    local used = 0
+    for _, streams in ipairs { false, true } do
+      local request = say()
+      request.max_tokens, request.stream = 500, streams
+      local answer = client.chat.completions:create(request)
+      if streams then answer:text() end
+      used = used + keycycle.info(answer).usage.total_tokens
+    end
+    local rpm, tpm, requests, tokens = table.unpack(counts())
+    assert.same({ 2, 2, used }, { rpm, requests, tokens })
+    assert.is_true(tpm > 1000 and used < 100, "reserved 500 each")
+  end)
+
+  it("is nothing for what it refused, where it does not count that", function()
+    charging { requests_failed = false }
+    raises(keycycle.APIError, nil, client.chat.completions.create, say "mock:status=400")
+    assert.same({ 0, 0, 1, 0, 0 }, counts())
+    client.chat.completions:create(say())
+    assert.equal(1, counts()[1])
+  end)
+end)
+
 describe("a policy script over HTTP", function()
   it("that answers nonsense costs the call nothing, and is told of once", function()
     local lines = {}

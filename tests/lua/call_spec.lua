@@ -21,7 +21,10 @@ local function refusal(status, message, headers)
 end
 
 -- A provider "p" whose answers are `answer(key index, n)`, after 10 ms of the clock.
-local function start(answer, config, opts)
+local function start(answer, config, opts, policies)
+  for name, given in pairs(policies or {}) do
+    require "keycycle.policy".loaded[name] = keycycle.policy(given)
+  end
   clock, tried = keycycle.clock.manual(1e9), {}
   began = clock:now()
   wrapper = keycycle.MultiClientWrapper.new { db_env_var = "KEYCYCLE_NO_SUCH_VARIABLE",
@@ -153,11 +156,23 @@ describe("a call that was refused", function()
     raises(keycycle.InvalidConfigurationError, "hasty", ask, { policy = "hasty" })
   end)
 
+  it("has its policy looked up by name when it is made", function()
+    local loaded = require "keycycle.policy".loaded
+    start(function(key) return key == 1 and refusal(429) or ok() end, { policy = "mine_alone" },
+      nil, { mine_alone = { decide = function() return "fail" end } })
+    raises(keycycle.RateLimitError, nil, ask)
+    loaded.mine_alone = keycycle.policy { decide = function() return "rotate" end }
+    manager:reset(1)
+    ask()
+    loaded.mine_alone = nil
+    raises(keycycle.InvalidConfigurationError, "mine_alone", ask)
+  end)
+
   it("goes on by the default where a policy gives no sense", function()
     for _, wrong in ipairs {
       function() return "explode" end, function() return "retry", -1 end,
       function() return "retry", "soon" end, function() error {} end, function() return 5 end,
-      function() local a; return a.b end, function() end,
+      function(f) return f.nothing.more end, function() end,
     } do
       start(function(key) return key == 1 and refusal(429) or ok() end, nil, { policy = wrong })
       assert.same({ 1, 2 }, keys_of(keycycle.info(ask()).attempts))
@@ -331,6 +346,19 @@ describe("a provider that is down", function()
       end
       wrapper:stop()
     end
+  end)
+
+  it("is not what lacks one model alone", function()
+    start(function() return refusal(503) end, nil, { max_retries = 0 })
+    do
+      local lease <close> = manager:get_key()
+      require "keycycle.entry".of(lease).adapter.classify = {
+        { status = 503, kind = "overloaded", scope = "model" } }
+    end
+    for _, t in ipairs(side_by_side(12)) do keycycle.try(t.await, t) end
+    assert.equal(12, #tried)
+    raises(keycycle.APIError, nil, ask)
+    assert.equal(13, #tried)
   end)
 
   it("counts who cannot be reached, and no other fault of the transport", function()
