@@ -34,7 +34,7 @@ local function settle(s)
   if lease.settled then return end
   local used = usage_of(s)
   s.info.usage = used
-  usage.settle(lease, used)
+  usage.settle(lease, used, s.run.entry.adapter.charge)
 end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.

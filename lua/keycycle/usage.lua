@@ -1,5 +1,6 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
+local charge = require "keycycle.charge"
 local log = require "keycycle.log"
 local wire = require "keycycle.wire"
 
@@ -54,9 +55,13 @@ end
 
 --- Commits a lease with what was used. One that is over its maximum age was
 --- settled as unknown meanwhile, which must not cost the program its answer.
-function usage.settle(lease, used)
-  local ok, err = pcall(lease.commit, lease, used)
-  if not ok and lease.settled == false then return lease:commit(used) end -- memory was short
+---@param lease userdata
+---@param used? table nil: unknown, the reservation holds
+---@param rules? table the provider's `charge`
+function usage.settle(lease, used, rules)
+  local counted = charge.counted(rules, used, lease.tokens)
+  local ok, err = pcall(lease.commit, lease, counted)
+  if not ok and lease.settled == false then return lease:commit(counted) end -- memory was short
   if not ok then log.info("the lease had ended before its answer: %s", tostring(err)) end
 end
 
