@@ -1,6 +1,8 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
 local builtin = require "keycycle.builtin"
+local charge = require "keycycle.charge"
+local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local scripts = require "keycycle.scripts"
 
@@ -83,12 +85,15 @@ local protocol_functions = { encode = "function", decode = "function", event = "
   usage = "function", estimate = "function", estimate_input = "function" }
 
 local function check_protocols(protocols, where)
+  local names, known = core.builtin_names "keycycle/protocol/", {}
+  for _, name in ipairs(names) do known[name] = true end
   for name, given in pairs(protocols) do
     local at = where .. ".protocols." .. tostring(name)
     if type(given) == "table" then
       check_fields(given, protocol_functions, at)
-    elseif type(given) ~= "string" then
-      invalid("%s must be the name of a protocol, or a table", at)
+    elseif not known[given] then
+      invalid("%s: there is no protocol %q (known: %s)", at, tostring(given),
+        table.concat(names, ", "))
     end
   end
 end
@@ -120,6 +125,7 @@ local function check(definition, where)
   check_texts(definition.base_url, where .. ".base_url")
   check_texts(definition.headers, where .. ".headers")
   check_params(definition.params or {}, where)
+  if definition.charge then charge.check(definition.charge, where .. ".charge") end
 end
 
 -- What can only be told with what it extends.

@@ -35,9 +35,9 @@ end
 
 --- Puts what the program's folders define in place of what they defined before.
 ---@param all table by kind and name
----@param files table the files, by kind and name
+---@param files? table the files, by kind and name
 function scripts.replace(all, files)
-  added, sources = all, files
+  added, sources = all, files or { provider = {}, policy = {}, limits = {} }
 end
 
 return scripts

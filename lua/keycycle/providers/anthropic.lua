@@ -5,6 +5,7 @@ return keycycle.provider {
   base_url = "https://api.anthropic.com/v1",
   auth = { header = "x-api-key", value = "{api_key}" },
   headers = { ["anthropic-version"] = "2023-06-01" },
+  charge = { cached = false },
   protocols = { chat = "anthropic" },
   routes = {
     ["messages.create"] = { method = "POST", path = "/messages", protocol = "chat", model = true },

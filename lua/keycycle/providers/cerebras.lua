@@ -5,7 +5,9 @@ return keycycle.provider {
   name = "cerebras",
   extends = "openai_compatible",
   base_url = "https://api.cerebras.ai/v1",
+  charge = { max_tokens = "reserve" },
   protocols = { chat = "openai_chat" },
+  dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,

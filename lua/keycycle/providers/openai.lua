@@ -8,6 +8,7 @@ return keycycle.provider {
   headers = { ["openai-organization"] = "{organization}", ["openai-project"] = "{project}" },
   protocols = { chat = "openai_chat", responses = "openai_responses",
     embeddings = "openai_embeddings", transcription = "openai_transcription" },
+  dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,
@@ -27,9 +28,9 @@ return keycycle.provider {
     ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
     check = { method = "GET", path = "/models" },
   },
-  -- Limits are an organisation's: keys that name the same one share them ("Rate
-  -- limits" in its guide).
-  charge = { shared_by = "openai-organization" },
+  -- Limits are an organisation's: keys that name the same one share them. What a
+  -- request may answer at most is charged ("Rate limits" in its guide).
+  charge = { shared_by = "openai-organization", max_tokens = "reserve" },
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",
