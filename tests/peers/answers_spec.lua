@@ -98,10 +98,12 @@ describe("beside aimock", function()
       end)
 
       it("settles a stream that is left early", function()
-        for _ in s:stream "hello" do break end
-        local requests, tokens, in_flight = table.unpack(s:totals())
-        assert.same({ 1, 0 }, { requests, in_flight })
-        assert.is_true(tokens > 0)
+        for chunk in s:stream "hello" do
+          if s.dialect.said(chunk) then break end
+        end
+        local total = s:totals()
+        assert.same({ 1, 0 }, { total[1], total[3] })
+        assert.is_true(total[2] > 0)
       end)
 
       if require("tests.peers.dialects")[name].embed then

@@ -13,7 +13,7 @@ local function merged(base, more)
 end
 
 local openai = {
-  model = "gpt-4o-mini", auth = "authorization", usage_needs_asking = true,
+  model = "gpt-4o-mini", auth = "authorization",
   ask = function(client) return client.chat.completions.create end,
   request = function(text, stream)
     return { messages = { { role = "system", content = "Be brief." },
@@ -22,6 +22,7 @@ local openai = {
       stream_options = stream and { include_usage = true } or nil }
   end,
   text = function(response) return response.choices[1].message.content end,
+  said = function(chunk) return chunk.choices[1] and chunk.choices[1].delta.content end,
   tool = function(response)
     local call = response.choices[1].message.tool_calls[1]["function"]
     return call.name, keycycle.json.decode(call.arguments)
@@ -53,6 +54,7 @@ local anthropic = {
         input_schema = parameters } } }
   end,
   text = function(response) return response.content[1].text end,
+  said = function(chunk) return chunk.delta and chunk.delta.text end,
   tool = function(response)
     local block = response.content[1]
     return block.type == "tool_use" and block.name, block.input
@@ -67,7 +69,7 @@ local gemini = {
   base = "/v1beta", model = "gemini-2.5-flash", auth = "x-goog-api-key",
   path = "/v1beta/models/gemini-2.5-flash:generateContent",
   stream_path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
-  headless = true, -- its first event has text
+  talks_at_once = true, -- its first event has text
   ask = function(client, stream)
     if stream then return client.models.generate_content_stream end
     return client.models.generate_content
@@ -79,6 +81,7 @@ local gemini = {
       tools = { { functionDeclarations = { WEATHER } } } }
   end,
   text = function(response) return response.candidates[1].content.parts[1].text end,
+  said = function(chunk) return chunk.candidates[1].content.parts[1].text end,
   tool = function(response)
     local call = response.candidates[1].content.parts[1].functionCall
     return call.name, call.args
@@ -107,6 +110,9 @@ local cohere = {
       tools = { { type = "function", ["function"] = WEATHER } }, stream = stream }
   end,
   text = function(response) return response.message.content[1].text end,
+  said = function(chunk)
+    return chunk.type == "content-delta" and chunk.delta.message.content.text or nil
+  end,
   tool = function(response)
     local call = response.message.tool_calls[1]["function"]
     return call.name, keycycle.json.decode(call.arguments)

@@ -5,10 +5,10 @@ servers.build = os.getenv "KEYCYCLE_BUILD" or "build"
 
 --- Starts `command`, whose first lines must say "pid N" and what `pattern` captures.
 local function start(command, pattern)
-  local pipe, text, line = assert(io.popen("exec " .. command)), "", nil
+  local pipe, text = assert(io.popen("exec " .. command)), ""
   local found, pid
   repeat
-    line = pipe:read "L"
+    local line = pipe:read "L"
     text = text .. (line or "")
     found, pid = text:match(pattern), text:match "pid (%d+)"
   until found and pid or not line
