@@ -2,9 +2,10 @@
 --- is answered and streamed reaches the program whole, what was used is counted, and
 --- what reached the mock is what we meant to send.
 local keycycle = require "keycycle"
+local dialects = require "tests.peers.dialects"
 local files = require "tests.support.files"
-local servers = require "tests.support.servers"
 local session = require "tests.peers.session"
+local servers = require "tests.support.servers"
 
 local CONTENT = "Grüße aus Zürich — all is well,\nand \"quoted\" text comes whole."
 local INPUT, OUTPUT = 31, 12 -- tokens, by the fixtures
@@ -54,7 +55,8 @@ describe("beside aimock", function()
         local info = keycycle.info(response)
         assert.same({ INPUT, OUTPUT, INPUT + OUTPUT }, { info.usage.input_tokens,
           info.usage.output_tokens, info.usage.total_tokens })
-        assert.same({ name, s.dialect.model, 1 }, { info.provider, info.model, info.key_index })
+        assert.same({ s.provider, s.dialect.model, 1 },
+          { info.provider, info.model, info.key_index })
         assert.same({ 1, INPUT + OUTPUT, 0 }, s:totals())
         local request = only_request(s.dialect.path)
         check_headers(request.headers, s.dialect, "application/json")
@@ -106,7 +108,7 @@ describe("beside aimock", function()
         assert.is_true(total[2] > 0)
       end)
 
-      if require("tests.peers.dialects")[name].embed then
+      if dialects[name].embed then
         it("embeds", function()
           local vector = { 0.5, -0.25, 0.125 }
           assert.same({ vector, vector }, s.dialect.embed(s.client, { "two vectors, one",
@@ -150,6 +152,47 @@ describe("beside aimock", function()
     assert.equal("number", type(openrouter.client.credits:retrieve().data.total_credits))
     assert.same({ "/api/v1/models", "/api/v1/credits" },
       { mock.journal()[1].path, mock.journal()[2].path })
+  end)
+
+  it("reranks and moderates", function()
+    local cohere <close> = session.open(mock, "cohere")
+    assert.same({}, cohere.client:rerank { model = "rerank-v3.5", query = "two vectors",
+      documents = { "one", "two" } }.results)
+    local openai <close> = session.open(mock, "openai")
+    local result = openai.client.moderations:create { input = "hello" }.results[1]
+    assert.is_false(result.flagged)
+    assert.same({ "/v2/rerank", "/v1/moderations" },
+      { mock.journal()[1].path, mock.journal()[2].path })
+  end)
+
+  it("streams from Gemini by the flag as well", function()
+    local s <close> = session.open(mock, "gemini")
+    local request = s.dialect.request "hello"
+    request.stream = true
+    assert.equal(CONTENT, s.client.models:generate_content(request):text())
+    only_request(s.dialect.stream_path)
+  end)
+
+  it("sends each key's own parameters with it: a deployment, an organization", function()
+    local azure <close> = session.open(mock, "azure_openai", { keys = {
+      { api_key = session.KEYS[1], deployment = "east" },
+      { api_key = session.KEYS[2], deployment = "far west", api_version = "2025-01-01" },
+    } })
+    azure:ask "limited once"
+    local list = mock.journal()
+    assert.same({ "/openai/deployments/east/chat/completions?api-version=2024-10-21",
+      "/openai/deployments/far%20west/chat/completions?api-version=2025-01-01" },
+      { list[1].path, list[2].path })
+    mock.forget()
+    local openai <close> = session.open(mock, "openai", { keys = {
+      { api_key = session.KEYS[1], organization = "org-one", project = "proj-one" },
+      { api_key = session.KEYS[2] },
+    } })
+    openai:ask "limited once"
+    list = mock.journal()
+    assert.same({ "org-one", "proj-one" }, { list[1].headers["openai-organization"],
+      list[1].headers["openai-project"] })
+    assert.is_nil(list[2].headers["openai-organization"])
   end)
 
   it("sends a file to be transcribed as a form that others can read", function()

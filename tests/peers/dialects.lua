@@ -1,5 +1,6 @@
 --- How each provider is asked, and where its answers have what the specs look for:
---- all that differs between them, so that one spec asks all alike.
+--- all that differs between them, so that one spec asks all alike. A second path of a
+--- provider names it as `provider`.
 local keycycle = require "keycycle"
 
 local parameters = { type = "object", properties = { city = { type = "string" } } }
@@ -13,7 +14,7 @@ local function merged(base, more)
 end
 
 local openai = {
-  model = "gpt-4o-mini", auth = "authorization",
+  protocol = "openai_chat", model = "gpt-4o-mini", auth = "authorization",
   ask = function(client) return client.chat.completions.create end,
   request = function(text, stream)
     return { messages = { { role = "system", content = "Be brief." },
@@ -43,8 +44,32 @@ local function openai_at(base, more)
     embed_path = base .. "/embeddings" }, more))
 end
 
+local responses = {
+  provider = "openai", protocol = "openai_responses", base = "/v1", path = "/v1/responses",
+  model = "gpt-4o-mini", auth = "authorization",
+  ask = function(client) return client.responses.create end,
+  request = function(text, stream)
+    return { instructions = "Be brief.", input = { { role = "user", content = text } },
+      temperature = 0.5, max_output_tokens = 64, stream = stream,
+      tools = { merged({ type = "function" }, WEATHER) } }
+  end,
+  text = function(response) return response.output[1].content[1].text end,
+  said = function(event)
+    return event.type == "response.output_text.delta" and event.delta or nil
+  end,
+  tool = function(response)
+    local call = response.output[1]
+    return call.type == "function_call" and call.name, keycycle.json.decode(call.arguments)
+  end,
+  tool_piece = function(event)
+    if event.type == "response.output_item.added" then return event.item.name end
+    if event.type == "response.function_call_arguments.delta" then return nil, event.delta end
+  end,
+}
+
 local anthropic = {
-  base = "/v1", path = "/v1/messages", model = "claude-sonnet-4-5", auth = "x-api-key",
+  protocol = "anthropic", base = "/v1", path = "/v1/messages", model = "claude-sonnet-4-5",
+  auth = "x-api-key",
   headers = { ["anthropic-version"] = "2023-06-01" },
   ask = function(client) return client.messages.create end,
   request = function(text, stream)
@@ -66,7 +91,7 @@ local anthropic = {
 }
 
 local gemini = {
-  base = "/v1beta", model = "gemini-2.5-flash", auth = "x-goog-api-key",
+  protocol = "gemini", base = "/v1beta", model = "gemini-2.5-flash", auth = "x-goog-api-key",
   path = "/v1beta/models/gemini-2.5-flash:generateContent",
   stream_path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
   talks_at_once = true, -- its first event has text
@@ -102,7 +127,8 @@ local gemini = {
 }
 
 local cohere = {
-  base = "", path = "/v2/chat", model = "command-a-03-2025", auth = "authorization",
+  protocol = "cohere", base = "", path = "/v2/chat", model = "command-a-03-2025",
+  auth = "authorization",
   ask = function(client) return client.chat end,
   request = function(text, stream)
     return { messages = { { role = "system", content = "Be brief." },
@@ -141,4 +167,5 @@ return {
   anthropic = anthropic,
   gemini = gemini,
   cohere = cohere,
+  ["openai responses"] = responses,
 }

@@ -1,8 +1,8 @@
 --- Our clients beside aimock when it refuses and breaks: limits, dead keys, server
 --- errors, bodies that are no JSON, streams that end too early, for each provider.
 local keycycle = require "keycycle"
-local raises = require "tests.support.raises"
 local dialects = require "tests.peers.dialects"
+local raises = require "tests.support.raises"
 local session = require "tests.peers.session"
 local servers = require "tests.support.servers"
 

@@ -13,17 +13,21 @@ local opened = 0
 
 --- Opens one; the mock counts its requests apart from others'. `config` goes to
 --- register_provider.
+---@param mock table a server of servers.aimock
+---@param name string in tests.peers.dialects
 function session.open(mock, name, config)
   opened = opened + 1
   local dialect = dialects[name]
-  local clock = keycycle.clock.manual(1e9)
+  local provider = dialect.provider or name
+  local clock, id = keycycle.clock.manual(1e9), "session " .. opened
   local wrapper = keycycle.MultiClientWrapper.new { clock = clock }
   local all = { keys = session.KEYS, default_model = dialect.model, selection = "fill_first",
-    base_url = mock.url .. dialect.base, headers = { ["x-test-id"] = "session " .. opened } }
+    base_url = mock.url .. dialect.base, headers = { ["x-test-id"] = id } }
   for k, v in pairs(config or {}) do all[k] = v end
-  wrapper:register_provider(name, all)
-  return setmetatable({ dialect = dialect, wrapper = wrapper, clock = clock,
-    client = wrapper:get_rotating_client(name), manager = wrapper:get_manager(name) }, session_mt)
+  wrapper:register_provider(provider, all)
+  return setmetatable({ id = id, provider = provider, dialect = dialect, wrapper = wrapper,
+    clock = clock, client = wrapper:get_rotating_client(provider),
+    manager = wrapper:get_manager(provider) }, session_mt)
 end
 
 session_mt.__close = function(self) self.wrapper:stop() end

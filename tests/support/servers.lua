@@ -44,24 +44,25 @@ end
 
 --- aimock of npm with the fixtures of a folder, and variables of its environment as
 --- `NAME=value …`. `server.journal()` is what reached it, `server.forget()` empties
---- that; both take a key where the server asks for one.
+--- that, `server.chaos { dropRate = 0.5 }` sets how often it fails; each takes a key
+--- at the end where the server asks for one.
 function servers.aimock(fixtures, env)
   local server, url = start(
     ("env %s PEERS=%s/peers sh -c 'echo pid $$; exec $PEERS/node "
       .. "$PEERS/node_modules/.bin/llmock --port 0 --fixtures %s' 2>&1")
       :format(env or "", servers.build, fixtures), "listening on (http://%S+)")
   server.url = url
-  local http, json = require("keycycle.http"), require("keycycle.core").json
-  local function control(method, path, key)
+  local http, json = require "keycycle.http", require "keycycle.core".json
+  local function control(method, path, key, body)
     local answer = http.request { method = method, url = url .. "/__aimock" .. path,
+      body = body and json.encode(body),
       headers = { authorization = "Bearer " .. (key or "none") } }
     assert(answer.status == 200, answer.body)
-    return answer.body
+    return json.decode(answer.body, { null = "absent" })
   end
-  function server.journal(key)
-    return json.decode(control("GET", "/journal", key), { null = "absent" })
-  end
+  function server.journal(key) return control("GET", "/journal", key) end
   function server.forget(key) control("POST", "/reset/journal", key) end
+  function server.chaos(rates, key) control("POST", "/chaos", key, rates) end
   return server
 end
 
