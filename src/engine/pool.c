@@ -219,7 +219,7 @@ void kc_pool_clear_limits(struct kc_pool *p)
 {
     kc_pool_enter(p, 0);
     kc_pool_relimited(p);
-    p->has_sides = false;
+    p->has_sides = p->told_sides;
     drop_line(&p->line);
     for (uint32_t i = 0; i < p->model_count; i++)
         drop_line(&p->models[i]->line);

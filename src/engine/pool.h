@@ -313,6 +313,8 @@ void kc_pool_force_rotate(struct kc_pool *p);
 struct kc_observation { /* one line of a provider's rate-limit headers */
     enum kc_window window;
     enum kc_unit unit;
+    bool parts;         /* of a minute's input (unit 0) or output tokens (1);
+                           `window` says nothing then */
     uint64_t limit;     /* KC_UNLIMITED: not told */
     uint64_t remaining; /* KC_UNLIMITED: not told */
 };

@@ -64,6 +64,7 @@ struct kc_pool {
     uint64_t seat_epoch; /* another one when any key may have got free */
     uint32_t epoch;      /* of all limits, from 1; see kc_pool_relimited */
     bool has_sides;      /* some limits ask for windows beyond the three */
+    bool told_sides;     /* so do limits that answers told of */
     struct kc_rng rng;
 
     struct kc_key **keys; /* index - 1 */

@@ -215,7 +215,8 @@ function lease:commit(usage) end
 --- The provider has counted the request: from now it ages.
 function lease:stamp() end
 --- Takes in a rate-limit header: window "minute"|"hour"|"day", unit "requests"|
---- "tokens", limit and remaining (nil: not told). true, or nil, err (stale).
+--- "tokens", of a minute "input"|"output" too, limit and remaining (nil: not told).
+--- true, or nil, err (stale).
 function lease:observe(window, unit, limit, remaining) end
 --- Its key shares one quota from now with all that were joined under `name`, unless
 --- it has a group of its own. Returns whether that is new; or nil, err.

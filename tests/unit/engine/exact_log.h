@@ -23,7 +23,7 @@
 #define MODELS 2
 #define ALL MODELS /* the line of every model */
 #define LIVE_MAX 400
-#define WINDOWS_MAX (KC_WINDOWS + KC_SIDES_MAX)
+#define WINDOWS_MAX (KC_WINDOWS + KC_SIDES_MAX + 1) /* and what was told */
 
 enum { REQUESTS, TOKENS, INPUT, OUTPUT, AMOUNTS };
 
@@ -79,6 +79,7 @@ struct world {
     size_t live_len;
     struct line lines[KEYS_MAX + 1][MODELS + 1];
     uint64_t learned[RECORDS][MODELS][KC_WINDOWS][KC_UNITS];
+    uint64_t learned_parts[RECORDS][MODELS][KC_UNITS];
     uint64_t observed[RECORDS][MODELS]; /* the newest lease that told of it */
     bool vague[RECORDS];  /* what the engine counts there nobody can know */
     bool was_in_group[KEYS_MAX + 1];
@@ -287,6 +288,44 @@ static void side_window(const struct world *w, uint32_t key,
     }
 }
 
+/* Where a line has the side of a minute's parts; side_count: nowhere. */
+static uint32_t parts_side(const struct kc_limits *l)
+{
+    uint32_t i = 0;
+    while (i < l->side_count &&
+           !(l->sides[i].parts && l->sides[i].span_ms == MINUTE_MS))
+        i++;
+    return i;
+}
+
+/* What answers told of input and output lowers the line's own window, or is one
+ * more. What was granted before nobody knows apart, for all that is known. */
+static size_t told_window(const struct world *w, uint32_t key, int model,
+                          const struct kc_limits *l, bool late,
+                          struct window *out, size_t n)
+{
+    int m = w->config.strategy == KC_GLOBAL ? 0 : model;
+    const uint64_t *told = w->learned_parts[record_of(w, key)][m];
+    uint32_t i = parts_side(l);
+    if ((told[0] == KC_UNLIMITED && told[1] == KC_UNLIMITED) ||
+        i == KC_SIDES_MAX)
+        return n;
+    struct window *win = &out[n - l->side_count + i];
+    if (i == l->side_count) {
+        uint64_t slack = late ? slack_of_side(MINUTE_MS) : 0;
+        *win = (struct window){.parts = true,
+                               .max = {KC_UNLIMITED, KC_UNLIMITED},
+                               .from_ms = back(w->now + 1, MINUTE_MS),
+                               .split_ms = KC_NEVER};
+        win->known_ms = win->from_ms;
+        win->from_ms = back(win->from_ms, slack);
+        n++;
+    }
+    for (int u = 0; u < KC_UNITS; u++)
+        win->max[u] = win->max[u] < told[u] ? win->max[u] : told[u];
+    return n;
+}
+
 static size_t windows_of(const struct world *w, uint32_t key, int model,
                          bool late, struct window out[WINDOWS_MAX])
 {
@@ -298,7 +337,7 @@ static size_t windows_of(const struct world *w, uint32_t key, int model,
     }
     for (uint32_t i = 0; i < line->limits.side_count; i++)
         side_window(w, key, line, i, late, &out[n++]);
-    return n;
+    return told_window(w, key, model, &line->limits, late, out, n);
 }
 
 /* -- what they count -------------------------------------------------------- */

@@ -216,6 +216,7 @@ static void begin(struct world *w, uint64_t seed)
         .seed = seed};
     assert_int_equal(kc_pool_new(&w->config, &w->pool), KC_OK);
     memset(w->learned, 0xff, sizeof w->learned);
+    memset(w->learned_parts, 0xff, sizeof w->learned_parts);
     bool grouped = !w->mixed && one_in(w, 3);
     for (uint32_t key = 1; key <= w->keys; key++)
         put(w, key, grouped && key <= 2);
