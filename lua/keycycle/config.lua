@@ -188,6 +188,14 @@ local function count_keys(prefix, lookup)
   return n
 end
 
+-- The provider's own parameters, where they are set: of this key, or of all.
+local function set_params(entry, prefix, i, params, lookup)
+  for _, param in ipairs(params) do
+    local name = ("%s_%s"):format(prefix, param:upper())
+    entry.params[param] = i and lookup(("%s_%d"):format(name, i)) or lookup(name)
+  end
+end
+
 local function numbered(prefix, i, opts, lookup)
   local variable = ("%s_API_KEY_%d"):format(prefix, i)
   local key = lookup(variable)
@@ -196,6 +204,7 @@ local function numbered(prefix, i, opts, lookup)
   end
   local entry = { api_key = fetch_key(key, variable, lookup), params = {},
     tier = tiers.named(prefix, i, lookup) }
+  set_params(entry, prefix, i, opts.known_params, lookup)
   for _, param in ipairs(opts.extra_params or {}) do
     local name = ("%s_%s_%d"):format(prefix, param:upper(), i)
     entry.params[param] = lookup(name) or missing("%s is not set", name)
@@ -211,7 +220,26 @@ function config.load_tier(name, lookup)
   return tiers.named(provider.env_prefix(provider.get(name) or { name = name }), nil, lookup)
 end
 
---- The keys of a provider in the environment: API.md section 2.
+-- What a server that asks for no key is sent instead of one.
+local NO_KEY = "no-key"
+
+local function lone_key(name, definition, prefix, lookup)
+  local variable = prefix .. "_API_KEY"
+  local entry, text = { params = {}, tier = tiers.named(prefix, 1, lookup) }, lookup(variable)
+  if text then
+    entry.api_key = fetch_key(text, variable, lookup)
+  elseif definition.auth and definition.auth.optional then
+    entry.api_key, entry.label = NO_KEY, "no key"
+  else
+    missing("no keys for %s: set NUM_%s and %s_1 (or %s)", name, prefix, variable, variable)
+  end
+  set_params(entry, prefix, nil, provider.params(definition), lookup)
+  return entry
+end
+
+--- The keys of a provider in the environment: API.md section 2. A provider's own
+--- parameters are read from `<PREFIX>_<PARAM>_<n>`, or for all keys from
+--- `<PREFIX>_<PARAM>`.
 ---@param name string provider
 ---@param opts? table env_file, extra_params
 ---@return table entries `{ api_key, params, tier }`, see tiers.named
@@ -221,15 +249,8 @@ function config.load_api_keys(name, opts)
   local definition = provider.get(name) or { name = name }
   local prefix = provider.env_prefix(definition)
   local n = count_keys(prefix, lookup)
-  if n == 0 then
-    local lone = lookup(prefix .. "_API_KEY")
-    if not lone then
-      missing("no keys for %s: set NUM_%s and %s_API_KEY_1 (or %s_API_KEY)", name, prefix,
-        prefix, prefix)
-    end
-    return { { api_key = fetch_key(lone, prefix .. "_API_KEY", lookup), params = {},
-      tier = tiers.named(prefix, 1, lookup) } }
-  end
+  if n == 0 then return { lone_key(name, definition, prefix, lookup) } end
+  opts = { extra_params = opts.extra_params, known_params = provider.params(definition) }
   local entries, seen = {}, {}
   for i = 1, n do
     local entry, variable = numbered(prefix, i, opts, lookup)
@@ -245,9 +266,9 @@ end
 
 local provider_fields = {
   keys = "table", strategy = "string", selection = "any", default_model = "string",
-  limits = "any", key_limits = "table", key_tiers = "table", tier_limits = "table", cooldown_seconds = "number",
-  max_wait_queue = "number", api_key_param = "string", extra_params = "table",
-  excluded_params = "table", base_url = "string", headers = "table", policy = "any",
+  limits = "any", key_limits = "table", key_tiers = "table", tier_limits = "table",
+  cooldown_seconds = "number", max_wait_queue = "number", api_key_param = "string",
+  extra_params = "table", excluded_params = "table", base_url = "string", headers = "table", policy = "any",
   allow_insecure = "boolean",
 }
 local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",

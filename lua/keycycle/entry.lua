@@ -8,6 +8,7 @@ local events = require "keycycle.events"
 local limit_plan = require "keycycle.limit_plan"
 local limit_table = require "keycycle.limit_table"
 local provider = require "keycycle.provider"
+local template = require "keycycle.template"
 local tiers = require "keycycle.tiers"
 
 local entry = {}
@@ -53,6 +54,20 @@ function entry.new(name, settings, keys, clock, shared)
   })
   self:configure(settings, keys)
   return self
+end
+
+-- What stands in base_url must be there before a call is made.
+local function check_params(self, base_url, keys)
+  local _, defaults = provider.params(self.adapter)
+  for _, name in ipairs(template.names(base_url)) do
+    for i, key in ipairs(keys) do
+      if not (key.params and key.params[name] or defaults[name]) then
+        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it with "
+          .. "the key, or set %s_%s_%d", self.name, i, name, provider.env_prefix(self.adapter),
+          name:upper(), i)
+      end
+    end
+  end
 end
 
 local function add_keys(self, keys)
@@ -107,6 +122,7 @@ function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
   local read = read_limits(self, settings, keys)
+  check_params(self, base_url, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
   local plan, tier_names = plan_of(self, read, keys, given)
@@ -132,6 +148,7 @@ end
 function methods:add_key(key)
   local level = self.plans:level(key.tier)
   local unseen = {} -- made before there is a key without limits
+  check_params(self, self.base_url, { key })
   local index, err = self.pool:add_key(key)
   if index then self.models_seen = unseen end -- at once: the rest takes memory
   check(index, err, { provider = self.name })

@@ -79,8 +79,7 @@ function limit_table.read(given, where)
   return out
 end
 
--- Own tables of a program's folders, by provider.
-local replaced = {}
+local replaced = {} -- files of a program's folders, by provider
 
 --- Has a provider's limits file replaced by another (nil: the built-in one again).
 ---@param name string the provider
@@ -88,6 +87,15 @@ local replaced = {}
 ---@param where? string its path, for errors
 function limit_table.replace(name, given, where)
   replaced[name] = given and limit_table.read(given, where or name) or nil
+end
+
+-- The built-in file; of a provider that has another's variables, and so its keys, that of
+-- the other.
+local function built_in(name, adapter)
+  local file = builtin.limits(name)
+  local other = not file and adapter and adapter.env and adapter.env:lower()
+  if other then name, file = other, builtin.limits(other) end
+  return file and limit_table.read(file, ("limits/%s.lua"):format(name))
 end
 
 --- The limits of a provider where a program gives none: those of the user's file, else
@@ -99,9 +107,7 @@ function limit_table.of(name, adapter)
   if replaced[name] then return replaced[name] end
   local own = adapter and adapter.limits
   if own then return limit_table.read(own, ("provider %s: limits"):format(name)) end
-  local file = builtin.limits(name)
-  if file then return limit_table.read(file, ("limits/%s.lua"):format(name)) end
-  return { tiers = {} }
+  return built_in(name, adapter) or { tiers = {} }
 end
 
 -- The longest pattern that fits.

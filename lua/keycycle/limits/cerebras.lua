@@ -2,7 +2,7 @@
 ---
 --- Tokens are charged up front, for the input and `max_completion_tokens`. Headers of the
 --- trial were also seen to say 150 requests an hour and 2,400 a day, which is not
---- documented: they are left to the headers. Other lists still print the figures of
+--- documented: they are left to the headers. So are models that the page does not list. Other lists still print the figures of
 --- January 2026 (30 requests and 60,000 tokens a minute).
 local trial = {
   requests_per_minute = 5, tokens_per_minute = 30000, tokens_per_hour = 1000000,
@@ -16,7 +16,6 @@ return {
   ["gpt-oss-120b"] = trial,
   ["zai-glm-4.7"] = trial,
   ["gemma-4-31b"] = trial,
-  default = trial, -- every model that the page lists has these
   tiers = {
     developer = {
       ["gpt-oss-120b"] = { requests_per_minute = 1000, tokens_per_minute = 1000000 },

@@ -4,6 +4,6 @@ return {
   source = "developers.cloudflare.com/workers-ai/platform/limits",
   date = "2026-07-29",
   default = { requests_per_minute = 300 },
-  -- Embeddings.
+  -- Embeddings, where a program counts them by themselves (strategy "per_model").
   ["@cf/baai/*"] = { requests_per_minute = 3000 },
 }

@@ -1,13 +1,13 @@
---- TwelveLabs: an account's limits by class of endpoints, whose table for the current
---- version is not published; without a tier there are none until headers tell.
+--- TwelveLabs: an account's limits by class of endpoints, which stands for the model. The
+--- current version's table is not published; without a tier there are none until headers
+--- tell.
 ---
---- The free plan's: searching and analysing count by endpoint; embedding has 25 requests a
---- minute for video and sound, 600 for text and pictures, as reported by third parties.
---- The models of both are the same, so the lower figure holds.
+--- The free plan's, as reported by third parties: embedding has 25 requests a minute for
+--- video and sound, 600 for text and pictures. Both have one endpoint, so the lower holds.
 return {
   source = "docs.twelvelabs.io, rate limits; figures: third parties",
   date = "2026-08-14",
   tiers = {
-    free = { ["marengo*"] = { requests_per_minute = 25, requests_per_day = 3000 } },
+    free = { embed = { requests_per_minute = 25, requests_per_day = 3000 } },
   },
 }
