@@ -2,6 +2,8 @@
 --- resolved; and all of them by name.
 local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
+local limit_headers = require "keycycle.limit_headers"
+local limit_table = require "keycycle.limit_table"
 
 local invalid = errors.invalid
 
@@ -119,6 +121,8 @@ local function check(definition, where)
   check_texts(definition.base_url, where .. ".base_url")
   check_texts(definition.headers, where .. ".headers")
   check_params(definition.params or {}, where)
+  limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")
+  if definition.limits then limit_table.read(definition.limits, where .. ".limits") end
 end
 
 -- What can only be told with what it extends.

@@ -5,6 +5,24 @@ return keycycle.provider {
   name = "cerebras",
   extends = "openai_compatible",
   base_url = "https://api.cerebras.ai/v1",
+  -- Which of them come depends on the plan.
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests-minute",
+      remaining = "x-ratelimit-remaining-requests-minute",
+      reset = "x-ratelimit-reset-requests-minute" },
+    { unit = "requests", window = "hour", limit = "x-ratelimit-limit-requests-hour",
+      remaining = "x-ratelimit-remaining-requests-hour",
+      reset = "x-ratelimit-reset-requests-hour" },
+    { unit = "requests", window = "day", limit = "x-ratelimit-limit-requests-day",
+      remaining = "x-ratelimit-remaining-requests-day", reset = "x-ratelimit-reset-requests-day" },
+    { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens-minute",
+      remaining = "x-ratelimit-remaining-tokens-minute",
+      reset = "x-ratelimit-reset-tokens-minute" },
+    { unit = "tokens", window = "hour", limit = "x-ratelimit-limit-tokens-hour",
+      remaining = "x-ratelimit-remaining-tokens-hour", reset = "x-ratelimit-reset-tokens-hour" },
+    { unit = "tokens", window = "day", limit = "x-ratelimit-limit-tokens-day",
+      remaining = "x-ratelimit-remaining-tokens-day", reset = "x-ratelimit-reset-tokens-day" },
+  },
   protocols = { chat = "openai_chat" },
   routes = {
     ["chat.completions.create"] = {
