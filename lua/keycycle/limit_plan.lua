@@ -13,9 +13,12 @@ local limit_plan = {}
 local methods = {}
 local plan_mt = { __name = "keycycle.limit_plan", __index = methods }
 
-local function set(pool, key, model, value)
-  local ok, err = pool:set_limits(key, model, value)
+local function got(ok, err)
   if not ok then error(errors.from_core(err), 0) end
+end
+
+local function set(pool, key, model, value)
+  got(pool:set_limits(key, model, value))
 end
 
 -- Levels without holes.
@@ -51,8 +54,8 @@ local function known_above(levels, i, model)
   return false
 end
 
--- What the levels say by name and by default, as one table. Under GLOBAL a default is
--- all models' together, whichever of them it is for.
+-- What the levels say by name and by default, as one table, and whom the default is for.
+-- Under GLOBAL a default is of all models together that its level is for.
 local function fixed(levels, global)
   local out = {}
   for i, level in ipairs(levels) do
@@ -63,10 +66,10 @@ local function fixed(levels, global)
     end
     if by_model.default and (global or not level.only) then
       out.default = by_model.default
-      break
+      return out, level.only
     end
   end
-  return out
+  return out, nil
 end
 
 local function has_functions(levels)
@@ -118,24 +121,30 @@ end
 --- Gives the pool all that holds from the start, instead of what it had.
 function methods:apply(pool)
   pool:clear_limits()
-  give(pool, 0, fixed(self.common, self.global))
+  local by_model, only = fixed(self.common, self.global)
+  self.only = self.global and only or nil
+  got(pool:set_only(self.only))
+  give(pool, 0, by_model)
   for index in pairs(self.keys) do self:apply_key(pool, index) end
 end
 
 --- Gives the pool what patterns and functions say of a model, when it is first used.
+--- Where limits are all models' together, functions are asked for "default".
 ---@param pool userdata
 ---@param model string
 ---@param indexes integer[] the keys that are there
 function methods:evaluate(pool, model, indexes)
+  local apart = self.only and not limit_table.fits(self.only, model)
+  local together = self.global and not apart
   local found, late = ask(self.common, model)
-  if found and late then set(pool, 0, model, found) end
+  if found and (late or apart) and not together then set(pool, 0, model, found) end
   if not self.asks and next(self.keys) == nil then return end
   for _, index in ipairs(indexes) do
     local own = self.keys[index]
     local levels = own and own.levels or self.asks and self.common
     if levels then
-      found, late = ask(levels, model, index)
-      if found and late then set(pool, index, model, found) end
+      found, late = ask(levels, together and "default" or model, index)
+      if found and (late or apart) then set(pool, index, not together and model or nil, found) end
     end
   end
 end
@@ -145,7 +154,7 @@ end
 ---@param to integer[] the same keys' there
 function methods:moved(from, to)
   local copy = setmetatable({ given = self.given, keys = {}, common = self.common,
-    asks = self.asks, global = self.global }, plan_mt)
+    asks = self.asks, global = self.global, only = self.only }, plan_mt)
   for i, index in ipairs(from) do
     if to[i] then copy.keys[to[i]] = self.keys[index] end
   end

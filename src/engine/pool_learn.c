@@ -17,7 +17,7 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
     const struct kc_rare *own =
         m ? kc_scope_rare(kc_key_scope(quota, m->id)) : NULL;
     const struct kc_limits *learned = own ? own->learned : NULL;
-    if (p->config.strategy == KC_GLOBAL)
+    if (kc_pool_together(p, m))
         learned = quota->learned;
     if (!learned)
         return set;
@@ -59,8 +59,8 @@ static void tell_limit(struct kc_pool *p, const struct kc_lease *l,
     static const struct kc_side_limit minute = {.span_ms = MINUTE_MS,
                                                 .parts = true};
     struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
-    bool global = p->config.strategy == KC_GLOBAL;
-    n.model = global ? NULL : p->models[l->model];
+    const struct kc_model *m = p->models[l->model];
+    n.model = kc_pool_together(p, m) ? NULL : m;
     n.amount = o->limit;
     kc_copy_cut(n.reason, sizeof n.reason,
                 o->parts ? kc_side_limit_name(&minute, o->unit)
@@ -96,8 +96,8 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     int err = kc_key_need_rare(quota, l->model, &own);
     if (err != KC_OK)
         return err;
-    bool global = p->config.strategy == KC_GLOBAL;
-    struct kc_limits **learned = global ? &quota->learned : &own->learned;
+    bool together = kc_pool_together(p, p->models[l->model]);
+    struct kc_limits **learned = together ? &quota->learned : &own->learned;
     kc_pool_touched(p, k, l->model, false);
     if (take_limit(learned, o, &err)) {
         if (o->parts)
@@ -144,7 +144,7 @@ void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
         bool stamped = l->stamp_ms != 0;
         kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
                        l->cost);
-        if (group->meter)
+        if (group->meter && !l->apart)
             kc_meter_carry(group->meter, stamped, l->cost);
     }
 }

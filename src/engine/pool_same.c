@@ -112,6 +112,7 @@ static bool model_lines_hold(const struct kc_pool *a, const struct kc_pool *b)
 static bool same(const struct kc_pool *a, const struct kc_pool *b)
 {
     return a->config.strategy == b->config.strategy &&
+           same_text(a->only, b->only) &&
            a->selector.mode == b->selector.mode &&
            a->config.max_waiters == b->config.max_waiters &&
            same_line(a->line, b->line) && model_lines_hold(a, b) &&
@@ -134,6 +135,8 @@ bool kc_pool_same(struct kc_pool *a, struct kc_pool *b)
 
 static bool is_lined(const struct kc_pool *p, const struct kc_model *m)
 {
+    if (m->line)
+        return true;
     for (uint32_t i = 0; i < p->key_count; i++)
         if (!p->keys[i]->removed && key_line(p->keys[i], m))
             return true;

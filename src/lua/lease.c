@@ -237,7 +237,10 @@ static int lease_cooldown(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
     struct kc_pool *pool = kc_ledger_pool(lease->ledger);
-    bool whole = lua_toboolean(L, 3) || kc_pool_strategy(pool) == KC_GLOBAL;
+    /* Where some models stand apart, each is put away by itself. */
+    bool together = kc_pool_strategy(pool) == KC_GLOBAL &&
+                    !kc_pool_has_only(pool);
+    bool whole = lua_toboolean(L, 3) || together;
     uint64_t until;
     int err = kc_pool_cool(pool, kc_ledger_now(lease->ledger),
                            lease->grant.key, whole ? NULL : lease->model,

@@ -134,6 +134,10 @@ function pool:key(index, model) end
 --- input_tokens, output_tokens }); nil: unlimited.
 function pool:set_limits(key, model, limits) end
 function pool:clear_limits() end
+--- Where limits are all models' together: only those whose names fit the pattern
+--- ("*:free", "gpt-*"; nil: all) have them so; each other model has those alone that name
+--- it. true, or nil, err.
+function pool:set_only(pattern) end
 --- What holds for (key, model): a table as above.
 function pool:limits(key, model) end
 function pool:set_selection(name) end
@@ -141,7 +145,7 @@ function pool:set_selection(name) end
 --- of the process have under (name, provider); or becomes one with that where there
 --- is one with the same keys and limits. true, or nil, err (code "differs").
 function pool:share(name) end
---- The models for which some key of the pool under that name has limits of its own.
+--- The models of the pool under that name that have limits of their own.
 ---@return string[]
 function pool:lined_models(name) end
 --- Whether another pool has the same keys in use, limits and strategies.

@@ -66,6 +66,7 @@ struct world {
     struct kc_pool_config config;
     /* what may happen in it */
     bool parts, sides, calendar, crowded, learns, moves, slow, long_ages;
+    bool apart; /* under GLOBAL the last model counts by itself */
     bool mixed; /* not every line has the calendar */
     int zone;           /* in zones[] */
     uint64_t spans[KC_SIDES_MAX];
@@ -78,6 +79,7 @@ struct world {
     struct live live[LIVE_MAX];
     size_t live_len;
     struct line lines[KEYS_MAX + 1][MODELS + 1];
+    struct line unlimited;
     uint64_t learned[RECORDS][MODELS][KC_WINDOWS][KC_UNITS];
     uint64_t learned_parts[RECORDS][MODELS][KC_UNITS];
     uint64_t observed[RECORDS][MODELS]; /* the newest lease that told of it */
@@ -167,17 +169,24 @@ static uint32_t record_of(const struct world *w, uint32_t key)
     return w->group[key] ? KEYS_MAX + w->group[key] : key;
 }
 
+static bool is_together(const struct world *w, int model)
+{
+    return w->config.strategy == KC_GLOBAL &&
+           !(w->apart && model == MODELS - 1);
+}
+
 static const struct line *line_of(const struct world *w, uint32_t key,
                                   int model)
 {
-    bool by_model = w->config.strategy == KC_PER_MODEL;
+    bool by_model = !is_together(w, model);
+    bool alone = by_model && w->config.strategy == KC_GLOBAL;
     if (by_model && w->lines[key][model].set)
         return &w->lines[key][model];
-    if (w->lines[key][ALL].set)
+    if (w->lines[key][ALL].set && !alone)
         return &w->lines[key][ALL];
     if (by_model && w->lines[0][model].set)
         return &w->lines[0][model];
-    return &w->lines[0][ALL];
+    return alone ? &w->unlimited : &w->lines[0][ALL];
 }
 
 static uint64_t span_of(int window)
@@ -246,7 +255,7 @@ static void common_window(const struct world *w, uint32_t key, int model,
                           struct window *out)
 {
     uint64_t slack = slack_of(span_of(window), window == KC_DAY ? 64 : 32);
-    int m = w->config.strategy == KC_GLOBAL ? 0 : model;
+    int m = is_together(w, model) ? 0 : model;
     *out = (struct window){.from_ms = back(w->now + 1, span_of(window))};
     out->known_ms = out->from_ms; /* too late to give back */
     if (window == KC_DAY && l->calendar) {
@@ -304,7 +313,7 @@ static size_t told_window(const struct world *w, uint32_t key, int model,
                           const struct kc_limits *l, bool late,
                           struct window *out, size_t n)
 {
-    int m = w->config.strategy == KC_GLOBAL ? 0 : model;
+    int m = is_together(w, model) ? 0 : model;
     const uint64_t *told = w->learned_parts[record_of(w, key)][m];
     uint32_t i = parts_side(l);
     if ((told[0] == KC_UNLIMITED && told[1] == KC_UNLIMITED) ||
@@ -391,7 +400,7 @@ static void count_quota(const struct world *w, uint32_t key, int model,
         if (k != key && (!w->group[k] || w->group[k] != w->group[key]))
             continue;
         for (int m = 0; m < MODELS; m++)
-            if (w->config.strategy == KC_GLOBAL || m == model)
+            if (m == model || (is_together(w, m) && is_together(w, model)))
                 count_log(&w->logs[k][m], win, n, late, out);
     }
 }

@@ -262,7 +262,7 @@ static void learn(struct world *w, const struct live *live,
                   const struct kc_observation *o)
 {
     uint32_t record = record_of(w, live->key);
-    int m = w->config.strategy == KC_GLOBAL ? 0 : live->model;
+    int m = is_together(w, live->model) ? 0 : live->model;
     uint64_t *told = o->parts ? &w->learned_parts[record][m][o->unit]
                               : &w->learned[record][m][o->window][o->unit];
     if (o->limit != KC_UNLIMITED && o->limit != 0)
