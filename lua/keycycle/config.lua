@@ -268,8 +268,8 @@ local provider_fields = {
   keys = "table", strategy = "string", selection = "any", default_model = "string",
   limits = "any", key_limits = "table", key_tiers = "table", tier_limits = "table",
   cooldown_seconds = "number", max_wait_queue = "number", api_key_param = "string",
-  extra_params = "table", excluded_params = "table", base_url = "string", headers = "table", policy = "any",
-  allow_insecure = "boolean",
+  extra_params = "table", excluded_params = "table", base_url = "string", headers = "table",
+  policy = "any", allow_insecure = "boolean",
 }
 local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",
   "most_remaining", "best_fit" }

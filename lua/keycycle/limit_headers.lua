@@ -101,7 +101,8 @@ local function check_line(line, where)
       where)
   end
   if line.format and not formats[line.format] then
-    errors.invalid("%s.format must be go, seconds, ms, epoch, epoch_ms, rfc3339, ietf or any", where)
+    errors.invalid("%s.format must be go, seconds, ms, epoch, epoch_ms, rfc3339, ietf or any",
+      where)
   end
   for _, name in ipairs { "limit", "remaining", "reset" } do
     if line[name] and line[name] ~= line[name]:lower() then

@@ -61,7 +61,8 @@ void kc_limits_told(struct kc_limits *l, const struct kc_limits *told)
             l->max[w][u] = kc_least(l->max[w][u], told->max[w][u]);
     for (uint32_t i = 0; i < told->side_count; i++) {
         const struct kc_side_limit *from = &told->sides[i];
-        struct kc_side_limit *to = kc_limits_side(l, from->span_ms, from->parts);
+        struct kc_side_limit *to =
+            kc_limits_side(l, from->span_ms, from->parts);
         for (int u = 0; to && u < KC_UNITS; u++)
             to->max[u] = kc_least(to->max[u], from->max[u]);
     }

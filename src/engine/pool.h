@@ -175,11 +175,11 @@ KC_CHECKED int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms,
 /* kc_pool_clear_limits removes every line. */
 void kc_pool_clear_limits(struct kc_pool *p);
 
-/* kc_pool_set_only: under KC_GLOBAL only models whose names fit `pattern` (a `*`
- * at its end or beginning stands for any text; NULL: every model) have their
- * limits together. Each other model counts by itself and has those lines alone
- * that name it: the quota is none of its business. Copies `pattern`; what is in
- * flight stays where it was counted. */
+/* kc_pool_set_only: under KC_GLOBAL only models whose names fit `pattern` (a
+ * `*` at its end or beginning stands for any text; NULL: every model) have
+ * their limits together. Each other model counts by itself and has those lines
+ * alone that name it: the quota is none of its business. Copies `pattern`; what
+ * is in flight stays where it was counted. */
 KC_CHECKED int kc_pool_set_only(struct kc_pool *p, uint64_t now_ms,
                                 const char *pattern);
 

@@ -182,8 +182,8 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
-/* kc_pool_together: the limits of a model (NULL: of all) are those of all models
- * together. */
+/* kc_pool_together: the limits of a model (NULL: of all) are those of all
+ * models together. */
 static inline bool kc_pool_together(const struct kc_pool *p,
                                     const struct kc_model *m)
 {

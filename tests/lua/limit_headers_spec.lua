@@ -75,7 +75,8 @@ describe("rate-limit headers", function()
   it("say nothing where they cannot be understood", function()
     for _, format in ipairs { "go", "ms", "seconds", "epoch", "epoch_ms", "rfc3339", "any", "ietf",
       "odd" } do
-      for _, text in ipairs { "", "soon", "1x", "s", "d", "1..2s", ";t=", ";t=x", "0x10", "1e9", "--", "6m0", "nan", "2026-13" } do
+      for _, text in ipairs { "", "soon", "1x", "s", "d", "1..2s", ";t=", ";t=x", "0x10",
+        "1e9", "--", "6m0", "nan", "2026-13" } do
         local seconds = reset(format, text)
         assert.is_true(seconds == nil or (seconds >= 0 and seconds <= 86400), format .. text)
       end

@@ -151,7 +151,8 @@ describe("a table of limits", function()
   it("of a user's file stands instead of both, until it is taken away", function()
     limit_table.replace("groq", { m = { requests_per_day = 7 } }, "/x/groq.lua")
     assert.equal(7, limit_table.answer(limit_table.of("groq").base, "m").requests_per_day)
-    raises(Invalid, "/x/groq.lua.m", limit_table.replace, "groq", { m = { rpm = 1 } }, "/x/groq.lua")
+    raises(Invalid, "/x/groq.lua.m", limit_table.replace, "groq", { m = { rpm = 1 } },
+      "/x/groq.lua")
     assert.equal(7, limit_table.answer(limit_table.of("groq").base, "m").requests_per_day)
     limit_table.replace "groq"
     assert.is_nil((limit_table.answer(limit_table.of("groq").base, "m")))

@@ -2,8 +2,9 @@
 ---
 --- Tokens are charged up front, for the input and `max_completion_tokens`. Headers of the
 --- trial were also seen to say 150 requests an hour and 2,400 a day, which is not
---- documented: they are left to the headers. So are models that the page does not list. Other lists still print the figures of
---- January 2026 (30 requests and 60,000 tokens a minute).
+--- documented: they are left to the headers, as are models that the page does not list.
+--- Other lists still print the figures of January 2026 (30 requests and 60,000 tokens a
+--- minute).
 local trial = {
   requests_per_minute = 5, tokens_per_minute = 30000, tokens_per_hour = 1000000,
   tokens_per_day = 1000000,
