@@ -170,7 +170,7 @@ local function ask_limits(self, models, asked)
   for _, model in ipairs(models) do
     if not asked[model] then
       new, asked[model] = true, true
-      self.plan:evaluate(self.pool, model, self:indexes())
+      self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
     end
   end
   return new
@@ -212,7 +212,7 @@ end
 
 -- Others use the pool: nothing of it may change.
 local function take_over(self, settings, keys)
-  local other = entry.new(self.name, settings, keys)
+  local other = entry.new(self.name, settings, keys, nil, self.shared)
   ask_limits(other, self.pool:lined_models(self.shared), {})
   local same = other.scope == self.scope and self.pool:same(other.pool)
   other.pool:close()
@@ -268,7 +268,7 @@ function methods:prepare(model)
   end
   if self.shared then look_for_keys(self) end
   if self.models_seen[model] then return end
-  self.plan:evaluate(self.pool, model, self:indexes())
+  self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
   self.pool:pump()
   -- Not before: what raised is asked again.
   self.models_seen[model], self.models_known[model] = true, true

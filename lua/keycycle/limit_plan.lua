@@ -133,15 +133,17 @@ end
 ---@param pool userdata
 ---@param model string
 ---@param indexes integer[] the keys that are there
-function methods:evaluate(pool, model, indexes)
+---@param each? boolean key by key, also what is the same for all: of a shared pool those
+--- who come must be able to tell which models were evaluated
+function methods:evaluate(pool, model, indexes, each)
   local apart = self.only and not limit_table.fits(self.only, model)
   local together = self.global and not apart
   local found, late = ask(self.common, model)
-  if found and (late or apart) and not together then set(pool, 0, model, found) end
-  if not self.asks and next(self.keys) == nil then return end
+  if found and (late or apart) and not together and not each then set(pool, 0, model, found) end
+  if not self.asks and not each and next(self.keys) == nil then return end
   for _, index in ipairs(indexes) do
     local own = self.keys[index]
-    local levels = own and own.levels or self.asks and self.common
+    local levels = own and own.levels or (self.asks or each) and self.common
     if levels then
       found, late = ask(levels, together and "default" or model, index)
       if found and (late or apart) then set(pool, index, not together and model or nil, found) end

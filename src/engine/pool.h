@@ -196,8 +196,8 @@ KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
  * learned are not looked at. */
 bool kc_pool_same(struct kc_pool *a, struct kc_pool *b);
 
-/* kc_pool_lined_model appends the name of the n-th (from 0) model that has a
- * line of its own, of all keys or of some; KC_EEND after the last. */
+/* kc_pool_lined_model appends the name of the n-th (from 0) model for which
+ * some key has a line of its own; KC_EEND after the last. */
 KC_CHECKED int kc_pool_lined_model(struct kc_pool *p, size_t n,
                                    struct kc_buf *out);
 

@@ -135,8 +135,6 @@ bool kc_pool_same(struct kc_pool *a, struct kc_pool *b)
 
 static bool is_lined(const struct kc_pool *p, const struct kc_model *m)
 {
-    if (m->line)
-        return true;
     for (uint32_t i = 0; i < p->key_count; i++)
         if (!p->keys[i]->removed && key_line(p->keys[i], m))
             return true;

@@ -202,6 +202,24 @@ describe("a tier", function()
     one:register_provider("cohere", { keys = { A, { api_key = B, tier = "pro" } } })
     assert.same({ 2000, 2000 }, rpm(one:get_manager "cohere", "embed-x"))
     for _, wrapped in ipairs(made) do wrapped:stop() end
+    made = {}
+    -- With names of the provider's own that nobody has used yet.
+    local function ask(model) return model == "m" and { requests_per_minute = 5 } or nil end
+    one = join { limits = ask, key_tiers = {} }
+    assert.same({ 5, 5 }, rpm(one:get_manager "cohere", "m"))
+    assert.same({ 2000, 2000 }, rpm(one:get_manager "cohere", "embed-x"))
+    assert.same({ 5, 5 }, rpm(join { limits = ask, key_tiers = {} }:get_manager "cohere", "m"))
+    made[1]:register_provider("cohere", { keys = { A, { api_key = B, tier = "pro" } },
+      limits = ask })
+    for _, wrapped in ipairs(made) do wrapped:stop() end
+    -- And with a function beside a table of names.
+    local groq = { keys = { A, B }, limits = function() return { requests_per_minute = 5 } end }
+    for i = 1, 2 do
+      made[i] = keycycle.MultiClientWrapper.new { shared = "tiers" }
+      made[i]:register_provider("groq", groq)
+      assert.same({ 5, 5 }, rpm(made[i]:get_manager "groq", "groq/compound-mini"))
+    end
+    for _, wrapped in ipairs(made) do wrapped:stop() end
   end)
 
   it("of OpenRouter counts what is free together, and nothing else", function()

@@ -145,7 +145,7 @@ function pool:set_selection(name) end
 --- of the process have under (name, provider); or becomes one with that where there
 --- is one with the same keys and limits. true, or nil, err (code "differs").
 function pool:share(name) end
---- The models of the pool under that name that have limits of their own.
+--- The models for which some key of the pool under that name has limits of its own.
 ---@return string[]
 function pool:lined_models(name) end
 --- Whether another pool has the same keys in use, limits and strategies.
