@@ -17,6 +17,7 @@ local methods = {}
 local entry_mt = { __name = "keycycle.entry", __index = methods }
 
 local ready_states = { ready = true, probing = true }
+local by_pool = setmetatable({}, { __mode = "v" }) -- a pool's id -> its entry
 
 local function check(value, err, fields)
   if value == nil then error(errors.from_core(err, fields), 0) end
@@ -53,7 +54,14 @@ function entry.new(name, settings, keys, clock, shared)
     random_start = clock == nil,
   })
   self:configure(settings, keys)
+  by_pool[self.pool:id()] = self
   return self
+end
+
+--- The entry that a lease came from; nil once it is gone.
+---@param lease userdata
+function entry.of(lease)
+  return by_pool[lease.pool_id]
 end
 
 -- What stands in base_url must be there before a call is made.
@@ -136,11 +144,12 @@ function methods:configure(settings, keys)
   self.pool:pump()
 end
 
-local function take_in(self, index, key, level)
-  self.tier_names[index] = key.tier
-  self.plan:add(index, nil, level)
-  self.plan:apply_key(self.pool, index)
-end
+-- A key that is added and whose limits could not be set must not be used beyond them.
+local added_mt = {
+  __close = function(added)
+    if added.index and not added.limited then added.pool:remove_key(added.index) end
+  end,
+}
 
 --- Adds a key at run time; returns its index. Who waits is served by it when its
 --- limits hold.
@@ -149,14 +158,14 @@ function methods:add_key(key)
   local level = self.plans:level(key.tier)
   local unseen = {} -- made before there is a key without limits
   check_params(self, self.base_url, { key })
+  local added <close> = setmetatable({ pool = self.pool, index = false, limited = false }, added_mt)
   local index, err = self.pool:add_key(key)
-  if index then self.models_seen = unseen end -- at once: the rest takes memory
+  if index then added.index, self.models_seen = index, unseen end -- at once: the rest takes memory
   check(index, err, { provider = self.name })
-  local ok, failed = pcall(take_in, self, index, key, level)
-  if not ok then
-    self.pool:remove_key(index) -- it must not be used beyond its limits
-    error(failed, 0)
-  end
+  self.tier_names[index] = key.tier
+  self.plan:add(index, nil, level)
+  self.plan:apply_key(self.pool, index)
+  added.limited = true
   self.keys_noted = self.pool:keys_noted()
   for model in pairs(self.models_known) do self:prepare(model) end
   self.pool:pump()
@@ -206,6 +215,7 @@ function methods:share()
     if err.code == "differs" then raise_differs(self) end
     error(errors.from_core(err, { provider = self.name }), 0)
   end
+  by_pool[self.pool:id()] = self
   self.keys_noted = self.pool:keys_noted()
   take_plan(self, self, places, self:indexes())
 end
@@ -283,11 +293,11 @@ function methods:indexes()
   return list
 end
 
---- How many keys can serve `model` as far as their state says.
-function methods:keys_ready(model)
+--- How many keys beside `index` can serve `model` as far as their state says.
+function methods:keys_ready(model, index)
   local n = 0
-  for index = 1, self.pool:key_count() do
-    local key = self.pool:key(index, model)
+  for other = 1, self.pool:key_count() do
+    local key = other ~= index and self.pool:key(other, model)
     if key and ready_states[key.state] then n = n + 1 end
   end
   return n

@@ -24,6 +24,7 @@ return keycycle.provider {
       remaining = "x-ratelimit-remaining-tokens-day", reset = "x-ratelimit-reset-tokens-day" },
   },
   protocols = { chat = "openai_chat" },
+  dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,

@@ -18,4 +18,7 @@ return keycycle.provider {
     { unit = "tokens", window = "month", limit = "x-ratelimit-limit-tokens-month",
       remaining = "x-ratelimit-remaining-tokens-month" },
   },
+  dialect = {
+    chat = { seed_field = "random_seed", stream_usage = false, tool_id_length = 9 },
+  },
 }
