@@ -4,7 +4,7 @@ local core = require "keycycle.core"
 local box = require "keycycle.box"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
-local limits = require "keycycle.limits"
+local limit_table = require "keycycle.limit_table"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
@@ -149,7 +149,7 @@ local function define_others(list, all, sources)
       local made = check(file, policy.define, copy_of(file.value))
       note(all, sources, file, made.name or file.stem, made)
     elseif file.kind == "limits" then
-      note(all, sources, file, file.stem, check(file, limits.read_table, file.value, file.stem))
+      note(all, sources, file, file.stem, check(file, limit_table.read, file.value, file.stem))
     end
   end
 end

@@ -5,6 +5,8 @@ local charge = require "keycycle.charge"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local scripts = require "keycycle.scripts"
+local limit_headers = require "keycycle.limit_headers"
+local limit_table = require "keycycle.limit_table"
 
 local invalid = errors.invalid
 
@@ -126,6 +128,8 @@ local function check(definition, where)
   check_texts(definition.headers, where .. ".headers")
   check_params(definition.params or {}, where)
   if definition.charge then charge.check(definition.charge, where .. ".charge") end
+  limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")
+  if definition.limits then limit_table.read(definition.limits, where .. ".limits") end
 end
 
 -- What can only be told with what it extends.

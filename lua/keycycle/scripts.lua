@@ -15,6 +15,11 @@ function scripts.get(kind, name)
   return builtin.get(kind, name)
 end
 
+--- The same of the program's folders alone.
+function scripts.own(kind, name)
+  return added[kind][name]
+end
+
 --- The file it comes from; nil for a built-in one.
 function scripts.source(kind, name)
   return sources[kind][name]

@@ -105,6 +105,7 @@ function wrapper.from_env(providers, opts)
     end
     local settings = config.check_provider(name, given)
     provider.resolve(name, settings.base_url)
+    settings.tier = config.load_tier(name, lookup)
     ready[name] = { settings, config.load_api_keys(name, {
       lookup = lookup, extra_params = settings.extra_params }) }
     names[#names + 1] = name
@@ -165,15 +166,15 @@ function methods:register_provider(name, given)
   if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
   local settings = config.check_provider(name, given or {})
   provider.resolve(name, settings.base_url)
+  local lookup = config.environment(self.env_file)
+  settings.tier = config.load_tier(name, lookup)
   local keys
   if settings.keys then
     keys = config.read_keys(settings.keys, {
-      api_key_param = settings.api_key_param, lookup = config.environment(self.env_file),
+      api_key_param = settings.api_key_param, lookup = lookup,
     })
   else
-    keys = config.load_api_keys(name, {
-      env_file = self.env_file, extra_params = settings.extra_params,
-    })
+    keys = config.load_api_keys(name, { lookup = lookup, extra_params = settings.extra_params })
   end
   self:register(name, settings, keys)
   return self
