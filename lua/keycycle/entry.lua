@@ -5,12 +5,10 @@ local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local limit_plan = require "keycycle.limit_plan"
-local limit_table = require "keycycle.limit_table"
+local limit_levels = require "keycycle.limit_levels"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local template = require "keycycle.template"
-local tiers = require "keycycle.tiers"
 
 local entry = {}
 
@@ -101,43 +99,17 @@ local function remove_others(self, given)
   end
 end
 
--- What is said of limits, checked before anything is changed.
-local function read_limits(self, settings, keys)
-  local known = limit_table.of(self.name, self.adapter)
-  local plans = tiers.new(self.name, known, settings.tier_limits)
-  local read = { plans = plans, own = {}, all = limit_table.level(settings.limits, "limits"),
-    tier = plans:level(settings.tier) or nil, base = known.base,
-    named = plans:read_keys(settings.key_tiers) }
-  for _, key in ipairs(keys) do plans:level(key.tier) end
-  for id, given in pairs(settings.key_limits or {}) do
-    read.own[id] = limit_table.level(given, "key_limits")
-  end
-  return read
-end
-
--- The plan for the keys that are there, and the tiers by key: `given` has their indexes
--- in the order of `keys`.
-local function plan_of(self, read, keys, given)
-  local own, levels, names = {}, {}, {}
-  for id, level in pairs(read.own) do own[self:find_key(id)] = level end
-  for i, key in ipairs(keys) do names[given[i]] = key.tier end
-  for id, named in pairs(read.named) do names[self:find_key(id)] = named end
-  for index, named in pairs(names) do levels[index] = read.plans:level(named) end
-  return limit_plan.new { own = own, tiers = levels, all = read.all, tier = read.tier,
-    base = read.base, global = self.scope == "global" }, names
-end
-
 --- Sets keys, limits and options, at first and again: counters are kept. Who waits
 --- is served when all of it holds; limit functions are asked anew for the models
 --- that are known.
 function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
-  local read = read_limits(self, settings, keys)
+  local read = limit_levels.read(self, settings, keys)
   check_params(self, base_url, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
-  local plan, tier_names = plan_of(self, read, keys, given)
+  local plan, tier_names = limit_levels.plan(self, read, keys, given)
   self.config, self.base_url, self.models_seen = settings, base_url, {}
   self.plan, self.plans, self.tier_names = plan, read.plans, tier_names
   self.complete = false -- where memory runs out half the limits are set
@@ -346,8 +318,8 @@ end
 local function retake(self, base_url)
   local indexes, keys = self:indexes(), {}
   for i, index in ipairs(indexes) do keys[i] = { tier = self.tier_names[index] } end
-  local read = read_limits(self, self.config, keys)
-  local plan = plan_of(self, read, keys, indexes)
+  local read = limit_levels.read(self, self.config, keys)
+  local plan = limit_levels.plan(self, read, keys, indexes)
   local claim <close> = setmetatable({ pool = self.pool, held = false }, claim_mt)
   claim.held = self.pool:claim()
   self.base_url = base_url

@@ -24,7 +24,7 @@ static const char chunk[] =
     "limit_headers.check(lines, 'lines')\n"
     "local sent = {}\n"
     "for _, name in ipairs(builtin.names 'provider') do\n"
-    "  sent[#sent + 1] = builtin.provider(name).limit_headers\n"
+    "  sent[#sent + 1] = builtin.get(\"provider\", name).limit_headers\n"
     "end\n"
     "local function is_count(n)\n"
     "  return n == nil or math.type(n) == 'integer' and n >= 0\n"

@@ -120,7 +120,7 @@ describe("lines of limit_headers", function()
   it("are right in every built-in provider", function()
     local n = 0
     for _, name in ipairs(builtin.names "provider") do
-      local lines = builtin.provider(name).limit_headers
+      local lines = builtin.get("provider", name).limit_headers
       if lines then
         limit_headers.check(lines, name)
         n = n + 1
@@ -132,7 +132,7 @@ describe("lines of limit_headers", function()
   -- Recorded or documented by the providers; what is read of each line.
   local function told(name, headers)
     local out = {}
-    for _, one in ipairs(limit_headers.read(builtin.provider(name).limit_headers, headers, NOW)) do
+    for _, one in ipairs(limit_headers.read(builtin.get("provider", name).limit_headers, headers, NOW)) do
       out[#out + 1] = ("%s/%s %s/%s %s"):format(one.unit, one.window, one.remaining, one.limit,
         one.reset and ("%.2f"):format(one.reset))
     end

@@ -2,23 +2,24 @@ local builtin = require "keycycle.builtin"
 local keycycle = require "keycycle"
 local limit_table = require "keycycle.limit_table"
 local raises = require "tests.support.raises"
+local scripts = require "keycycle.scripts"
 
 local Invalid = keycycle.InvalidConfigurationError
 
 describe("the built-in table of limits of", function()
   for _, name in ipairs(builtin.names "limits") do
     it(name .. " is in the form of a user's, of a known provider, and says its source", function()
-      local read = limit_table.read(builtin.limits(name), name)
+      local read = limit_table.read(builtin.get("limits", name), name)
       assert.is_true(#read.source > 5)
       assert.truthy(read.date:match "^2026%-%d%d%-%d%d$")
-      assert.truthy(builtin.provider(name))
+      assert.truthy(builtin.get("provider", name))
       assert.is_true(read.base ~= nil or next(read.tiers) ~= nil)
     end)
   end
 
   it("those that the guide names limits the free plan where no tier is named", function()
     for _, name in ipairs { "cerebras", "groq", "gemini", "openrouter", "cohere" } do
-      local read = limit_table.of(name, builtin.provider(name))
+      local read = limit_table.of(name, builtin.get("provider", name))
       assert.truthy(read.base, name)
       assert.equal("free", read.tier)
     end
@@ -26,7 +27,7 @@ describe("the built-in table of limits of", function()
 
   it("those that go by the money paid limits nothing until a tier is named", function()
     for _, name in ipairs { "openai", "anthropic", "mistral", "sambanova", "fireworks" } do
-      local read = limit_table.of(name, builtin.provider(name))
+      local read = limit_table.of(name, builtin.get("provider", name))
       assert.is_nil(read.base, name)
       assert.truthy(next(read.tiers), name)
     end
@@ -149,12 +150,11 @@ describe("a table of limits", function()
   end)
 
   it("of a user's file stands instead of both, until it is taken away", function()
-    limit_table.replace("groq", { m = { requests_per_day = 7 } }, "/x/groq.lua")
+    local own = limit_table.read({ m = { requests_per_day = 7 } }, "/x/groq.lua")
+    scripts.replace { provider = {}, policy = {}, limits = { groq = own } }
     assert.equal(7, limit_table.answer(limit_table.of("groq").base, "m").requests_per_day)
-    raises(Invalid, "/x/groq.lua.m", limit_table.replace, "groq", { m = { rpm = 1 } },
-      "/x/groq.lua")
-    assert.equal(7, limit_table.answer(limit_table.of("groq").base, "m").requests_per_day)
-    limit_table.replace "groq"
+    raises(Invalid, "/x/groq.lua.m", limit_table.read, { m = { rpm = 1 } }, "/x/groq.lua")
+    scripts.replace { provider = {}, policy = {}, limits = {} }
     assert.is_nil((limit_table.answer(limit_table.of("groq").base, "m")))
     assert.same({ tiers = {} }, limit_table.of "nobody")
   end)

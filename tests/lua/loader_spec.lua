@@ -94,7 +94,8 @@ describe("a folder of scripts", function()
 
   it("is refused with file and line, and nothing changes", function()
     keycycle.load(folder { ["providers/acme.lua"] = ACME }.path)
-    assert.equal(3, fault("acme.lua:3", { ["providers/acme.lua"] = "return {\n\n x = = 1\n}" }).line)
+    local err = fault("acme.lua:3", { ["providers/acme.lua"] = "return {\n\n x = = 1\n}" })
+    assert.equal(3, err.line)
     assert.equal(2, fault("baseurl", { ["providers/b.lua"] =
       'return keycycle.provider { name = "b",\n baseurl = "https://b.test" }' }).line)
     assert.equal(2, fault("boom", { ["providers/b.lua"] = "local x = 1\nerror 'boom'" }).line)
