@@ -28,7 +28,7 @@
 
 static const char *const names[] = {"open",     "keys", "events", "tasks",
                                     "simulate", "json", "store",  "http",
-                                    "config",   "shared", "cpool"};
+                                    "config",   "shared", "cpool", "box"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {
