@@ -57,7 +57,7 @@ static const char *end_words(const struct lk_box *b, const char **code)
     if (b->end == LK_BOX_MEMORY)
         return "not enough memory for the script";
     if (b->end == LK_BOX_KEEPS)
-        return "the script keeps more than half of its memory";
+        return "the script keeps more than a quarter of the memory";
     *code = b->end == LK_BOX_CLOSED ? "closed" : "script";
     return b->end == LK_BOX_CLOSED ? "the box is closed" : "errors in errors";
 }

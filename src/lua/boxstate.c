@@ -195,13 +195,14 @@ static void note_error(struct lk_box *b)
             *c = ' ';
 }
 
-/* Between entries half of the memory must be free for whoever comes next. */
+/* Between entries most of the memory must be free for whoever comes next. That
+ * more is used before all is collected keeps collections rare. */
 static void check_kept(struct lk_box *b)
 {
     if (b->used <= b->max_memory / 2)
         return;
     lua_gc(b->state, LUA_GCCOLLECT);
-    if (b->used > b->max_memory / 2)
+    if (b->used > b->max_memory / 4)
         lk_box_spend(b, LK_BOX_KEEPS);
 }
 

@@ -249,7 +249,7 @@ describe("the box", function()
     assert.truthy(err.message:find("too long", 1, true), err.message)
   end)
 
-  it("ends a script that keeps more than half of its memory", function()
+  it("ends a script that keeps more than a quarter of the memory", function()
     local box = assert(core.box { memory = 2 ^ 20 | 0, budget = 1e8 | 0, seconds = 10 })
     assert.is_true(box:run "local t = {} for i = 1, 300 do t[i] = { i } end")
     local ok, err = box:run [[
