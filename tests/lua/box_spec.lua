@@ -149,7 +149,7 @@ describe("a hook", function()
     assert(box:run "return 1")
     local before = box:spent().memory
     for _ = 1, 60 do
-      assert(box:run "local t = {} for i = 1, 100 do t[i] = i end return function() return t end")
+      assert(box:run "local t = {} for i = 1, 1000 do t[i] = i end return function() return t end")
       collectgarbage()
     end
     assert(box:run "for i = 1, 2e4 do local t = {} end")
