@@ -13,6 +13,14 @@ local core = {}
 core.VERSION = "0.1.0"
 core.json = {} ---@type table { encode, decode, null, array }; see json.lua
 
+--- An embedded file ("keycycle/providers/groq.lua") as a function whose globals are
+--- those of `env`; nil where there is none.
+---@return function?
+function core.builtin(file, env) end
+--- Names of the embedded files in a folder ("keycycle/providers/"), sorted.
+---@return string[]
+function core.builtin_names(folder) end
+
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
 ---@return number
@@ -75,7 +83,11 @@ function core.set_error(fn) end
 
 ---@class keycycle.core.timer: keycycle.core.waitable
 --- Ready once `seconds` have passed, by `clock` where one is given.
+---@return keycycle.core.timer
 function core.timer(seconds, clock) end
+local timer = {}
+--- Makes it ready before its time.
+function timer:finish() end
 
 ---@class keycycle.core.journal
 local journal = {}
@@ -189,6 +201,9 @@ function pool:waiting() end
 --- Blacks the key `index` (nil: every key of the pool) out of text.
 function pool:redact(text, index) end
 function pool:now() end
+--- What tells its leases: their `pool_id`.
+---@return lightuserdata
+function pool:id() end
 function pool:clock_is_manual() end
 --- Ends it: waiters are refused ("closed"), so is every later acquire. Leases that
 --- are out may still be settled. Idempotent. Whether it was there still: a finalizer
@@ -203,14 +218,16 @@ function waiter:take() end
 function waiter:close() end
 
 --- Fields: api_key, index, suffix, params (a fresh table of the key's extra
---- parameters), provider, model, settled (boolean), tokens (reserved). It is
---- closable and collectable: then settled as unknown. `core.lease_methods` is
+--- parameters), provider, model, settled (boolean), tokens (reserved), pool_id (as
+--- pool:id). It is closable and collectable: then settled as unknown. `core.lease_methods` is
 --- its method table; the library adds `headers` and `fail`.
 ---@class keycycle.core.lease
 local lease = {}
 core.lease_methods = lease
---- The truth: total tokens, or { input_tokens, output_tokens, total_tokens },
---- or nothing (the reservation was right). Raises when settled already.
+--- The truth: total tokens, or { input_tokens, output_tokens, total_tokens }, or
+--- nothing (the reservation was right). With counted_tokens (and among these
+--- counted_input_tokens) in that table, the limits count them and not the total.
+--- Raises when settled already.
 function lease:commit(usage) end
 --- The provider has counted the request: from now it ages.
 function lease:stamp() end
@@ -223,20 +240,23 @@ function lease:join(name) end
 --- Never sent: all is given back; { sent = true }: stays counted. Raises when
 --- settled already.
 function lease:cancel(opts) end
---- The provider said no: the request counts, its tokens do not. Raises as above.
-function lease:refuse() end
+--- The provider said no: the request counts, its tokens do not; `free`: it counts
+--- in total_requests alone. Raises as above.
+function lease:refuse(free) end
 --- Settles as unknown what is not settled yet. Idempotent.
 function lease:close() end
 --- Puts the lease's key away for `seconds` (nil: nobody said how long), for its
---- model, or, with `whole_key` or where limits are all models', for every one.
-function lease:cooldown(seconds, whole_key) end
+--- model, or, with `whole_key` or where limits are all models', for every one; of a
+--- key with a group, all its group.
+function lease:cooldown(seconds, whole_key, reason) end
 --- As pool:suspend and pool:unpaid, for the lease's key.
 function lease:suspend(seconds, reason) end
 function lease:unpaid(reason) end
 
 --- ONE attempt over the transport. spec: method, url, headers = list of
 --- { name, value }, auth = { header=, value= } | { query=, value= } (`{api_key}`
---- is filled in here and only here), body (string), stream (boolean), lease
+--- is filled in here and only here), body (string), stream (boolean: SSE or NDJSON is
+--- read as events), lines (boolean: a stream is NDJSON whatever its type), lease
 --- (optional; its key fills the templates `{param}` in url and header values),
 --- allow_insecure, and seconds: connect_timeout, request_timeout (whole answer;
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the
