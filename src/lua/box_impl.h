@@ -1,7 +1,7 @@
 /* box_impl.h -- what the files of the box share. See box.c.
  *
- * Functions named lk_box_… run inside the box: their lua_State is the box's own,
- * and what they raise ends at the box's lua_pcall.
+ * A lua_State named B is the box's own: what is raised there ends at the
+ * lua_pcall with which the box is entered.
  */
 #ifndef KC_LUA_BOX_IMPL_H
 #define KC_LUA_BOX_IMPL_H
@@ -63,6 +63,22 @@ struct lk_box *lk_box_of(lua_State *B);
  * behalf. Raises once the budget is spent. */
 void lk_box_charge(lua_State *B, size_t work);
 
+/* lk_box_open makes the state and calls `set_up` in it. false when memory ran
+ * out; lk_box_shut is called in either case, and may be called again. */
+bool lk_box_open(struct lk_box *b, lua_CFunction set_up);
+void lk_box_shut(struct lk_box *b);
+
+/* lk_box_enter calls `f`, which gets `job`, in the box: whether it went well.
+ * Otherwise `end`, `place` and `message` say what happened, and a box that
+ * ended is closed. It raises nothing. */
+bool lk_box_enter(struct lk_box *b, lua_CFunction f, void *job);
+
+/* lk_box_spend ends the box: from now on every instruction raises. */
+void lk_box_spend(struct lk_box *b, enum lk_box_end end);
+
+/* lk_box_look ends the box when its time is over. */
+void lk_box_look(struct lk_box *b);
+
 /* [-0, +0, m] Make the library's masters and the strings' metatable. */
 void lk_box_openlib(lua_State *B);
 
@@ -101,8 +117,8 @@ struct lk_copy {
     char key[48];         /* the key it failed at, or "" */
 };
 
-/* [-0, +0, - or m] Append the value at `index`. KC_OK; KC_ENOMEM; or KC_EINVALID
- * with `why`. Raises only where functions may become ids. */
+/* [-0, +0, - or m] Append the value at `index`. KC_OK; KC_ENOMEM; or
+ * KC_EINVALID with `why`. Raises only where functions may become ids. */
 KC_CHECKED int lk_copy_out(lua_State *L, int index, struct lk_copy *c);
 
 /* [-0, +n, m] Push all values of `bytes`, and return how many. `box`: index of

@@ -232,7 +232,9 @@ static int few_values(lua_State *B)
     lua_Integer j = luaL_optinteger(B, 3, i);
     i = i < 0 ? i + size + 1 : i;
     j = j < 0 ? j + size + 1 : j;
-    if ((j > size ? size : j) - (i < 1 ? 1 : i) >= LK_BOX_VALUES)
+    i = i < 1 ? 1 : i;
+    j = j > size ? size : j;
+    if (i <= j && j - i >= LK_BOX_VALUES)
         return luaL_error(B, "string slice too long");
     return lua_tocfunction(B, lua_upvalueindex(1))(B);
 }

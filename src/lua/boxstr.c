@@ -262,7 +262,8 @@ static int string_gsub(lua_State *B)
 
 /* -- format ---------------------------------------------------------------- */
 
-/* Upvalue: Lua's own, which has none. What %s takes becomes text before, without an address. */
+/* Upvalue: Lua's own, which has none. What %s takes is made a text before, one
+ * without an address. */
 static int string_format(lua_State *B)
 {
     size_t len;

@@ -11,8 +11,8 @@ static lua_Integer check_length(lua_State *B)
     return (lua_Integer)lua_rawlen(B, 1);
 }
 
-/* Moves `t[from…from+n-1]` of the table at `source` to `to` in that at `dest`,
- * upwards or downwards. */
+/* Moves n elements from `from` in the table at `source` to `to` in that at
+ * `dest`; `down`: the last one first. */
 static void move(lua_State *B, int source, lua_Integer from, lua_Integer n,
                  int dest, lua_Integer to, bool down)
 {
@@ -135,7 +135,7 @@ static int table_unpack(lua_State *B)
     return (int)count + 1;
 }
 
-/* -- sort: a heap, which ends whatever the order function says -------------- */
+/* -- sort: a heap, which ends whatever the order function says ------------- */
 
 /* [-0, +0, e] Whether t[i] comes before t[j]. */
 static bool before(lua_State *B, lua_Integer i, lua_Integer j)

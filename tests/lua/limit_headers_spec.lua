@@ -131,8 +131,8 @@ describe("lines of limit_headers", function()
 
   -- Recorded or documented by the providers; what is read of each line.
   local function told(name, headers)
-    local out = {}
-    for _, one in ipairs(limit_headers.read(builtin.get("provider", name).limit_headers, headers, NOW)) do
+    local out, lines = {}, builtin.get("provider", name).limit_headers
+    for _, one in ipairs(limit_headers.read(lines, headers, NOW)) do
       out[#out + 1] = ("%s/%s %s/%s %s"):format(one.unit, one.window, one.remaining, one.limit,
         one.reset and ("%.2f"):format(one.reset))
     end

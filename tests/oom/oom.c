@@ -29,6 +29,9 @@
 static const char *const names[] = {"open",   "keys",     "tiers", "events",
                                     "tasks",  "simulate", "json",  "store",
                                     "http",   "config",   "shared", "cpool"};
+static const char *const names[] = {"open",     "keys", "events", "tasks",
+                                    "simulate", "json", "store",  "http",
+                                    "config",   "shared", "cpool", "box"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

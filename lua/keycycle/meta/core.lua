@@ -306,7 +306,7 @@ local box = {}
 --- A Lua state apart, for users' scripts. opts: memory (bytes, default 16 MiB), and for each
 --- entry (one run or call): budget (VM instructions, default 2,000,000; costly library calls
 --- count as many) and seconds (of the thread's CPU time, default 0.05). A script that spends
---- more, is refused memory, allocates 64 MiB in one entry or keeps more than half of the memory
+--- more, is refused memory, allocates 64 MiB in one entry or keeps more than a quarter of the memory
 --- ends the box: it answers "closed" from then on. nil, err (no_memory) when there is none.
 ---@return keycycle.core.box?, table? err
 function core.box(opts) end
