@@ -81,7 +81,11 @@ local function read_messages(list, ask)
 end
 
 local function read_tools(body, ask)
-  if body.tools == nil then return ask end
+  local choice = body.tool_choice
+  if choice ~= nil and (type(choice) ~= "table" or not choice.type) then
+    return problem("tool_choice: Input should be a valid dictionary or object to extract fields "
+      .. "from")
+  end
   ask.tools = {}
   for i, tool in ipairs(type(body.tools) == "table" and body.tools or {}) do
     if type(tool) ~= "table" or type(tool.name) ~= "string" then
@@ -91,14 +95,10 @@ local function read_tools(body, ask)
     end
     ask.tools[i] = { name = tool.name, schema = tool.input_schema }
   end
-  local choice = body.tool_choice
-  if choice ~= nil and (type(choice) ~= "table" or not choice.type) then
-    return problem("tool_choice: Input should be a valid dictionary or object to extract fields "
-      .. "from")
-  end
-  if choice and choice.type == "none" then ask.tools = {} end
-  if choice and choice.type == "any" then ask.force = true end
-  if choice and choice.type == "tool" then ask.force = choice.name end
+  local kind = choice and choice.type
+  if kind == "none" then ask.tools = {} end
+  if kind == "any" then ask.force = true end
+  if kind == "tool" then ask.force = choice.name end
   return ask
 end
 
