@@ -89,8 +89,8 @@ local faults = {
       ["error.details.3.retryDelay"] = "20s" }, NO_DELAY },
     groq = { 429, { ["error.code"] = "rate_limit_exceeded", ["error.type"] = "requests",
       ["error.message"] = "Rate limit reached for model `m` in organization `org_mock` service "
-        .. "tier `on_demand` on requests per minute (RPM): Limit 20, Used 20, Requested 1. Please try "
-        .. "again in 20s.…" }, { ["retry-after"] = "20" } },
+        .. "tier `on_demand` on requests per minute (RPM): Limit 20, Used 20, Requested 1. Please "
+        .. "try again in 20s.…" }, { ["retry-after"] = "20" } },
     openrouter = { 429, { ["error.message"] = "Rate limit exceeded: free-models-per-min. ",
       ["error.code"] = 429, ["error.metadata.headers.X-RateLimit-Remaining"] = "0",
       ["error.metadata.headers.X-RateLimit-Reset"] = "1000000020000" },

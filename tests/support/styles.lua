@@ -113,6 +113,23 @@ function methods:advance(seconds)
     url = self.server.root .. "/advance?seconds=" .. seconds }
 end
 
+--- A copy of `value` with some of its places replaced; `random` is math.random or
+--- like it, and all that chance decides.
+function styles.mutated(value, random)
+  local odd = { 0, -1, 1e300, "", "mock:tool=x", true, false, {}, { {} }, { a = { 1 } },
+    keycycle.json.null }
+  local function change(v, rate)
+    if random() < rate then return odd[random(#odd)] end
+    if type(v) ~= "table" then return v end
+    local out, keys = {}, {}
+    for k in pairs(v) do keys[#keys + 1] = k end
+    table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+    for _, k in ipairs(keys) do out[k] = change(v[k], rate) end
+    return out
+  end
+  return change(value, 0.08)
+end
+
 --- The body of a form: a list of { name, value } and { name, value, filename }.
 function styles.form(fields)
   local out = {}

@@ -60,12 +60,17 @@ local function read_embed(body)
     return problem "invalid request: valid input_type must be provided with the provided model"
   end
   local texts = body.texts
-  if type(texts) ~= "table" or type(texts[1]) ~= "string" then
+  if type(texts) ~= "table" or #texts == 0 then
     return problem "invalid request: texts must be at least 1 token long or image must be provided"
   end
   local ask = { model = body.model, said = texts[#texts], input = 0, texts = texts,
     size = turn.whole(body.output_dimension) }
-  for _, text in ipairs(texts) do ask.input = ask.input + turn.tokens(text) end
+  for i, text in ipairs(texts) do
+    if type(text) ~= "string" then
+      return problem("invalid type: parameter texts[%d] should be of type string.", i - 1)
+    end
+    ask.input = ask.input + turn.tokens(text)
+  end
   return ask
 end
 

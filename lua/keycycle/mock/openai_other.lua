@@ -18,10 +18,13 @@ function other.embeddings(path, model_in_path)
       return nil, { message = "you must provide a model parameter" }
     end
     local inputs = type(body.input) == "string" and { body.input } or body.input
-    if type(inputs) ~= "table" or type(inputs[1]) ~= "string" then return missing "input" end
+    if type(inputs) ~= "table" or #inputs == 0 then return missing "input" end
     local ask = { said = inputs[#inputs], input = 0, inputs = inputs, model = model,
       size = turn.whole(body.dimensions) }
-    for _, text in ipairs(inputs) do ask.input = ask.input + turn.tokens(text) end
+    for _, text in ipairs(inputs) do
+      if type(text) ~= "string" then return nil, { message = "Invalid type for 'input'." } end
+      ask.input = ask.input + turn.tokens(text)
+    end
     return ask
   end
   local function answer(ask)

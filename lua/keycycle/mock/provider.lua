@@ -206,6 +206,14 @@ local function read_body(request, route)
   return nil, { kind = "no_json", message = "We could not parse the JSON body of your request." }
 end
 
+-- What is asked; a dialect names the mistakes that clients make, and what else it
+-- stumbles over is refused all the same.
+local function read_ask(visit, captures)
+  local ok, ask, problem = pcall(visit.route.read, visit.body, captures, visit)
+  if ok then return ask, problem end
+  return nil, { message = "The mock cannot read this: " .. tostring(ask):gsub("^%S+: ", "") }
+end
+
 local function serve(self, request)
   self.seen = self.seen + 1
   local visit = { request = request, query = read_query(request:query()) }
@@ -221,7 +229,7 @@ local function serve(self, request)
     visit.body, problem = read_body(request, route)
     if problem then return refuse(self, visit, problem.kind or "bad", problem) end
   end
-  visit.ask, problem = route.read(visit.body, captures, visit)
+  visit.ask, problem = read_ask(visit, captures)
   if problem then return refuse(self, visit, problem.kind or "bad", problem) end
   visit.ask.seen = self.seen
   local kind, about = fault.due(visit, self.seen, self.config, self.dialect.errors)

@@ -19,19 +19,23 @@ function turn.tokens(text)
   return -(-#text // 4)
 end
 
+local function table_or_empty(value)
+  return type(value) == "table" and value or {}
+end
+
 --- A value that a JSON schema allows: what is required and no more.
 function turn.fill(schema)
   if type(schema) ~= "table" then return "x" end
   if schema.const ~= nil then return schema.const end
-  if type(schema.enum) == "table" and schema.enum[1] ~= nil then return schema.enum[1] end
-  local properties = type(schema.properties) == "table" and schema.properties or {}
+  if table_or_empty(schema.enum)[1] ~= nil then return schema.enum[1] end
+  local properties = table_or_empty(schema.properties)
   local kind = type(schema.type) == "table" and schema.type[1] or schema.type
   kind = tostring(kind or next(properties) and "object" or "string"):lower()
   if kind == "array" then return json.array { turn.fill(schema.items) } end
   if kind ~= "object" then return usual[kind] == nil and "x" or usual[kind] end
   local out = {}
-  for _, name in ipairs(type(schema.required) == "table" and schema.required or {}) do
-    out[name] = turn.fill(properties[name])
+  for _, name in ipairs(table_or_empty(schema.required)) do
+    if type(name) == "string" then out[name] = turn.fill(properties[name]) end
   end
   return out
 end
@@ -82,7 +86,7 @@ end
 -- The text up to the first of the stop texts, and that one.
 local function stopped(text, stops)
   local first, which
-  for _, stop in ipairs(stops or {}) do
+  for _, stop in ipairs(table_or_empty(stops)) do
     local at = type(stop) == "string" and stop ~= "" and text:find(stop, 1, true)
     if at and (not first or at < first) then first, which = at, stop end
   end
