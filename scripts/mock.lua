@@ -13,7 +13,7 @@ usage: keycycle mock [options]
   --rpm N  --rph N  --rpd N    requests a key may make a minute, hour, day
   --tpm N  --tph N  --tpd N    tokens
   --itpm N  --otpm N    tokens of what is asked and answered, a minute
-  --style NAME          whose API it speaks (default openai), one of
+  --style NAME          whose API it speaks (default openai): one of
                         %s
   --dead a,b            keys that get the provider's refusal of a wrong key
   --spent a,b           keys whose day's quota is used up, until a day from the start
@@ -46,6 +46,12 @@ local function bad(fmt, ...)
   os.exit(2)
 end
 
+local function in_two_lines(names)
+  local half = (#names + 1) // 2
+  return table.concat(names, " ", 1, half) .. "\n" .. (" "):rep(24)
+    .. table.concat(names, " ", half + 1)
+end
+
 local function read_options(args)
   local options, i = {}, 1
   for k, v in pairs(numbers) do options[k] = v end
@@ -53,7 +59,7 @@ local function read_options(args)
   while args[i] do
     local name = args[i]:match "^%-%-([%w-]+)$"
     if name == "help" then
-      print(usage:format(table.concat(mock.styles, " "), table.concat(fault.names, " ")))
+      print(usage:format(in_two_lines(mock.styles), table.concat(fault.names, " ")))
       os.exit(0)
     elseif flags[name] then
       options[name] = true

@@ -166,6 +166,17 @@ local faults = {
   },
 }
 
+-- The same faults by OpenAI's form, each in a list.
+for fault, by_style in pairs(faults) do
+  local status, body, headers = table.unpack(by_style.gemini, 1, 3)
+  local listed = {}
+  for path, want in pairs(body) do listed["1." .. path] = want end
+  by_style.gemini_openai = { status, listed, headers }
+  if fault == "policy" then
+    by_style.gemini_openai = { 200, { ["choices.1.finish_reason"] = "content_filter" } }
+  end
+end
+
 -- The last event of a stream that breaks off with an error.
 local broken = {
   openai = { ["error.type"] = "server_error" },
@@ -174,6 +185,7 @@ local broken = {
   cerebras = { status_code = 500, ["error.code"] = "server_error" },
   cohere = { type = "message-end", ["delta.finish_reason"] = "ERROR" },
   gemini = { ["error.status"] = "UNAVAILABLE", ["error.code"] = 503 },
+  gemini_openai = { ["1.error.status"] = "UNAVAILABLE" },
   groq = { ["x_groq.error"] = "over capacity" },
   openrouter = { ["error.code"] = 502, ["choices.1.finish_reason"] = "error" },
   twelvelabs = { event_type = "stream_end", ["error.message"] = "An internal error occurred" },
@@ -200,9 +212,11 @@ for _, name in ipairs(styles.names) do
     it("has a server's error of any status, with the delay that is asked for", function()
       local answer = mock:say "mock:status=502 retry_after=1.5"
       assert.equal(502, answer.status)
-      assert.equal(name ~= "gemini" and "1.5" or nil, answer.headers["retry-after"])
-      if name == "gemini" then
-        assert.equal("1s", answer.json.error.details[1].retryDelay)
+      local in_body = name:find "^gemini" ~= nil
+      assert.equal(not in_body and "1.5" or nil, answer.headers["retry-after"])
+      if in_body then
+        local body = answer.json[1] or answer.json
+        assert.equal("1s", body.error.details[1].retryDelay)
       end
     end)
 

@@ -8,7 +8,8 @@ local SCHEMA = { type = "object", required = { "a" }, properties = { a = { type 
 local FUNCTION = { type = "function", ["function"] = { name = "x", parameters = SCHEMA } }
 local CALL = { id = "c", type = "function", ["function"] = { name = "x", arguments = "{}" } }
 
-local openai_chat = { model = "m", max_tokens = 9, stop = { "s" }, stream = true, tools = { FUNCTION },
+local openai_chat = { model = "m", max_tokens = 9, stop = { "s" }, stream = true,
+  tools = { FUNCTION },
   stream_options = { include_usage = true }, tool_choice = { type = "function",
     ["function"] = { name = "x" } }, response_format = { type = "json_schema",
     json_schema = { name = "s", schema = SCHEMA } },
@@ -29,6 +30,7 @@ local bodies = {
         { type = "function_call", call_id = "c", name = "x", arguments = "{}" },
         { type = "function_call_output", call_id = "c", output = "r" } } } },
   groq = { ["/openai/v1/chat/completions"] = openai_chat },
+  gemini_openai = { ["/v1beta/openai/chat/completions"] = openai_chat },
   cerebras = { ["/v1/chat/completions"] = openai_chat },
   openrouter = { ["/api/v1/chat/completions"] = openai_chat },
   azure = { ["/openai/deployments/m/chat/completions?api-version=1"] = openai_chat },

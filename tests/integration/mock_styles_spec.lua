@@ -39,7 +39,8 @@ local function joined(answer)
   return table.concat(text), calls, reason, chunks
 end
 
-for _, name in ipairs { "openai", "groq", "cerebras", "openrouter", "azure" } do
+for _, name in ipairs { "openai", "groq", "cerebras", "openrouter", "azure",
+  "gemini_openai" } do
   describe("the style " .. name, function()
     it("answers in OpenAI's shape and says what it used", function()
       start(name)
@@ -109,14 +110,16 @@ for _, name in ipairs { "openai", "groq", "cerebras", "openrouter", "azure" } do
           ["function"] = { name = "f", arguments = {} } } } } } } do
         local answer = chat(wrong)
         assert.equal(400, answer.status)
-        local message = answer.json.message or answer.json.error.message
+        local body = answer.json[1] or answer.json
+        local message = body.message or body.error.message
         assert.truthy(message:find("^Invalid"), message)
       end
       assert.equal(400, chat("hi", { max_tokens = 0 }).status)
       assert.equal(400, chat("hi", { tools = { { type = "function", name = "flat" } } }).status)
       assert.equal(400, mock:send(mock.style.chat, "{").status)
       assert.equal(404, mock:send("/nowhere", "{}").status)
-      assert.equal(405, mock:send(mock.style.chat).status)
+      local status = mock:send(mock.style.chat).status
+      assert.is_true(status == 405 or name == "gemini_openai" and status == 404)
     end)
   end)
 end

@@ -42,6 +42,7 @@ styles.by_name = {
       return { contents = { { role = "user", parts = { { text = text } } } } }
     end,
     auth = function(key) return { ["x-goog-api-key"] = key } end },
+  gemini_openai = openai_like "/v1beta/openai",
   cohere = { chat = "/v2/chat", body = with_stream, auth = bearer },
   twelvelabs = { chat = "/v1.3/analyze",
     body = function(text, stream) return { video_id = "v", prompt = text, stream = stream } end,

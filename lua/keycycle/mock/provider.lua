@@ -27,8 +27,8 @@ local turn = require "keycycle.mock.turn"
 local provider = {}
 
 --- The dialects it speaks.
-provider.styles = { "openai", "anthropic", "azure", "cerebras", "cohere", "gemini", "groq",
-  "openrouter", "twelvelabs" }
+provider.styles = { "openai", "anthropic", "azure", "cerebras", "cohere", "gemini",
+  "gemini_openai", "groq", "openrouter", "twelvelabs" }
 
 local JSON_TYPE = "application/json"
 local DAY = 86400
