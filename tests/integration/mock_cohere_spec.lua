@@ -116,6 +116,11 @@ describe("the style cohere", function()
     assert.equal(400, mock:send("/v2/rerank", rank).status)
     assert.truthy(mock:send("/v1/models").json.models[1].name)
     assert.is_true(mock:send("/v1/check-api-key", "").json.valid)
+    assert.same({ "one", " two" }, mock:send("/v1/tokenize", { model = "m", text = "one two" })
+      .json.token_strings)
+    local form, headers = styles.form { { "model", "w" }, { "file", "abc", "a.wav" } }
+    assert.equal("3 bytes", mock:send("/v2/audio/transcriptions", form,
+      { headers = headers }).json.text)
   end)
 end)
 
@@ -146,6 +151,18 @@ describe("the style twelvelabs", function()
     body, headers = styles.form { { "query_text", "x" }, { "search_options", "visual" } }
     assert.equal(400, mock:send("/v1.3/search", body, { headers = headers }).status)
     assert.equal(400, mock:send("/v1.3/search", { index_id = "x" }).status)
+  end)
+
+  it("has indexes and tasks", function()
+    start "twelvelabs"
+    assert.equal("mock-index", mock:send("/v1.3/indexes").json.data[1]._id)
+    assert.equal("idx-1", mock:send("/v1.3/indexes/idx-1").json._id)
+    local body, headers = styles.form { { "index_id", "idx-1" }, { "video_file", "abc", "a.mp4" } }
+    local task = mock:send("/v1.3/tasks", body, { headers = headers }).json
+    assert.equal("ready", mock:send("/v1.3/tasks/" .. task._id).json.status)
+    body, headers = styles.form { { "index_id", "idx-1" } }
+    assert.equal(400, mock:send("/v1.3/tasks", body, { headers = headers }).status)
+    assert.same({}, mock:send("/v1.3/search/next").json.data)
   end)
 
   it("embeds, and tells a delay there", function()

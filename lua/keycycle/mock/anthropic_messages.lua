@@ -121,6 +121,8 @@ local function read(body)
   local ask, wrong = read_count(body)
   if not ask then return nil, wrong end
   ask.most, ask.stream, ask.stop = body.max_tokens, body.stream == true, body.stop_sequences
+  local format = type(body.output_config) == "table" and body.output_config.format
+  if type(format) == "table" and format.type == "json_schema" then ask.schema = format.schema end
   return ask
 end
 

@@ -1,5 +1,6 @@
 --- The mock's Cohere: a trial key's limits, flat errors, no word of a delay.
 local chat = require "keycycle.mock.cohere_chat"
+local other = require "keycycle.mock.openai_other"
 local turn = require "keycycle.mock.turn"
 
 local MODELS = { "command-a-03-2025", "embed-v4.0", "rerank-v3.5" }
@@ -125,6 +126,22 @@ local function answer_rerank(ask)
     meta = { api_version = { version = "2" }, billed_units = { search_units = 1 } } }
 end
 
+local function read_tokenize(body)
+  if type(body.text) ~= "string" or body.text == "" then
+    return problem "invalid request: text must be at least 1 characters long"
+  end
+  return { model = body.model, said = body.text, input = 0 }
+end
+
+-- A word is a token here, its place the number.
+local function answer_tokenize(ask)
+  local tokens, strings = {}, {}
+  for word in ask.said:gmatch "%s*%S+" do
+    strings[#strings + 1], tokens[#tokens + 1] = word, #tokens + 1
+  end
+  return { tokens = tokens, token_strings = strings, meta = { api_version = { version = "1" } } }
+end
+
 local function models()
   local list = {}
   for i, name in ipairs(MODELS) do
@@ -145,6 +162,9 @@ return {
       answer = answer_embed },
     { method = "POST", path = "^/v2/rerank$", silent = true, read = read_rerank,
       answer = answer_rerank },
+    other.transcription "^/v2/audio/transcriptions$",
+    { method = "POST", path = "^/v1/tokenize$", silent = true, read = read_tokenize,
+      answer = answer_tokenize },
     { method = "GET", path = "^/v1/models$", silent = true, read = nothing, answer = models },
     { method = "POST", path = "^/v1/check%-api%-key$", form = "none", silent = true,
       read = nothing, answer = function() return { valid = true } end },

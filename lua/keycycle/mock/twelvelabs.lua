@@ -1,5 +1,6 @@
 --- The mock's TwelveLabs: analyses as lines of JSON, searches by form, limits by the
 --- second at which they end, refusals without a body.
+local indexes = require "keycycle.mock.twelvelabs_index"
 local json = require "keycycle.json"
 local multipart = require "keycycle.mock.multipart"
 local turn = require "keycycle.mock.turn"
@@ -126,6 +127,7 @@ return {
       read = read_search, answer = answer_search },
     { method = "POST", path = "^/v1%.3/embed%-v2$", silent = true, read = read_embed,
       answer = answer_embed },
+    table.unpack(indexes),
   },
   -- The codes but that of a key and of a cancelled request are guesses: none is documented.
   errors = {
