@@ -5,4 +5,7 @@ return keycycle.provider {
   name = "mistral",
   extends = "openai_compatible",
   base_url = "https://api.mistral.ai/v1",
+  dialect = {
+    chat = { seed_field = "random_seed", stream_usage = false, tool_id_length = 9 },
+  },
 }

@@ -5,4 +5,5 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://integrate.api.nvidia.com/v1",
   strategy = "global",
+  dialect = { embeddings = { input_types = { query = "query", document = "passage" } } },
 }
