@@ -1,4 +1,4 @@
-/* files.c -- what a program's folders hold: names, and texts of bounded size. */
+/* files.c -- which scripts a program's folders hold. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -50,7 +50,8 @@ static bool is_script(const char *file)
     return file[0] != '.' && len > 4 && strcmp(file + len - 4, ".lua") == 0;
 }
 
-/* core.lua_files(folder): sizes of its plain *.lua files by name; or nil, why. */
+/* core.lua_files(folder): sizes of its plain *.lua files by name; or nil,
+ * why. */
 static int core_lua_files(lua_State *L)
 {
     luaL_checkstring(L, 1);
