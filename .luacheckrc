@@ -1,4 +1,7 @@
 std = "lua54"
 max_line_length = 100
 files["tests"] = { std = "lua54+busted" }
+files["lua/keycycle/providers"] = { read_globals = { "keycycle" } }
+files["lua/keycycle/policies"] = { read_globals = { "keycycle" } }
+files["lua/keycycle/limits"] = { read_globals = { "keycycle" } }
 exclude_files = { "build", "lua/keycycle/meta" }

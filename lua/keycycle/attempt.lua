@@ -6,8 +6,10 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local provider = require "keycycle.provider"
 local stream = require "keycycle.stream"
 local task = require "keycycle.task"
+local template = require "keycycle.template"
 
 local attempt = {}
 
@@ -15,23 +17,66 @@ local json = core.json
 local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
-local function escape(text)
-  return (text:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+local function raise_missing(run, lease, name)
+  local prefix = provider.env_prefix(run.entry.adapter)
+  local index = lease.index
+  lease:cancel()
+  errors.raise(errors.InvalidConfigurationError, {
+    code = "invalid", provider = run.entry.name,
+    message = ("key %d has no parameter %s, which the request needs: give it with the key, or set "
+      .. "%s_%s_%d"):format(index, name, prefix, name:upper(), index),
+  })
 end
 
-local function url_of(run)
-  local request, opts = run.request, run.opts
-  local url = (opts.base_url or run.entry.base_url) .. (request.path or run.route.path)
-  local parts = {}
-  for k, v in pairs(request.query or {}) do
-    parts[#parts + 1] = escape(tostring(k)) .. "=" .. escape(tostring(v))
+-- What templates are filled from: the request's own fields, the key's parameters,
+-- the provider's defaults, the model.
+local function values_of(run, lease)
+  local params, defaults
+  return function(name)
+    local fields = run.request.fields
+    if fields and fields[name] ~= nil then return fields[name] end
+    if not params then
+      local _
+      params, _, defaults = lease.params, provider.params(run.entry.adapter)
+    end
+    local value = params[name]
+    if value == nil then value = defaults[name] end
+    if value == nil and name == "model" and run.model ~= "" then value = run.model end
+    return value
   end
-  if #parts == 0 then return url end
+end
+
+local function query_of(run, lease, value_of)
+  local parts = {}
+  for k, v in pairs(run.request.query or {}) do
+    local text, missing = template.text(tostring(v), value_of)
+    if missing then raise_missing(run, lease, missing) end
+    parts[#parts + 1] = template.escape(tostring(k)) .. "=" .. template.escape(text)
+  end
   table.sort(parts)
+  return parts
+end
+
+local function url_of(run, lease, value_of)
+  local base, missing = template.base(run.opts.base_url or run.entry.base_url, value_of)
+  if missing then raise_missing(run, lease, missing) end
+  local path
+  path, missing = template.path(run.request.path, value_of)
+  if missing then raise_missing(run, lease, missing) end
+  local parts, url = query_of(run, lease, value_of), base .. path
+  if #parts == 0 then return url end
   return url .. (url:find("?", 1, true) and "&" or "?") .. table.concat(parts, "&")
 end
 
-local function headers_of(run)
+-- An adapter's header whose parameter a key lacks is left out.
+local function add_adapter_headers(add, headers, value_of)
+  for name, value in pairs(headers or {}) do
+    local text, missing = template.text(tostring(value), value_of)
+    if not missing then add { [name] = text } end
+  end
+end
+
+local function headers_of(run, content_type, value_of)
   local headers, seen = {}, {}
   local function add(list)
     for name, value in pairs(list or {}) do
@@ -41,12 +86,12 @@ local function headers_of(run)
       end
     end
   end
-  add(run.entry.adapter.headers)
+  add_adapter_headers(add, run.entry.adapter.headers, value_of)
   add(run.entry.config.headers)
   add(run.opts.headers)
   add(run.request.headers)
-  if run.request.text and not seen["content-type"] then
-    headers[#headers + 1] = { "content-type", "application/json" }
+  if content_type and not seen["content-type"] then
+    headers[#headers + 1] = { "content-type", content_type }
   end
   if not seen.accept then
     headers[#headers + 1] = { "accept",
@@ -55,12 +100,22 @@ local function headers_of(run)
   return headers
 end
 
+local function body_of(run, lease, value_of)
+  local request = run.request
+  if not request.render then return request.text, request.content_type end
+  local text, kind = request.render(value_of)
+  if not text then raise_missing(run, lease, kind) end
+  return text, kind
+end
+
 local function start(run, lease, left)
-  local opts = run.opts
+  local opts, value_of = run.opts, values_of(run, lease)
+  local url = url_of(run, lease, value_of)
+  local body, content_type = body_of(run, lease, value_of)
   local call, err = core.call {
-    method = run.request.method or run.route.method, url = url_of(run),
-    headers = headers_of(run), auth = run.entry.adapter.auth, body = run.request.text,
-    stream = run.request.stream, lease = lease,
+    method = run.request.method, url = url,
+    headers = headers_of(run, content_type, value_of), auth = run.entry.adapter.auth, body = body,
+    stream = run.request.stream, lines = run.request.lines, lease = lease,
     allow_insecure = run.entry.config.allow_insecure,
     request_timeout = opts.request_timeout or REQUEST_TIMEOUT,
     idle_timeout = opts.idle_timeout or IDLE_TIMEOUT, deadline_timeout = left,

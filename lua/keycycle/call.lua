@@ -13,6 +13,7 @@ local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
+local wire = require "keycycle.wire"
 
 local call = {}
 
@@ -243,13 +244,11 @@ end
 ---@param opts table the call's options
 function call.new(entry, route, request, opts)
   local chosen = policy.get(opts.policy or entry.config.policy)
-  local protocol_name = route.protocol and entry.adapter.protocols[route.protocol]
-  local protocol = protocol_name and require("keycycle.protocol." .. protocol_name) or nil
-  local model = request.json and request.json[opts.model_param or "model"] or request.model
+  local protocol = wire.protocol(entry.adapter, route.protocol)
+  local model = request.model or request.json and request.json[opts.model_param or "model"]
     or opts.model or entry.config.default_model or ""
   local estimate = opts.estimated_tokens
-    or entry.adapter.estimate and entry.adapter.estimate(request.json or {})
-    or protocol and protocol.estimate(request.json or {}) or 0
+    or wire.estimate(entry.adapter, protocol, request.json or {})
   if opts.pin_key and opts.key_id == nil then
     errors.raise(errors.InvalidConfigurationError, { code = "invalid", provider = entry.name,
       message = "pin_key needs key_id: it says which key" })
@@ -258,7 +257,8 @@ function call.new(entry, route, request, opts)
   return {
     entry = entry, route = route, request = request, opts = opts, policy = chosen,
     protocol = protocol, model = model, tokens = math.max(0, math.ceil(estimate)),
-    input = protocol and protocol.estimate_input(request.json or {}) or nil,
+    input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
+      or nil,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
     attempts = {}, key_attempt = 0, waited = 0, started_at = started,
     deadline_at = opts.deadline and started + opts.deadline,

@@ -1,5 +1,6 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
---- resolved; and the built-in ones by name.
+--- resolved; and all of them by name.
+local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
 
 local invalid = errors.invalid
@@ -11,64 +12,190 @@ local provider_mt = { __name = "keycycle.provider" }
 local fields = {
   name = "string", extends = "string", base_url = "string", strategy = "string",
   env = "string", auth = "table", params = "table", headers = "table", protocols = "table",
-  routes = "table", limits = "table", limit_headers = "table", classify = "table",
-  usage = "function", estimate = "function", charge = "table",
+  routes = "table", limits = "table", limit_headers = "table", classify = "table|function",
+  usage = "table|function", estimate = "table|function", charge = "table", dialect = "table",
 }
+local route_fields = { method = "string", path = "string", protocol = "string",
+  model = "boolean|string", class = "string", query = "table", fill = "table", form = "boolean",
+  stream = "boolean", stream_path = "string", stream_query = "table", lines = "boolean" }
+local methods = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
+local not_inherited = { name = true, env = true, extends = true }
 
-local function check(definition)
-  if type(definition) ~= "table" then
-    invalid("a provider is a table, not a %s", type(definition))
+local function is_type(value, want)
+  for one in want:gmatch "[^|]+" do
+    if type(value) == one then return true end
   end
-  for k, v in pairs(definition) do
-    if not fields[k] then invalid("a provider has no field %q", tostring(k)) end
-    if type(v) ~= fields[k] then invalid("provider.%s must be a %s", k, fields[k]) end
-  end
-  if not definition.name then invalid "provider.name is missing" end
-  local auth = definition.auth
-  if auth and not (type(auth.value) == "string" and (auth.header or auth.query)) then
-    invalid("provider %s: auth needs header or query, and value", definition.name)
+  return false
+end
+
+local function check_fields(given, known, where)
+  for k, v in pairs(given) do
+    local want = known[k]
+    if not want then invalid("%s has no field %q", where, tostring(k)) end
+    if not is_type(v, want) then
+      invalid("%s.%s must be a %s", where, k, (want:gsub("|", " or a ")))
+    end
   end
 end
 
---- Defines a provider (API: `keycycle.provider { … }`). Unknown fields raise.
+-- The key is filled in where auth says so and nowhere else.
+local function check_texts(given, where)
+  if type(given) == "string" then
+    if given:find("{api_key}", 1, true) then
+      invalid("%s holds {api_key}, which is filled in for auth.value only", where)
+    end
+  elseif type(given) == "table" then
+    for k, v in pairs(given) do check_texts(v, where .. "." .. tostring(k)) end
+  end
+end
+
+local function check_auth(auth, where)
+  check_fields(auth, { header = "string", query = "string", value = "string",
+    optional = "boolean" }, where .. ".auth")
+  if not auth.value or (auth.header == nil) == (auth.query == nil) then
+    invalid("%s: auth needs value, and header or query", where)
+  end
+end
+
+local function check_path(path, where)
+  if path:sub(1, 1) ~= "/" or path:find "[%s%c]" then
+    invalid("%s must begin with / and hold no space", where)
+  end
+end
+
+local function check_route(route, where, protocols)
+  if type(route) ~= "table" then invalid("%s must be a table", where) end
+  check_fields(route, route_fields, where)
+  if not route.path then invalid("%s.path is missing", where) end
+  check_path(route.path, where .. ".path")
+  if route.stream_path then check_path(route.stream_path, where .. ".stream_path") end
+  if not methods[route.method] then
+    invalid("%s.method must be GET, POST, PUT, PATCH or DELETE", where)
+  end
+  if route.protocol and not (protocols or {})[route.protocol] then
+    invalid("%s.protocol: there is no %q in protocols", where, route.protocol)
+  end
+  check_texts(route, where)
+end
+
+local protocol_functions = { encode = "function", decode = "function", event = "function",
+  usage = "function", estimate = "function", estimate_input = "function" }
+
+local function check_protocols(protocols, where)
+  for name, given in pairs(protocols) do
+    local at = where .. ".protocols." .. tostring(name)
+    if type(given) == "table" then
+      check_fields(given, protocol_functions, at)
+    elseif type(given) ~= "string" then
+      invalid("%s must be the name of a protocol, or a table", at)
+    end
+  end
+end
+
+-- `{ "a", b = "default" }`: names of a key's parameters.
+local function check_params(params, where)
+  for k, v in pairs(params) do
+    local name = math.type(k) and v or k
+    if type(name) ~= "string" or not name:find "^[%l_][%l%d_]*$" or type(v) ~= "string" then
+      invalid("%s.params: names are small letters, digits and _; a default is a text", where)
+    end
+    -- Its variable would be the key's of a provider with a longer name.
+    if name:find("api_key", 1, true) then
+      invalid("%s.params.%s: a parameter is no key", where, name)
+    end
+  end
+end
+
+local function check(definition, where)
+  check_fields(definition, fields, where)
+  if definition.strategy and definition.strategy ~= "per_model"
+    and definition.strategy ~= "global" then
+    invalid("%s.strategy is per_model or global", where)
+  end
+  if definition.env and not definition.env:find "^[%u][%u%d_]*$" then
+    invalid("%s.env is the beginning of a variable: capitals, digits and _", where)
+  end
+  if definition.auth then check_auth(definition.auth, where) end
+  check_texts(definition.base_url, where .. ".base_url")
+  check_texts(definition.headers, where .. ".headers")
+  check_params(definition.params or {}, where)
+end
+
+-- What can only be told with what it extends.
+local function check_whole(definition, where)
+  check_protocols(definition.protocols or {}, where)
+  for name, route in pairs(definition.routes or {}) do
+    check_route(route, where .. ".routes." .. tostring(name), definition.protocols)
+  end
+end
+
+local function inherit(definition, where)
+  local name = definition.extends
+  if not name then return end
+  local base
+  if name == definition.name then
+    base = builtin.provider(name) -- of the same name: the built-in that it replaces
+  else
+    base = provider.get(name)
+  end
+  if not base then invalid("%s extends %q, which is not known", where, name) end
+  for k, v in pairs(base) do
+    if definition[k] == nil and not not_inherited[k] then definition[k] = v end
+  end
+end
+
+--- Defines a provider (API: `keycycle.provider { … }`); what it is, API.md section 9
+--- says. Unknown fields raise InvalidConfigurationError.
 ---@param definition table taken, not copied
 ---@return table
 function provider.define(definition)
-  check(definition)
-  if definition.extends then
-    local base = provider.get(definition.extends)
-    if not base then
-      invalid("provider %s extends %q, which is not known", definition.name, definition.extends)
-    end
-    for k, v in pairs(base) do
-      if definition[k] == nil and k ~= "name" and k ~= "env" then definition[k] = v end
-    end
+  if type(definition) ~= "table" then
+    invalid("a provider is a table, not a %s", type(definition))
   end
+  if type(definition.name) ~= "string" or definition.name == "" then
+    invalid "provider.name is missing"
+  end
+  local where = "provider " .. definition.name
+  check(definition, where)
+  inherit(definition, where)
+  check_whole(definition, where)
   return setmetatable(definition, provider_mt)
 end
 
-local built_in = { "groq", "openai", "openai_compatible" }
+local added = {} -- by name: what the program's scripts define
 
---- Names of the built-in providers that have a host of their own.
-function provider.names()
-  return { "groq", "openai" }
+--- Makes a definition the one of its name, or (nil) the built-in again.
+function provider.set(name, definition)
+  added[name] = definition
 end
 
---- The built-in definition, or nil.
+--- The definition of that name, or nil.
 function provider.get(name)
-  for _, known in ipairs(built_in) do
-    if known == name then return require("keycycle.providers." .. name) end
-  end
-  return nil
+  return added[name] or builtin.provider(name)
 end
 
---- The definition for a registration: built in, or any OpenAI-compatible server
---- where the program gives a base_url.
+--- Names of the providers that have a host of their own, sorted.
+function provider.names()
+  local names, seen = {}, {}
+  local function note(name)
+    if not seen[name] and provider.get(name).base_url then
+      seen[name] = true
+      names[#names + 1] = name
+    end
+  end
+  for name in pairs(added) do note(name) end
+  for _, name in ipairs(builtin.names "provider") do note(name) end
+  table.sort(names)
+  return names
+end
+
+--- The definition for a registration: a known provider, or any OpenAI-compatible
+--- server where the program gives a base_url.
 ---@param name string
 ---@param base_url? string
 function provider.resolve(name, base_url)
   local found = provider.get(name)
-  if found and found.base_url then return found end
+  if found and (found.base_url or base_url) then return found end
   if base_url then
     return provider.define { name = name, extends = "openai_compatible" }
   end
@@ -82,6 +209,18 @@ end
 --- The prefix of its environment variables: `env`, or the name in capitals.
 function provider.env_prefix(definition)
   return definition.env or (definition.name:upper():gsub("[^%w]", "_"))
+end
+
+--- Names of a key's parameters that the provider knows, sorted, and their defaults
+--- by name.
+function provider.params(definition)
+  local names, defaults = {}, {}
+  for k, v in pairs(definition.params or {}) do
+    names[#names + 1] = math.type(k) and v or k
+    if not math.type(k) then defaults[k] = v end
+  end
+  table.sort(names)
+  return names, defaults
 end
 
 return provider

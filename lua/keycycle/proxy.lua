@@ -2,23 +2,16 @@
 ---
 --- It checks the request before anything is acquired, sends the caller's table as
 --- it is, and keeps what it knows of an answer beside it (`info`).
-local core = require "keycycle.core"
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local options = require "keycycle.options"
+local request = require "keycycle.request"
 
 local proxy = {}
 
-local json = core.json
-local plain = { string = true, number = true, boolean = true }
+local bad_request = request.bad
 local infos = setmetatable({}, { __mode = "k" })
 local states = setmetatable({}, { __mode = "k" }) -- client or path node -> its state
-
-local function bad_request(entry, fmt, ...)
-  errors.raise(errors.KeycycleError, {
-    code = "bad_request", provider = entry.name, message = fmt:format(...),
-  })
-end
 
 local function merge(base, more)
   if not more then return base end
@@ -26,33 +19,6 @@ local function merge(base, more)
   for k, v in pairs(base) do all[k] = v end
   for k, v in pairs(options.check(more)) do all[k] = v end
   return all
-end
-
--- What is sent: the caller's table, or a copy where something must be filled in
--- or left out.
-local function complete(entry, route, request, opts)
-  local name = opts.model_param or "model"
-  local excluded = opts.excluded_params or entry.config.excluded_params
-  local model = opts.model or entry.config.default_model
-  local fill = route.model and request[name] == nil
-  if not fill and route.model and type(request[name]) ~= "string" then
-    bad_request(entry, "%s must be a text, not a %s", name, type(request[name]))
-  end
-  if fill and not model then
-    bad_request(entry, "no model: give %s in the request or default_model", name)
-  end
-  if not fill and not excluded then return request end
-  local copy = setmetatable({}, getmetatable(request))
-  for k, v in pairs(request) do copy[k] = v end
-  if fill then copy[name] = model end
-  for _, k in ipairs(excluded or {}) do copy[k] = nil end
-  return copy
-end
-
-local function encode(entry, value)
-  local text, why = json.encode(value)
-  if not text then bad_request(entry, "the request cannot be sent: %s", why) end
-  return text
 end
 
 local function keep_info(run, result, object)
@@ -65,8 +31,8 @@ local function keep_info(run, result, object)
   return infos[object]
 end
 
-local function send(entry, route, request, opts)
-  local run = call.new(entry, route, request, opts)
+local function send(entry, route, built, opts)
+  local run = call.new(entry, route, built, opts)
   local result = call.run(run)
   local s = result.stream
   if s then
@@ -78,33 +44,17 @@ local function send(entry, route, request, opts)
   return result.decoded
 end
 
--- What stands after the "?": one text or number a name.
-local function check_query(entry, query)
-  for name, value in pairs(query or {}) do
-    if type(name) ~= "string" or not plain[type(value)] then
-      bad_request(entry, "the query's %s must be a text, a number or a boolean", tostring(name))
-    end
-  end
-  return query
-end
-
 -- A call by a route of the adapter.
-local function invoke(client, name, request, opts)
+local function invoke(client, name, given, opts)
   local state = states[client]
   local entry, route = state.entry, state.entry.adapter.routes[name]
   opts = merge(state.opts, opts)
   entry:check_open()
-  local bare = route.method == "GET" and request == nil
-  if not bare and type(request) ~= "table" then
-    bad_request(entry, "%s needs a table, not a %s", name, type(request))
+  local bare = route.method == "GET" and given == nil
+  if not bare and type(given) ~= "table" then
+    bad_request(entry, "%s needs a table, not a %s", name, type(given))
   end
-  if route.method == "GET" then
-    return send(entry, route, { query = check_query(entry, request) }, opts)
-  end
-  local body = complete(entry, route, request, opts)
-  return send(entry, route, {
-    json = body, text = encode(entry, body), stream = body.stream == true,
-  }, opts)
+  return send(entry, route, request.build(entry, route, given, opts), opts)
 end
 
 local spec_fields = { method = "string", path = "string", query = "table", body = "string",
@@ -129,7 +79,15 @@ local function check_spec(entry, spec)
   if spec.json ~= nil and spec.body then
     bad_request(entry, "request takes json or body, not both")
   end
-  check_query(entry, spec.query)
+  request.check_query(entry, spec.query)
+end
+
+-- The route that has this path, for its protocol.
+local function route_of(entry, path)
+  for _, route in pairs(entry.adapter.routes or {}) do
+    if route.path == path then return { protocol = route.protocol } end
+  end
+  return {}
 end
 
 -- client:request { … }: any path of the provider.
@@ -141,10 +99,11 @@ local function request_any(client, spec, opts)
   entry:check_open()
   local method = spec.method or ((spec.json or spec.body) and "POST" or "GET")
   local text = spec.body
-  if spec.json ~= nil then text = encode(entry, spec.json) end
-  return send(entry, { method = method:upper(), path = spec.path,
-    protocol = spec.path:find "/chat/completions$" and "chat" or nil }, {
-    json = type(spec.json) == "table" and spec.json or nil, text = text,
+  if spec.json ~= nil then text = request.encode(entry, spec.json) end
+  return send(entry, route_of(entry, spec.path), {
+    method = method:upper(), path = spec.path, text = text,
+    content_type = text and "application/json",
+    json = type(spec.json) == "table" and spec.json or nil,
     query = spec.query, headers = spec.headers, stream = spec.stream == true,
     model = spec.model,
   }, opts)

@@ -1,6 +1,7 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
 local log = require "keycycle.log"
+local wire = require "keycycle.wire"
 
 local usage = {}
 
@@ -37,7 +38,7 @@ end
 ---@param body any the decoded answer or event
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
 function usage.of(run, body)
-  local extract = run.opts.usage_extractor or run.entry.adapter.usage
+  local extract = run.opts.usage_extractor or wire.usage_reader(run.entry.adapter)
   if extract then
     local ok, given = pcall(extract, body)
     local found, why
@@ -45,7 +46,8 @@ function usage.of(run, body)
     if not why then return found end
     log.warn("the usage extractor of %s failed: %s", run.entry.name, why)
   end
-  return run.protocol and type(body) == "table" and run.protocol.usage(body) or nil
+  local protocol = run.protocol
+  return protocol and protocol.usage and type(body) == "table" and protocol.usage(body) or nil
 end
 
 --- Commits a lease with what was used. One that is over its maximum age was

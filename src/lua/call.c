@@ -58,6 +58,7 @@ static void read_spec(lua_State *L, struct kc_call_spec *spec)
     lua_getfield(L, 1, "lease");
     spec->lease = lk_optlease(L, lua_gettop(L));
     spec->stream = lk_fieldbool(L, 1, "stream");
+    spec->lines = lk_fieldbool(L, 1, "lines");
     spec->allow_insecure = lk_fieldbool(L, 1, "allow_insecure");
     spec->connect_timeout_ms = lk_fieldms(L, 1, "connect_timeout", 0);
     spec->request_timeout_ms = lk_fieldms(L, 1, "request_timeout", 0);

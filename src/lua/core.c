@@ -80,6 +80,47 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
+static const struct kc_text *find_text(const char *name)
+{
+    for (const struct kc_text *t = kc_embed; t->name; t++) {
+        if (strcmp(t->name, name) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+/* core.builtin(file, env): an embedded file as a function whose globals are
+ * those of `env`; nil where there is none of that name. */
+static int core_builtin(lua_State *L)
+{
+    const struct kc_text *t = find_text(luaL_checkstring(L, 1));
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (!t)
+        return 0;
+    if (load_text(L, t) != LUA_OK)
+        return lua_error(L);
+    lua_pushvalue(L, 2);
+    lua_setupvalue(L, -2, 1);
+    return 1;
+}
+
+/* core.builtin_names(folder): names of the embedded files in a folder. */
+static int core_builtin_names(lua_State *L)
+{
+    size_t len;
+    const char *folder = luaL_checklstring(L, 1, &len);
+    lua_Integer n = 0;
+    lua_newtable(L);
+    for (const struct kc_text *t = kc_embed; t->name; t++) {
+        if (strncmp(t->name, folder, len) != 0 || strchr(t->name + len, '/'))
+            continue;
+        const char *end = strrchr(t->name, '.');
+        lua_pushlstring(L, t->name + len, (size_t)(end - t->name) - len);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 /* -- the C part's own functions ------------------------------------------ */
 
 static int core_step(lua_State *L)
@@ -172,6 +213,8 @@ static int core_terminal_width(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+    {"builtin", core_builtin},
+    {"builtin_names", core_builtin_names},
     {"step", core_step},
     {"next_ready", core_next_ready},
     {"pollfd", core_pollfd},

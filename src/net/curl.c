@@ -156,6 +156,7 @@ static void init(struct kc_curl_exchange *x, struct kc_curl *t,
     x->pub.impl = x;
     x->t = t;
     x->stream = c->stream;
+    x->lines = c->lines;
     x->notify = c->notify;
     x->ctx = c->ctx;
     x->idle_ms = c->idle_timeout_ms;

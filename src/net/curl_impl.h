@@ -41,6 +41,7 @@ struct kc_curl_exchange {
     struct curl_slist *fields;
     bool running; /* in the multi */
     bool stream;
+    bool lines;
     bool paused;
     bool may_redirect;
     int redirects;

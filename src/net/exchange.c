@@ -23,13 +23,28 @@ static void tell(struct kc_curl_exchange *x)
 
 /* -- what comes in ------------------------------------------------------- */
 
-static bool is_event_stream(const struct kc_headers *h)
+static bool has_type(const struct kc_headers *h, const char *type)
 {
-    static const char type[] = "text/event-stream";
     const char *value = kc_headers_get(h, "content-type");
-    size_t n = sizeof type - 1;
+    size_t n = strlen(type);
     return value && strncasecmp(value, type, n) == 0 &&
            (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
+}
+
+/* Whether the answer is to be read piece by piece, and how. */
+static bool begins_events(struct kc_curl_exchange *x)
+{
+    static const char *const lines[] = {"application/x-ndjson",
+                                        "application/ndjson",
+                                        "application/jsonl"};
+    if (!x->stream || x->pub.status >= 300)
+        return false;
+    if (has_type(&x->pub.headers, "text/event-stream"))
+        return true;
+    x->sse.lines = x->lines;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        x->sse.lines |= has_type(&x->pub.headers, lines[i]);
+    return x->sse.lines;
 }
 
 /* 307 and 308 keep the method; the older ones are safe for reading only. */
@@ -52,8 +67,7 @@ static void headers_end(struct kc_curl_exchange *x)
     if (x->may_redirect)
         return;
     x->pub.have_headers = true;
-    x->pub.is_events =
-        x->stream && x->pub.status < 300 && is_event_stream(&x->pub.headers);
+    x->pub.is_events = begins_events(x);
     tell(x);
 }
 

@@ -54,8 +54,28 @@ static int field(struct kc_sse *s, const char *name, size_t name_len,
     return KC_OK; /* id and retry are for browsers that reconnect */
 }
 
+static bool is_blank(const char *line, size_t len)
+{
+    return strspn(line, " \t") == len;
+}
+
+/* NDJSON: the line is the event. */
+static int whole_line(struct kc_sse *s, kc_sse_fn *fn, void *ctx)
+{
+    struct kc_sse_event event = {.type = "message",
+                                 .data = kc_buf_str(&s->line),
+                                 .len = s->line.len};
+    int err = KC_OK;
+    if (!is_blank(event.data, event.len))
+        err = fn(ctx, &event);
+    kc_buf_clear(&s->line);
+    return err;
+}
+
 static int end_line(struct kc_sse *s, kc_sse_fn *fn, void *ctx)
 {
+    if (s->lines)
+        return whole_line(s, fn, ctx);
     const char *line = kc_buf_str(&s->line);
     size_t len = s->line.len;
     int err;

@@ -1,4 +1,5 @@
-/* sse.h -- server-sent events out of bytes that come in any pieces.
+/* sse.h -- server-sent events, or lines of JSON, out of bytes that come in any
+ * pieces.
  *
  * WHATWG HTML, "Server-sent events": a BOM at the start, lines that end in LF,
  * CRLF or CR, comments, several data lines joined by LF, an event at each empty
@@ -28,12 +29,14 @@ struct kc_sse {
     struct kc_buf line;
     struct kc_buf data;
     struct kc_buf type;
+    bool lines; /* every line that is not blank is an event's data */
     bool have_data;
     bool after_cr;
     unsigned bom; /* bytes of a BOM seen; 3 or more: past the start */
 };
 
-/* kc_sse_init: no line and no event's data may pass `max_bytes`. */
+/* kc_sse_init: no line and no event's data may pass `max_bytes`. `lines` may be
+ * set after it, before the first bytes. */
 void kc_sse_init(struct kc_sse *s, size_t max_bytes);
 void kc_sse_deinit(struct kc_sse *s);
 

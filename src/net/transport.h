@@ -35,7 +35,8 @@ struct kc_exchange_config { /* all is copied, but `body` */
     const struct kc_headers *headers; /* NULL: none */
     const void *body; /* borrowed until the exchange is freed; NULL: none */
     size_t body_len;
-    bool stream;                 /* read text/event-stream as events */
+    bool stream; /* read text/event-stream or NDJSON as events */
+    bool lines;  /* a stream is NDJSON, whatever its content type says */
     uint64_t connect_timeout_ms; /* 0: the default, 10 s */
     uint64_t total_timeout_ms;   /* 0: none */
     uint64_t idle_timeout_ms;    /* without a byte received; 0: none */
@@ -53,7 +54,7 @@ struct kc_exchange {
     int status;                /* 0 until the final headers are here */
     struct kc_headers headers; /* of the final answer, names in lower case */
     bool have_headers;
-    bool is_events;   /* a 2xx text/event-stream: read by kc_exchange_event */
+    bool is_events;   /* a stream's 2xx: read by kc_exchange_event */
     bool sent;        /* the request has left, at least in part */
     bool done;        /* nothing more will come */
     int err;          /* KC_OK, or why it ended; set when done */

@@ -34,6 +34,7 @@ struct kc_call_spec { /* templates and texts are copied, `body` is borrowed */
     const void *body;        /* NULL: none; until the call is deinitialised */
     size_t body_len;
     bool stream;
+    bool lines; /* of a stream: it is NDJSON, whatever its type says */
     bool allow_insecure;
     const struct kc_lease *lease; /* NULL: no key is filled in */
     uint64_t connect_timeout_ms, idle_timeout_ms; /* 0: the default, none */

@@ -45,14 +45,27 @@ describe("the built-in providers", function()
     assert.equal("https://api.groq.com/openai/v1", provider.get("groq").base_url)
     assert.is_nil(provider.get("openai_compatible").base_url)
     assert.is_nil(provider.get "nobody")
-    assert.same({ "groq", "openai" }, provider.names())
+    for _, name in ipairs { "anthropic", "azure_openai", "cerebras", "cloudflare", "cohere",
+      "deepseek", "fireworks", "gemini", "groq", "huggingface", "llamacpp", "mistral", "nvidia",
+      "ollama", "openai", "openrouter", "perplexity", "sambanova", "together", "twelvelabs",
+      "vllm", "xai" } do
+      assert.truthy(provider.get(name).base_url:find "^https?://", name)
+    end
+    local names = provider.names()
+    assert.equal("anthropic", names[1])
+    assert.is_nil(table.concat(names, " "):find("openai_compatible", 1, true))
   end)
 
   it("send the key in one header only", function()
     for _, name in ipairs(provider.names()) do
-      assert.same({ header = "authorization", value = "Bearer {api_key}" },
-        provider.get(name).auth)
+      local auth = provider.get(name).auth
+      assert.is_string(auth.header)
+      assert.is_nil(auth.query)
+      assert.truthy(auth.value:find("{api_key}", 1, true))
     end
+    assert.same({ header = "authorization", value = "Bearer {api_key}" },
+      provider.get("openai").auth)
+    assert.same({ header = "x-api-key", value = "{api_key}" }, provider.get("anthropic").auth)
   end)
 
   it("serve the paths of the provider's own client", function()
@@ -82,7 +95,7 @@ describe("a name to register", function()
   end)
 
   it("is refused without one, with the known names", function()
-    local err = refused("groq, openai", provider.resolve, "my-server")
+    local err = refused("openai, openrouter", provider.resolve, "my-server")
     assert.equal("unknown_provider", err.code)
     assert.truthy(err.message:find("my-server", 1, true))
   end)

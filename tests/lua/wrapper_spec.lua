@@ -105,7 +105,7 @@ describe("from_env", function()
   end)
 
   it("names the providers it knows", function()
-    local err = raises(Invalid, "groq, openai", from, "", { nobody = {} })
+    local err = raises(Invalid, "openai, openrouter", from, "", { nobody = {} })
     assert.equal("unknown_provider", err.code)
   end)
 

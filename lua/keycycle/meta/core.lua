@@ -13,6 +13,14 @@ local core = {}
 core.VERSION = "0.1.0"
 core.json = {} ---@type table { encode, decode, null, array }; see json.lua
 
+--- An embedded file ("keycycle/providers/groq.lua") as a function whose globals are
+--- those of `env`; nil where there is none.
+---@return function?
+function core.builtin(file, env) end
+--- Names of the embedded files in a folder ("keycycle/providers/"), sorted.
+---@return string[]
+function core.builtin_names(folder) end
+
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
 ---@return number
@@ -239,7 +247,8 @@ function lease:unpaid(reason) end
 
 --- ONE attempt over the transport. spec: method, url, headers = list of
 --- { name, value }, auth = { header=, value= } | { query=, value= } (`{api_key}`
---- is filled in here and only here), body (string), stream (boolean), lease
+--- is filled in here and only here), body (string), stream (boolean: SSE or NDJSON is
+--- read as events), lines (boolean: a stream is NDJSON whatever its type), lease
 --- (optional; its key fills the templates `{param}` in url and header values),
 --- allow_insecure, and seconds: connect_timeout, request_timeout (whole answer;
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the

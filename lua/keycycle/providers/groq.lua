@@ -1,10 +1,12 @@
 --- Groq: OpenAI's wire format on its own host; limits come in headers.
-local provider = require "keycycle.provider"
-
-return provider.define {
+-- console.groq.com/docs/rate-limits: requests are counted a day, tokens a minute, for
+-- an organisation and a model; cached tokens do not count.
+return keycycle.provider {
   name = "groq",
   extends = "openai",
   base_url = "https://api.groq.com/openai/v1",
+  params = {},
+  headers = {},
   charge = {},
   limit_headers = {
     { unit = "requests", window = "day", limit = "x-ratelimit-limit-requests",

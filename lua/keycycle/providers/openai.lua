@@ -1,12 +1,34 @@
 --- OpenAI: the dialect that many others speak.
-local provider = require "keycycle.provider"
-
-return provider.define {
+-- developers.openai.com/api/docs, and its OpenAPI file of 2026-08-21.
+return keycycle.provider {
   name = "openai",
   extends = "openai_compatible",
   base_url = "https://api.openai.com/v1",
-  -- Limits are an organisation's: keys that name the same one share them
-  -- (providers' documentation, "Rate limits").
+  params = { "organization", "project" },
+  headers = { ["openai-organization"] = "{organization}", ["openai-project"] = "{project}" },
+  protocols = { chat = "openai_chat", responses = "openai_responses",
+    embeddings = "openai_embeddings", transcription = "openai_transcription" },
+  routes = {
+    ["chat.completions.create"] = {
+      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
+    },
+    ["responses.create"] = {
+      method = "POST", path = "/responses", protocol = "responses", model = true,
+    },
+    ["embeddings.create"] = {
+      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
+    },
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/audio/transcriptions", protocol = "transcription", model = true,
+      form = true,
+    },
+    ["moderations.create"] = { method = "POST", path = "/moderations" },
+    ["models.list"] = { method = "GET", path = "/models" },
+    ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
+    check = { method = "GET", path = "/models" },
+  },
+  -- Limits are an organisation's: keys that name the same one share them ("Rate
+  -- limits" in its guide).
   charge = { shared_by = "openai-organization" },
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",

@@ -1,7 +1,5 @@
 --- Any server that speaks OpenAI's wire format; the program gives base_url.
-local provider = require "keycycle.provider"
-
-return provider.define {
+return keycycle.provider {
   name = "openai_compatible",
   auth = { header = "authorization", value = "Bearer {api_key}" },
   protocols = { chat = "openai_chat", embeddings = "openai_embeddings" },
@@ -13,8 +11,10 @@ return provider.define {
       method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
     },
     ["models.list"] = { method = "GET", path = "/models" },
+    ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
+    check = { method = "GET", path = "/models" },
   },
-  -- providers.md, openai: the codes are documented, the sentences are not.
+  -- OpenAI documents the codes; the sentences change.
   classify = {
     { path = "error.code", value = "insufficient_quota", kind = "payment" },
     { path = "error.code", value = "billing_hard_limit_reached", kind = "payment" },

@@ -150,6 +150,32 @@ static void the_readers_refusal_stops_the_feed(void **state)
     kc_sse_deinit(&s);
 }
 
+static void lines_of_json_are_events_each(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":1}\r\n\n  \ndata: 2\n{\"b\":3}";
+    for (size_t piece = 1; piece <= sizeof text; piece++) {
+        struct kc_buf out;
+        struct kc_sse s;
+        kc_buf_init(&out, 1000);
+        kc_sse_init(&s, 100);
+        s.lines = true;
+        for (size_t i = 0; i < sizeof text - 1; i += piece) {
+            size_t left = sizeof text - 1 - i;
+            assert_int_equal(kc_sse_feed(&s, text + i,
+                                         left < piece ? left : piece, note,
+                                         &out),
+                             KC_OK);
+        }
+        assert_int_equal(kc_sse_finish(&s, note, &out), KC_OK);
+        assert_string_equal(kc_buf_str(&out),
+                            "message|{\"a\":1}\nmessage|data: 2\n"
+                            "message|{\"b\":3}\n");
+        kc_sse_deinit(&s);
+        kc_buf_deinit(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(data_may_hold_a_nul),
         cmocka_unit_test(a_line_or_event_without_end_is_too_large),
         cmocka_unit_test(the_readers_refusal_stops_the_feed),
+        cmocka_unit_test(lines_of_json_are_events_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

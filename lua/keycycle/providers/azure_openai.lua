@@ -1,0 +1,36 @@
+--- Azure OpenAI: each key belongs to a resource of its own, with deployments.
+-- learn.microsoft.com, "Azure OpenAI REST API reference". The deployment is the model's
+-- name unless the key says another.
+return keycycle.provider {
+  name = "azure_openai",
+  extends = "openai",
+  base_url = "https://{resource}.openai.azure.com",
+  auth = { header = "api-key", value = "{api_key}" },
+  params = { "resource", deployment = "{model}", api_version = "2024-10-21" },
+  headers = {},
+  charge = {},
+  routes = {
+    ["chat.completions.create"] = {
+      method = "POST", path = "/openai/deployments/{deployment}/chat/completions",
+      query = { ["api-version"] = "{api_version}" }, protocol = "chat", model = true,
+    },
+    ["embeddings.create"] = {
+      method = "POST", path = "/openai/deployments/{deployment}/embeddings",
+      query = { ["api-version"] = "{api_version}" }, protocol = "embeddings", model = true,
+    },
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/openai/deployments/{deployment}/audio/transcriptions",
+      query = { ["api-version"] = "{api_version}" }, protocol = "transcription", model = true,
+      form = true,
+    },
+    ["responses.create"] = {
+      method = "POST", path = "/openai/v1/responses", protocol = "responses", model = true,
+    },
+    ["models.list"] = {
+      method = "GET", path = "/openai/models", query = { ["api-version"] = "{api_version}" },
+    },
+    check = {
+      method = "GET", path = "/openai/models", query = { ["api-version"] = "{api_version}" },
+    },
+  },
+}

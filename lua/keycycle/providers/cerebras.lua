@@ -1,0 +1,17 @@
+--- Cerebras: OpenAI's form; a request is charged before it runs, for its input and the
+--- most that it may answer.
+-- inference-docs.cerebras.ai/support/rate-limits
+return keycycle.provider {
+  name = "cerebras",
+  extends = "openai_compatible",
+  base_url = "https://api.cerebras.ai/v1",
+  protocols = { chat = "openai_chat" },
+  routes = {
+    ["chat.completions.create"] = {
+      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
+    },
+    ["models.list"] = { method = "GET", path = "/models" },
+    ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
+    check = { method = "GET", path = "/models" },
+  },
+}

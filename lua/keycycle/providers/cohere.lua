@@ -1,0 +1,21 @@
+--- Cohere: its version 2 chat, embed and rerank.
+-- docs.cohere.com, its OpenAPI file of 2026-08-20.
+return keycycle.provider {
+  name = "cohere",
+  base_url = "https://api.cohere.com",
+  auth = { header = "authorization", value = "Bearer {api_key}" },
+  protocols = { chat = "cohere", embeddings = "cohere_embed", rerank = "cohere_rerank",
+    transcription = "openai_transcription" },
+  routes = {
+    chat = { method = "POST", path = "/v2/chat", protocol = "chat", model = true },
+    embed = { method = "POST", path = "/v2/embed", protocol = "embeddings", model = true },
+    rerank = { method = "POST", path = "/v2/rerank", protocol = "rerank", model = true },
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/v2/audio/transcriptions", protocol = "transcription", model = true,
+      form = true,
+    },
+    tokenize = { method = "POST", path = "/v1/tokenize", model = true },
+    ["models.list"] = { method = "GET", path = "/v1/models" },
+    check = { method = "POST", path = "/v1/check-api-key" },
+  },
+}

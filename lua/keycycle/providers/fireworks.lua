@@ -1,0 +1,27 @@
+--- Fireworks: OpenAI's form; models are named accounts/fireworks/models/NAME.
+-- docs.fireworks.ai. Limits are the account's, over all models.
+return keycycle.provider {
+  name = "fireworks",
+  extends = "openai_compatible",
+  base_url = "https://api.fireworks.ai/inference/v1",
+  strategy = "global",
+  protocols = { chat = "openai_chat", responses = "openai_responses",
+    embeddings = "openai_embeddings", messages = "anthropic", rerank = "cohere_rerank" },
+  routes = {
+    ["chat.completions.create"] = {
+      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
+    },
+    ["responses.create"] = {
+      method = "POST", path = "/responses", protocol = "responses", model = true,
+    },
+    ["messages.create"] = {
+      method = "POST", path = "/messages", protocol = "messages", model = true,
+    },
+    ["embeddings.create"] = {
+      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
+    },
+    rerank = { method = "POST", path = "/rerank", protocol = "rerank", model = true },
+    ["models.list"] = { method = "GET", path = "/models" },
+    check = { method = "GET", path = "/models" },
+  },
+}

@@ -1,0 +1,31 @@
+--- Gemini: Google's own form (generateContent). Its limits come in bodies, never in
+--- headers, and belong to a Google project.
+-- ai.google.dev/gemini-api/docs; the key goes into a header: URLs end up in logs.
+return keycycle.provider {
+  name = "gemini",
+  base_url = "https://generativelanguage.googleapis.com/v1beta",
+  auth = { header = "x-goog-api-key", value = "{api_key}" },
+  protocols = { chat = "gemini", embeddings = "gemini_embeddings" },
+  routes = {
+    ["models.generate_content"] = {
+      method = "POST", path = "/models/{model}:generateContent", protocol = "chat", model = true,
+      stream_path = "/models/{model}:streamGenerateContent", stream_query = { alt = "sse" },
+    },
+    ["models.generate_content_stream"] = {
+      method = "POST", path = "/models/{model}:streamGenerateContent", protocol = "chat",
+      model = true, stream = true, query = { alt = "sse" },
+    },
+    ["models.embed_content"] = {
+      method = "POST", path = "/models/{model}:embedContent", protocol = "embeddings", model = true,
+    },
+    ["models.batch_embed_contents"] = {
+      method = "POST", path = "/models/{model}:batchEmbedContents", protocol = "embeddings",
+      model = true,
+    },
+    ["models.count_tokens"] = {
+      method = "POST", path = "/models/{model}:countTokens", model = true,
+    },
+    ["models.list"] = { method = "GET", path = "/models" },
+    check = { method = "GET", path = "/models" },
+  },
+}

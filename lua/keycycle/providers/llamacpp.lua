@@ -1,0 +1,9 @@
+--- llama.cpp's server: OpenAI's form; no key unless it was started with one.
+-- github.com/ggml-org/llama.cpp, tools/server/README.md.
+return keycycle.provider {
+  name = "llamacpp",
+  extends = "openai_compatible",
+  base_url = "http://localhost:8080/v1",
+  strategy = "global",
+  auth = { header = "authorization", value = "Bearer {api_key}", optional = true },
+}

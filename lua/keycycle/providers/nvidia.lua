@@ -1,0 +1,8 @@
+--- NVIDIA NIM at build.nvidia.com: OpenAI's form.
+-- docs.api.nvidia.com. Its embeddings need input_type "query" or "passage".
+return keycycle.provider {
+  name = "nvidia",
+  extends = "openai_compatible",
+  base_url = "https://integrate.api.nvidia.com/v1",
+  strategy = "global",
+}

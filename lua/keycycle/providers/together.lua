@@ -1,0 +1,19 @@
+--- Together: OpenAI's form; limits move with the success of the last hour.
+-- docs.together.ai/docs/rate-limits, its OpenAPI file of 2026-04-28.
+return keycycle.provider {
+  name = "together",
+  extends = "openai_compatible",
+  base_url = "https://api.together.xyz/v1",
+  protocols = { chat = "openai_chat", embeddings = "openai_embeddings", rerank = "cohere_rerank" },
+  routes = {
+    ["chat.completions.create"] = {
+      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
+    },
+    ["embeddings.create"] = {
+      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
+    },
+    rerank = { method = "POST", path = "/rerank", protocol = "rerank", model = true },
+    ["models.list"] = { method = "GET", path = "/models" },
+    check = { method = "GET", path = "/models" },
+  },
+}
