@@ -68,9 +68,9 @@ function classify.lower_names(headers)
 end
 
 local generic = {
-  by_name = rules.compile(generic_rules.by_name, "(any)"),
-  without_status = rules.compile(generic_rules.without_status, "(any)"),
-  by_status = rules.compile(generic_rules.by_status, "(any)"),
+  by_name = rules.check(generic_rules.by_name, "(any)"),
+  without_status = rules.check(generic_rules.without_status, "(any)"),
+  by_status = rules.check(generic_rules.by_status, "(any)"),
   delays = paths.compile(generic_rules.delays),
 }
 
@@ -92,24 +92,7 @@ local function read(response)
     body = body.body }
 end
 
--- Rules by the list that they were made of, and functions whose faults were told.
-local compiled = setmetatable({}, { __mode = "k" })
-local told = setmetatable({}, { __mode = "k" })
-
-local function rules_of(adapter)
-  local list = adapter and adapter.classify
-  if list == nil then return {} end
-  if type(list) == "function" then return { list } end
-  if not compiled[list] then compiled[list] = rules.compile(list, adapter.name or "?") end
-  return compiled[list]
-end
-
---- Checks a provider's `classify`: a list of rules, functions first, or a function.
---- Raises InvalidConfigurationError that names the provider and the rule.
----@param definition table
-function classify.check(definition)
-  rules_of(definition)
-end
+local told = setmetatable({}, { __mode = "k" }) -- functions whose faults were logged
 
 local function tell(adapter, fn, fmt, ...)
   if told[fn] then return end
@@ -217,7 +200,8 @@ end
 ---@return table verdict kind, scope, window, retry_after, reset_after
 function classify.classify(adapter, response, now)
   local seen = read(response)
-  local verdict, rule = first_fit(rules_of(adapter), seen, adapter)
+  local verdict, rule = first_fit(rules.check(adapter and adapter.classify, adapter and adapter.name or "?"),
+    seen, adapter)
   if not verdict then verdict, rule = generic_verdict(seen) end
   return finish(verdict, rule, seen, now or core.now())
 end

@@ -181,6 +181,8 @@ local function add_object(w, object, depth)
       code = get(object, "code"), type = get(object, "type"), status = get(object, "status") }
     add_layer(w, object, flat, depth)
     follow(w, object, depth + 1)
+  elseif depth == 0 then
+    add_layer(w, object, object, depth) -- no error that we know of, but paths name its fields
   end
   for _, name in ipairs(outer) do
     local value = get(object, name)

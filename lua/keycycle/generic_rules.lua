@@ -8,6 +8,7 @@ local names = { "error.code", "error.type", "error.status", "error.error_type",
   "error.error_code", "error.errorCode", "error.__type", "error.reason",
   "error.details[*].reason", "error.details.error_code", "error.metadata.error_type" }
 
+local QUOTA_ID = "error.details[*].violations[*].quotaId"
 local REFUSED = { 400, 401, 402, 403, 404, 409, 410, 412, 422, 429 }
 
 local function named(kind, scope, status, list)
@@ -18,12 +19,17 @@ local generic_rules = {}
 
 --- By name, the exact ones before those that say little.
 generic_rules.by_name = {
+  -- Google's QuotaFailure; beside a day's quota it states a delay of seconds.
+  { status = 429, path = QUOTA_ID, op = "contains", value = "PerDay", kind = "quota",
+    scope = "model", window = "day", resets = "America/Los_Angeles" },
+  { status = 429, path = QUOTA_ID, op = "contains", value = "PerMinute", kind = "quota",
+    scope = "model", window = "minute" },
+  named("payment", "key", { 402, 403, 429 }, { "project_spend_limit_exceeded" }),
   named("payment", "group", { 402, 403, 429 }, { "insufficient_quota", "credit_balance_exhausted",
     "organization_spend_limit_exceeded", "organization_usage_limit_exceeded",
     "billing_hard_limit_reached", "billing_not_active", "insufficient_balance",
-    "insufficient_credits", "insufficient_funds" }),
+    "insufficient_credits", "insufficient_funds", "exceeded_current_quota_error" }),
   named("payment", "group", REFUSED, { "billing_error", "payment_required" }),
-  named("payment", "key", { 402, 403, 429 }, { "project_spend_limit_exceeded" }),
   named("auth", "group", REFUSED, { "account_deactivated", "organization_disabled",
     "account_suspended" }),
   named("auth", "key", REFUSED, { "invalid_api_key", "api_key_invalid", "api_key_expired",
@@ -40,7 +46,7 @@ generic_rules.by_name = {
   named("request_too_large", "request", nil, { "request_too_large", "payload_too_large",
     "request_entity_too_large", "RequestTooLarge" }),
   named("permission_region", "provider", nil, { "unsupported_country_region_territory",
-    "region_not_allowed", "USER_LOCATION_INVALID" }),
+    "USER_LOCATION_INVALID" }),
   named("overloaded", "provider", nil, { "overloaded_error", "server_is_overloaded",
     "engine_overloaded", "engine_overloaded_error", "overloaded", "queue_full", "queue_exceeded",
     "capacity_exceeded", "capacity_exhausted", "MODEL_CAPACITY_EXHAUSTED",

@@ -2,6 +2,7 @@
 --- resolved; and all of them by name.
 local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
+local rules = require "keycycle.rules"
 
 local invalid = errors.invalid
 
@@ -124,6 +125,7 @@ end
 -- What can only be told with what it extends.
 local function check_whole(definition, where)
   check_protocols(definition.protocols or {}, where)
+  rules.check(definition.classify, definition.name)
   for name, route in pairs(definition.routes or {}) do
     check_route(route, where .. ".routes." .. tostring(name), definition.protocols)
   end

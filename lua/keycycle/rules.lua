@@ -7,7 +7,7 @@
 ---            them: see paths.lua
 ---   op       equals (default) prefix contains exists in lte; without case. match: a
 ---            Lua pattern, in the first 2,000 bytes (400 where it repeats twice)
----   value    what the op compares with
+---   value    what the op compares with; with prefix and contains also a list: any of it
 ---   kind, scope, window   the verdict; delay: a path or header that states seconds;
 ---            resets: the time zone at whose midnight the window begins anew
 local core = require "keycycle.core"
@@ -48,11 +48,17 @@ local ops = {
   equals = function(have, want) return plain(have) == want end,
   prefix = function(have, want)
     local text = plain(have)
-    return text ~= nil and text:sub(1, #want) == want
+    for i = 1, text and #want or 0 do
+      if text:sub(1, #want[i]) == want[i] then return true end
+    end
+    return false
   end,
   contains = function(have, want)
     local text = plain(have)
-    return text ~= nil and text:find(want, 1, true) ~= nil
+    for i = 1, text and #want or 0 do
+      if text:find(want[i], 1, true) then return true end
+    end
+    return false
   end,
   match = function(have, want)
     local kind = type(have)
@@ -126,13 +132,14 @@ local function compile_value(op, value)
     end
     return { pattern = value, bytes = repeats > 1 and MOST_MATCHED_TWICE or MOST_MATCHED }
   end
-  if op ~= "in" then return plain(value), "a text or a number" end
+  if op == "equals" then return plain(value), "a text or a number" end
   local out = {}
-  for _, v in ipairs(type(value) == "table" and value or {}) do
-    local text = plain(v)
-    if text then out[text] = true end
+  for i, v in ipairs(type(value) == "table" and value or op ~= "in" and { value } or {}) do
+    out[i] = plain(v)
+    if not out[i] or out[i] == "" then return nil, "texts or numbers" end
+    if op == "in" then out[out[i]] = true end
   end
-  return next(out) and out or nil, "a list of texts or numbers"
+  return #out > 0 and out or nil, op == "in" and "a list" or "a text, or a list of them"
 end
 
 local function compile_statuses(status)
@@ -193,14 +200,7 @@ local function compile_rule(rule, fail)
   return out
 end
 
---- Checks the rules of a provider, and makes them ready. Functions may stand before
---- the rules and are kept as they are. Raises InvalidConfigurationError that names the
---- provider and the rule.
----@param list table|function a provider's `classify`
----@param name string the provider's
----@return table compiled
-function rules.compile(list, name)
-  if type(list) == "function" then return { list } end
+local function compile(list, name)
   local out, functions_end = {}, false
   for i, rule in ipairs(list) do
     local function fail(fmt, ...)
@@ -223,6 +223,21 @@ function rules.compile(list, name)
     end
   end
   return out
+end
+
+local checked = setmetatable({}, { __mode = "k" }) -- by the list that they were made of
+
+--- Checks the rules of a provider, and makes them ready, once. Functions may stand
+--- before the rules and are kept as they are. Raises InvalidConfigurationError that
+--- names the provider and the rule.
+---@param list? table|function a provider's `classify`
+---@param name string the provider's
+---@return table compiled
+function rules.check(list, name)
+  if list == nil then return {} end
+  if type(list) == "function" then return { list } end
+  if not checked[list] then checked[list] = compile(list, name) end
+  return checked[list]
 end
 
 --- Whether a compiled rule fits an answer. Where no status says no (an error inside a

@@ -13,4 +13,23 @@ return keycycle.provider {
     ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
     check = { method = "GET", path = "/models" },
   },
+  -- platform.claude.com/docs/en/api/errors, /rate-limits: money comes as a 400 and a 429.
+  classify = {
+    { path = "error.details.error_code", value = "enforced_spend_limit_reached", kind = "quota",
+      scope = "group", window = "month", resets = "UTC" },
+    { status = { 400, 429 }, path = "message", op = "prefix",
+      value = "you have reached your specified", kind = "quota", scope = "group",
+      window = "month", resets = "UTC" },
+    { status = { 400, 402, 403, 429 }, path = "message", op = "contains",
+      value = "credit balance is too low", kind = "payment", scope = "group" },
+    { status = { 400, 403 }, path = "message", op = "prefix",
+      value = "this organization has been disabled", kind = "auth", scope = "group" },
+    { status = 400, path = "message", op = "contains",
+      value = { "prompt is too long", "exceed context limit" }, kind = "context_length",
+      scope = "request" },
+    { status = 429, path = "message", op = "contains", value = "concurrent", kind = "temporary",
+      scope = "group" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = "overloaded",
+      kind = "overloaded", scope = "provider" },
+  },
 }

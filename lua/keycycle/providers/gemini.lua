@@ -28,4 +28,22 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- ai.google.dev/gemini-api/docs/troubleshooting. The generic rules know Google's
+  -- statuses, reasons and quotas; "check your plan and billing details" says nothing.
+  classify = {
+    { status = { 400, 403 }, path = "message", op = "contains", value = { "api key not valid",
+      "api key expired", "reported as leaked", "has been suspended" }, kind = "auth" },
+    { status = { 402, 403, 429 }, path = "message", op = "contains",
+      value = { "depleted", "spending cap" }, kind = "payment", scope = "group" },
+    { status = 400, path = "error.status", value = "FAILED_PRECONDITION",
+      kind = "permission_region", scope = "provider" },
+    { status = 400, path = "message", op = "contains",
+      value = "exceeds the maximum number of tokens", kind = "context_length",
+      scope = "request" },
+    { path = "promptFeedback.blockReason", op = "exists", kind = "content_policy",
+      scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+  },
 }

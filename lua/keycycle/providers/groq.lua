@@ -16,4 +16,22 @@ return keycycle.provider {
       remaining = "x-ratelimit-remaining-tokens", reset = "x-ratelimit-reset-tokens",
       format = "go" },
   },
+  -- console.groq.com/docs/errors; which window is spent, the sentence says.
+  classify = {
+    { status = 498, kind = "overloaded", scope = "provider" },
+    { status = { 413, 429 }, path = "message", op = "contains", value = "request too large",
+      kind = "request_too_large", scope = "request" },
+    -- The model wrote what was not asked for: it may write it well when asked again.
+    { status = 400, path = "error.code", op = "in",
+      value = { "json_validate_failed", "tool_use_failed" }, kind = "server", scope = "request" },
+    { status = { 400, 403 }, path = "error.code", value = "organization_restricted",
+      kind = "auth", scope = "group" },
+    { status = { 400, 403 }, path = "message", op = "contains", value = "has been restricted",
+      kind = "auth", scope = "group" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "length of the messages",
+      kind = "context_length", scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+  },
 }

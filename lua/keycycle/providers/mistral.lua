@@ -5,4 +5,16 @@ return keycycle.provider {
   name = "mistral",
   extends = "openai_compatible",
   base_url = "https://api.mistral.ai/v1",
+  -- docs.mistral.ai
+  classify = {
+    { status = 429, path = "header:x-ratelimit-remaining-tokens-month", op = "lte", value = 0,
+      kind = "quota", scope = "group", window = "month", resets = "UTC" },
+    { path = "error.code", value = 3505, kind = "overloaded", scope = "provider" },
+    { path = "error.code", value = 1500, kind = "not_found", scope = "model" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "too large for model",
+      kind = "context_length", scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+  },
 }

@@ -5,4 +5,9 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://integrate.api.nvidia.com/v1",
   strategy = "global",
+  classify = {
+    { status = 403, kind = "auth", scope = "key" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
+      kind = "context_length", scope = "request" },
+  },
 }

@@ -4,4 +4,14 @@ return keycycle.provider {
   name = "sambanova",
   extends = "openai_compatible",
   base_url = "https://api.sambanova.ai/v1",
+  -- docs.sambanova.ai: insufficient_quota is a rate here, and no matter of money.
+  classify = {
+    { status = 429, path = "header:x-ratelimit-remaining-requests-day", op = "lte", value = 0,
+      kind = "quota", scope = "model", window = "day",
+      delay = "header:x-ratelimit-reset-requests-day" },
+    { status = 429, path = "error.code", value = "insufficient_quota", kind = "quota",
+      scope = "model" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
+      kind = "context_length", scope = "request" },
+  },
 }
