@@ -124,8 +124,9 @@ local function settle_refusal(run, lease, result, verdict)
     lease:refuse()
   end
   if verdict.kind == "quota" then
-    local model = run.entry.scope == "per_model" and verdict.scope ~= "key" and run.model or nil
-    local delay = verdict.retry_after or run.entry.config.cooldown_seconds
+    local one = run.entry.scope == "per_model" and classify.is_of_model(verdict)
+    local model = one and run.model or nil
+    local delay = classify.cooling(verdict) or run.entry.config.cooldown_seconds
     pool:cool(index, model, delay, "429")
   end
 end
@@ -147,7 +148,7 @@ local function final_error(run, verdict)
   end
   local message = last.message or ("the provider answered with status " .. last.status)
   local fields = fields_of(run, {
-    message = message, code = verdict.kind, retry_after = verdict.retry_after,
+    message = message, code = verdict.kind, retry_after = classify.cooling(verdict),
   })
   if classify.is_limit(verdict, last.status) then
     fields.code = "rate_limited"
@@ -172,7 +173,7 @@ local function failure_of(run, verdict, index)
   local last = run.attempts[#run.attempts]
   return {
     kind = verdict.kind, scope = verdict.scope, window = verdict.window,
-    retry_after = verdict.retry_after, status = last.status, provider = run.entry.name,
+    retry_after = classify.cooling(verdict), status = last.status, provider = run.entry.name,
     model = run.model, key_index = index, attempt = #run.attempts,
     key_attempt = run.key_attempt, elapsed = core.mono() - run.started_at,
     remaining = remaining(run), keys_ready = run.entry:keys_ready(run.model),

@@ -52,6 +52,12 @@ function classify.is_limit(verdict, status)
   return verdict.kind == "quota" or (verdict.kind == "temporary" and status ~= 408)
 end
 
+--- Whether what a verdict says holds for one model of a key only, where keys have a
+--- quota for each; else for the whole key.
+function classify.is_of_model(verdict)
+  return verdict.scope ~= "key" and verdict.scope ~= "group"
+end
+
 --- How long a spent quota keeps its key away, in seconds; nil: nothing says.
 function classify.cooling(verdict)
   local stated, reset = verdict.retry_after, verdict.reset_after
@@ -103,7 +109,7 @@ end
 -- What a provider's function says, checked; nil: nothing, and its rules decide.
 local function by_function(adapter, fn, seen)
   local ok, said = pcall(fn, { status = seen.sent_status, headers = seen.headers,
-    body = seen.body })
+    body = seen.body, message = table.concat(seen.texts, "\n") })
   if not ok then
     if said == "not enough memory" then error(said, 0) end
     tell(adapter, fn, "raised: %s", tostring(said))
@@ -146,7 +152,9 @@ end
 
 local function generic_verdict(seen)
   local verdict, rule = first_fit(generic.by_name, seen)
-  if not verdict and not seen.status then verdict, rule = first_fit(generic.without_status, seen) end
+  if not verdict and not seen.status then
+    verdict, rule = first_fit(generic.without_status, seen)
+  end
   if verdict then return verdict, rule end
   return by_status(seen)
 end
@@ -200,8 +208,8 @@ end
 ---@return table verdict kind, scope, window, retry_after, reset_after
 function classify.classify(adapter, response, now)
   local seen = read(response)
-  local verdict, rule = first_fit(rules.check(adapter and adapter.classify, adapter and adapter.name or "?"),
-    seen, adapter)
+  local own = adapter and rules.check(adapter.classify, adapter.name or "?") or {}
+  local verdict, rule = first_fit(own, seen, adapter)
   if not verdict then verdict, rule = generic_verdict(seen) end
   return finish(verdict, rule, seen, now or core.now())
 end

@@ -125,9 +125,21 @@ local function words_of_page(text)
   return (text:sub(1, 8192):gsub("<[^>]*>", " "))
 end
 
-local leads = { "^%s*(%d%d%d)%f[^%w]", "^%s*[Ee]rror [Cc]ode:? ?(%d%d%d)%f[^%w]",
-  "^%s*[Ee]rror:? (%d%d%d)%f[^%w]", "^%s*HTTP[/%d.]* (%d%d%d)%f[^%w]",
-  "^%s*[Ss]tatus [Cc]ode:? ?(%d%d%d)%f[^%w]" }
+-- A status before a sentence, as clients put it there.
+local leads = { "^%s*(%d%d%d)%f[^%w][ :%-]*()", "^%s*[Ee]rror [Cc]ode:? ?(%d%d%d)%f[^%w][ :%-]*()",
+  "^%s*[Ee]rror:? (%d%d%d)%f[^%w][ :%-]*()", "^%s*HTTP[/%d.]* (%d%d%d)%f[^%w][ :%-]*()",
+  "^%s*[Ss]tatus [Cc]ode:? ?(%d%d%d)%f[^%w][ :%-]*()" }
+
+local function without_lead(w, text, depth)
+  for _, lead in ipairs(leads) do
+    local status, at = text:match(lead)
+    if as_status(status) then
+      note_status(w, as_status(status), depth)
+      return at <= #text and text:sub(at) or text
+    end
+  end
+  return text
+end
 
 -- A text: a sentence of an error, or what holds one.
 local function add_text(w, text, depth)
@@ -140,7 +152,7 @@ local function add_text(w, text, depth)
   if text:find "^%s*%l+:[^\n]*\n%s*data:" or text:find "^%s*data:" or text:find "^:[^\n]*\n" then
     return lines_of_events(w, text, depth + 1)
   end
-  for _, lead in ipairs(leads) do note_status(w, as_status(text:match(lead)), depth) end
+  text = without_lead(w, text, depth)
   local place = #w.texts + 1 -- before what it holds: the outer words come first
   if not json_in(w, text, depth + 1) then table.insert(w.texts, place, text) end
 end

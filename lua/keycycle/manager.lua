@@ -288,7 +288,7 @@ end
 local function put_away(lease, verdict, status)
   local ok, err = true, nil
   if verdict.kind == "quota" then
-    ok, err = lease:cooldown(verdict.retry_after, verdict.scope == "key")
+    ok, err = lease:cooldown(classify.cooling(verdict), not classify.is_of_model(verdict))
   elseif verdict.kind == "auth" then
     ok, err = lease:suspend(nil, "refused: " .. tostring(status or "auth"))
   elseif verdict.kind == "payment" then

@@ -24,8 +24,8 @@ return keycycle.provider {
   },
   -- developers.cloudflare.com/workers-ai/platform/errors
   classify = {
-    { path = "errors[*].code", op = "in", value = { 3036, 4006 }, kind = "quota",
-      scope = "group", window = "day", resets = "UTC" },
+    { path = "errors[*].code", op = "in", value = { 3036, 4006 }, kind = "quota", scope = "group",
+      window = "day", resets = "UTC" },
     { status = 429, path = "message", op = "contains", value = "daily free allocation",
       kind = "quota", scope = "group", window = "day", resets = "UTC" },
     { path = "errors[*].code", op = "in", value = { 3040 }, kind = "overloaded",

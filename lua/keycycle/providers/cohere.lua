@@ -23,7 +23,6 @@ return keycycle.provider {
     { status = 429, path = "message", op = "contains", value = { "/ month", "per month" },
       kind = "quota", scope = "group", window = "month", resets = "UTC" },
     { status = 498, kind = "auth", scope = "key" },
-    { status = 499, kind = "server", scope = "provider" },
     { status = 400, path = "message", op = "contains", value = "too many tokens",
       kind = "context_length", scope = "request" },
   },

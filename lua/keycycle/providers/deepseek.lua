@@ -23,7 +23,7 @@ return keycycle.provider {
     { status = 429, kind = "temporary", scope = "group" },
     { status = 400, path = "message", op = "prefix", value = "content exists risk",
       kind = "content_policy", scope = "request" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
   },
 }

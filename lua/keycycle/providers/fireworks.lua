@@ -30,8 +30,8 @@ return keycycle.provider {
     { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
       "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
       scope = "provider" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = { "maximum context length",
-      "prompt is too long" },
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "prompt is too long" }, kind = "context_length",
+      scope = "request" },
   },
 }

@@ -31,11 +31,15 @@ return keycycle.provider {
   -- ai.google.dev/gemini-api/docs/troubleshooting. The generic rules know Google's
   -- statuses, reasons and quotas; "check your plan and billing details" says nothing.
   classify = {
-    { status = { 400, 403 }, path = "message", op = "contains", value = { "api key not valid",
-      "api key expired", "reported as leaked", "has been suspended" }, kind = "auth" },
-    { status = { 402, 403, 429 }, path = "message", op = "contains",
-      value = { "depleted", "spending cap" }, kind = "payment", scope = "group" },
+    { status = 400, path = "message", op = "prefix", value = { "api key not valid",
+      "api key expired" }, kind = "auth" },
+    { status = 403, path = "message", op = "contains", value = { "reported as leaked",
+      "has been suspended" }, kind = "auth" },
+    { status = { 402, 403, 429 }, path = "message", op = "contains", value = { "depleted",
+      "spending cap" }, kind = "payment", scope = "group" },
     { status = 400, path = "error.status", value = "FAILED_PRECONDITION",
+      kind = "permission_region", scope = "provider" },
+    { status = 400, path = "message", op = "contains", value = "location is not supported",
       kind = "permission_region", scope = "provider" },
     { status = 400, path = "message", op = "contains",
       value = "exceeds the maximum number of tokens", kind = "context_length",

@@ -28,8 +28,8 @@ return keycycle.provider {
     { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
       "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
       scope = "provider" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = { "maximum context length",
-      "context length is", "max_new_tokens` must be" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "context length is", "max_new_tokens` must be" },
       kind = "context_length", scope = "request" },
   },
 }

@@ -7,7 +7,7 @@ return keycycle.provider {
   strategy = "global",
   classify = {
     { status = 403, kind = "auth", scope = "key" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
   },
 }

@@ -16,11 +16,12 @@ return keycycle.provider {
   },
   -- Its codes are known by the generic rules; what servers say in words only is here.
   classify = {
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = { "maximum context length",
-      "context length is", "exceeded max context length", "context window",
-      "available context size", "prompt is too long", "length of the messages",
-      "maximum prompt length", "max_new_tokens` must be" },
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422, 500 }, path = "message", op = "contains",
+      value = { "maximum context length", "context length is", "than the context length",
+      "exceeded max context length", "context window", "available context size",
+      "context size has been exceeded", "prompt is too long", "length of the messages",
+      "maximum prompt length", "max_new_tokens` must be" }, kind = "context_length",
+      scope = "request" },
     { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
       "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
       scope = "provider" },

@@ -35,8 +35,8 @@ return keycycle.provider {
   classify = {
     { path = LIMIT_SOURCE, value = "openrouter_in_flight_budget", kind = "temporary",
       scope = "group" },
-    { path = LIMIT_SOURCE, value = "openrouter_free_tier_daily", kind = "quota",
-      scope = "group", window = "day", delay = RESET, resets = "UTC" },
+    { path = LIMIT_SOURCE, value = "openrouter_free_tier_daily", kind = "quota", scope = "group",
+      window = "day", delay = RESET, resets = "UTC" },
     { path = LIMIT_SOURCE, value = "openrouter_key_limit", kind = "payment", scope = "key" },
     { path = LIMIT_SOURCE, value = "upstream_provider_shared_pool", kind = "temporary",
       scope = "provider" },
@@ -46,8 +46,8 @@ return keycycle.provider {
       kind = "quota", scope = "group", window = "day", delay = RESET, resets = "UTC" },
     { status = 429, path = "message", op = "contains", value = "free-models-per-min",
       kind = "quota", scope = "group", window = "minute", delay = RESET },
-    { status = 429, path = "message", op = "contains", value = "rate-limited upstream",
-      kind = "temporary", scope = "provider" },
+    { status = 429, path = "message", op = "contains", value = { "rate-limited upstream",
+      "provider returned error" }, kind = "temporary", scope = "provider" },
     { status = { 402, 403 }, path = "message", op = "prefix", value = "key limit exceeded",
       kind = "payment", scope = "key" },
     -- What the provider behind it refuses concerns OpenRouter's key there, not ours.
@@ -63,7 +63,7 @@ return keycycle.provider {
       kind = "overloaded", scope = "provider" },
     { path = "error.availability.code", op = "in", value = { "no_endpoints", "wrong_endpoint",
       "model_deprecated", "model_not_found" }, kind = "not_found", scope = "model" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
   },
 }

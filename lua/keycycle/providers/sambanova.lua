@@ -11,7 +11,7 @@ return keycycle.provider {
       delay = "header:x-ratelimit-reset-requests-day" },
     { status = 429, path = "error.code", value = "insufficient_quota", kind = "quota",
       scope = "model" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = "maximum context length",
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
   },
 }

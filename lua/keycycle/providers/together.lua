@@ -23,8 +23,8 @@ return keycycle.provider {
     { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
       "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
       scope = "provider" },
-    { status = { 400, 413, 422 }, path = "message", op = "contains", value = { "maximum context length",
-      "max_new_tokens` must be" },
-      kind = "context_length", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "max_new_tokens` must be" }, kind = "context_length",
+      scope = "request" },
   },
 }
