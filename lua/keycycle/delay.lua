@@ -124,7 +124,11 @@ local words = { ns = 1e-9, us = 1e-6, ms = 0.001, millisecond = 0.001, s = 1, se
 local function spoken(text, at)
   local sum
   while true do
-    local number, word, after = text:match("^(%d+%.?%d*) ?(%a+)()", at)
+    local digits = text:match("^%d+", at)
+    if not digits then return sum end
+    local fraction = text:match("^%.%d+", at + #digits) or ""
+    local number = digits .. fraction
+    local word, after = text:match("^ ?(%a+)()", at + #number)
     local unit = word and (words[word] or words[word:match "^(.*)s$"])
     if not unit then return sum end
     sum = (sum or 0) + tonumber(number) * unit

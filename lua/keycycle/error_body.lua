@@ -15,6 +15,7 @@ local MOST_PREFIX = 200       -- before the JSON in a sentence
 local MOST_DEPTH = 10
 local MOST_PARTS = 24         -- layers, and texts
 local MOST_ELEMENTS = 4       -- of a list
+local MOST_LINES = 256        -- of events or objects, that are decoded
 
 local visit -- below: what it calls calls it again
 
@@ -74,11 +75,12 @@ local function loose(w, text, depth)
 end
 
 local function lines_of_events(w, text, depth)
-  local parts = {}
+  local parts, left = {}, MOST_LINES
   local function flush()
-    local value = #parts > 0 and decode(table.concat(parts, "\n"))
+    if #parts == 0 or left == 0 then return end
+    local value = decode(table.concat(parts, "\n"))
     if value then visit(w, value, depth) end
-    parts = {}
+    parts, left = {}, left - 1
   end
   for line in text:gmatch "[^\n]*" do
     local data = line:match "^data: ?(.*)$"
@@ -89,8 +91,10 @@ end
 
 -- Objects a line each.
 local function lines_of_json(w, text, depth)
-  local found = false
+  local found, left = false, MOST_LINES
   for line in text:gmatch "[^\n]+" do
+    left = left - 1
+    if left < 0 then break end
     local value = line:find "^%s*{" and decode(line)
     if value then
       found = true
@@ -122,7 +126,7 @@ local function words_of_page(text)
   local from = open and low:find(">", open, true)
   local to = from and low:find("</", from, true)
   if to then return text:sub(from + 1, to - 1) end
-  return (text:sub(1, 8192):gsub("<[^>]*>", " "))
+  return (text:sub(1, 8192):gsub("<[^<>]*>", " "))
 end
 
 -- A status before a sentence, as clients put it there.

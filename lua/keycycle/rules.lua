@@ -204,10 +204,10 @@ local function compile(list, name)
   local out, functions_end = {}, false
   for i, rule in ipairs(list) do
     local function fail(fmt, ...)
-      local args = { ... }
-      for n = 1, #args do args[n] = tostring(args[n]) end
+      local args = table.pack(...)
+      for n = 1, args.n do args[n] = tostring(args[n]) end
       errors.invalid("provider %s: classify rule %d %s", name, i,
-        fmt:format(table.unpack(args)))
+        fmt:format(table.unpack(args, 1, args.n)))
     end
     if type(rule) == "function" then
       if functions_end then fail "is a function: those stand before the rules" end
