@@ -4,8 +4,9 @@ describe("the window that a sentence names", function()
   it("is found in each of the usual wordings", function()
     local sentences = {
       ["Rate limit reached on tokens per min (TPM): Limit 3"] = "minute",
-      ["on requests per day (RPD): Limit 200"] = "day", ["Requests per Second (actual/limit)"] = "second",
-      ["limited to 40 API calls / minute. You can"] = "minute", ["1000 API calls / month"] = "month",
+      ["on requests per day (RPD): Limit 200"] = "day",
+      ["Requests per Second (actual/limit)"] = "second", ["1000 API calls / month"] = "month",
+      ["limited to 40 API calls / minute. You can"] = "minute",
       ["exceeded your per-minute rate limit"] = "minute", ["your daily rate limit"] = "day",
       ["hourly usage limit"] = "hour", ["Rate limit of 50 per 86400s exceeded"] = "day",
       ["input_tokens_per_minute_per_base_model"] = "minute", ["60/min"] = "minute",
