@@ -186,6 +186,14 @@ local function count_keys(prefix, lookup)
   return n
 end
 
+-- The provider's own parameters, where they are set: of this key, or of all.
+local function set_params(entry, prefix, i, params, lookup)
+  for _, param in ipairs(params) do
+    local name = ("%s_%s"):format(prefix, param:upper())
+    entry.params[param] = i and lookup(("%s_%d"):format(name, i)) or lookup(name)
+  end
+end
+
 local function numbered(prefix, i, opts, lookup)
   local variable = ("%s_API_KEY_%d"):format(prefix, i)
   local key = lookup(variable)
@@ -193,6 +201,7 @@ local function numbered(prefix, i, opts, lookup)
     missing("%s is not set (NUM_%s counts %s_API_KEY_1 and so on)", variable, prefix, prefix)
   end
   local entry = { api_key = fetch_key(key, variable, lookup), params = {} }
+  set_params(entry, prefix, i, opts.known_params, lookup)
   for _, param in ipairs(opts.extra_params or {}) do
     local name = ("%s_%s_%d"):format(prefix, param:upper(), i)
     entry.params[param] = lookup(name) or missing("%s is not set", name)
@@ -200,7 +209,26 @@ local function numbered(prefix, i, opts, lookup)
   return entry, variable
 end
 
---- The keys of a provider in the environment: API.md section 2.
+-- What a server that asks for no key is sent instead of one.
+local NO_KEY = "no-key"
+
+local function lone_key(name, definition, prefix, lookup)
+  local variable = prefix .. "_API_KEY"
+  local entry, text = { params = {} }, lookup(variable)
+  if text then
+    entry.api_key = fetch_key(text, variable, lookup)
+  elseif definition.auth and definition.auth.optional then
+    entry.api_key, entry.label = NO_KEY, "no key"
+  else
+    missing("no keys for %s: set NUM_%s and %s_1 (or %s)", name, prefix, variable, variable)
+  end
+  set_params(entry, prefix, nil, provider.params(definition), lookup)
+  return entry
+end
+
+--- The keys of a provider in the environment: API.md section 2. A provider's own
+--- parameters are read from `<PREFIX>_<PARAM>_<n>`, or for all keys from
+--- `<PREFIX>_<PARAM>`.
 ---@param name string provider
 ---@param opts? table env_file, extra_params
 ---@return table entries `{ api_key, params }`
@@ -210,14 +238,8 @@ function config.load_api_keys(name, opts)
   local definition = provider.get(name) or { name = name }
   local prefix = provider.env_prefix(definition)
   local n = count_keys(prefix, lookup)
-  if n == 0 then
-    local lone = lookup(prefix .. "_API_KEY")
-    if not lone then
-      missing("no keys for %s: set NUM_%s and %s_API_KEY_1 (or %s_API_KEY)", name, prefix,
-        prefix, prefix)
-    end
-    return { { api_key = fetch_key(lone, prefix .. "_API_KEY", lookup), params = {} } }
-  end
+  if n == 0 then return { lone_key(name, definition, prefix, lookup) } end
+  opts = { extra_params = opts.extra_params, known_params = provider.params(definition) }
   local entries, seen = {}, {}
   for i = 1, n do
     local entry, variable = numbered(prefix, i, opts, lookup)

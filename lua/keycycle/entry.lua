@@ -7,6 +7,7 @@ local errors = require "keycycle.errors"
 local events = require "keycycle.events"
 local limits = require "keycycle.limits"
 local provider = require "keycycle.provider"
+local template = require "keycycle.template"
 
 local entry = {}
 
@@ -53,6 +54,20 @@ function entry.new(name, settings, keys, clock, shared)
   return self
 end
 
+-- What stands in base_url must be there before a call is made.
+local function check_params(self, base_url, keys)
+  local _, defaults = provider.params(self.adapter)
+  for _, name in ipairs(template.names(base_url)) do
+    for i, key in ipairs(keys) do
+      if not (key.params and key.params[name] or defaults[name]) then
+        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it with "
+          .. "the key, or set %s_%s_%d", self.name, i, name, provider.env_prefix(self.adapter),
+          name:upper(), i)
+      end
+    end
+  end
+end
+
 local function add_keys(self, keys)
   local given = {}
   for i, key in ipairs(keys) do
@@ -87,6 +102,7 @@ function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
   local all = limits.read(settings.limits or self.adapter.limits, "limits")
+  check_params(self, base_url, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
   local by_key = read_key_limits(self, settings.key_limits)
@@ -105,6 +121,7 @@ end
 ---@param key table an entry of config.read_keys
 function methods:add_key(key)
   local unseen = {} -- made before there is a key without limits
+  check_params(self, self.base_url, { key })
   local index, err = self.pool:add_key(key)
   if index then self.models_seen = unseen end -- at once: the rest takes memory
   check(index, err, { provider = self.name })

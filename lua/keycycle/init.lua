@@ -4,6 +4,7 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local faces = require "keycycle.faces"
 local group = require "keycycle.group"
 local http = require "keycycle.http"
 local json = require "keycycle.json"
@@ -25,7 +26,6 @@ local keycycle = {
   _VERSION = core.VERSION,
   MultiClientWrapper = { new = wrapper.new, from_env = wrapper.from_env },
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
-  OpenAI = { face = "openai" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
   info = proxy.info, load_api_keys = config.load_api_keys,
@@ -36,6 +36,7 @@ local keycycle = {
 }
 
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
+for name, face in pairs(faces.all) do keycycle[name] = face end
 
 --- Checks limits and returns them; see API.md section 3.
 function keycycle.RateLimits(given)

@@ -3,6 +3,7 @@ local core = require "keycycle.core"
 local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
+local faces = require "keycycle.faces"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
 local policy = require "keycycle.policy"
@@ -181,13 +182,15 @@ end
 ---@param opts? table API.md section 4
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
-  if type(class) == "table" and opts == nil and not class.face and class.new == nil
+  if type(class) == "table" and opts == nil and class.face == nil and class.new == nil
     and getmetatable(class) == nil then
     class, opts = nil, class
   end
-  if class ~= nil and not (type(class) == "table" and class.face) then
-    invalid("this version makes the built-in clients only: leave the class out, or give "
-      .. "keycycle.OpenAI")
+  if faces.is_face(class) then
+    faces.check(class, known.adapter)
+  elseif class ~= nil then
+    invalid("this version makes the built-in clients only: leave the class out, or give one such "
+      .. "as keycycle.OpenAI")
   end
   return proxy.new(known, opts)
 end

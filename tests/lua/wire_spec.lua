@@ -1,0 +1,57 @@
+local keycycle = require "keycycle"
+local wire = require "keycycle.wire"
+
+describe("a provider's protocol", function()
+  it("is a built-in one by name", function()
+    local adapter = { protocols = { chat = "openai_chat" } }
+    assert.equal(require "keycycle.protocol.openai_chat", wire.protocol(adapter, "chat"))
+    assert.is_nil(wire.protocol(adapter, "embeddings"))
+    assert.is_nil(wire.protocol({}, "chat"))
+  end)
+
+  it("may be its own, whose usage is that of what it decodes", function()
+    local adapter = { protocols = { chat = {
+      decode = function(body) return { usage = { input_tokens = body.in_tokens } } end,
+    } } }
+    local protocol = wire.protocol(adapter, "chat")
+    assert.same({ input_tokens = 3 }, protocol.usage { in_tokens = 3 })
+    assert.equal(protocol, wire.protocol(adapter, "chat"))
+    assert.equal(3, wire.estimate(adapter, protocol, { a = "123" })) -- {"a":"123"}
+  end)
+end)
+
+describe("what a provider says of its own usage", function()
+  it("may be the places of the figures", function()
+    local read = wire.usage_reader { usage = { input_tokens = "meta.units.in",
+      output_tokens = "list.2.out" } }
+    assert.same({ input_tokens = 4, output_tokens = 5 },
+      read { meta = { units = { ["in"] = 4 } }, list = { {}, { out = 5 } } })
+    assert.is_nil(read { meta = "none" })
+  end)
+
+  it("may be a function, and is nothing where it says nothing", function()
+    local function fn() end
+    assert.equal(fn, wire.usage_reader { usage = fn })
+    assert.is_nil(wire.usage_reader {})
+  end)
+
+  it("estimates by paths or by a function, whose faults do not matter", function()
+    assert.equal(12, wire.estimate({ estimate = { "prompt", "max" } }, nil,
+      { prompt = "12345678", max = 10 }))
+    assert.equal(9, wire.estimate({ estimate = function() return 9 end }, nil, {}))
+    assert.equal(0, wire.estimate({ estimate = function() error "x" end }, nil, {}))
+    assert.equal(0, wire.estimate({ estimate = function() return -1 end }, nil, {}))
+  end)
+end)
+
+describe("a face", function()
+  it("is refused by a provider that has none of its paths", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new()
+    wrapper:register_provider("groq", { keys = { "gsk-0123456789abcdef" } })
+    assert.is_table(wrapper:get_rotating_client("groq", keycycle.Groq))
+    assert.is_table(wrapper:get_rotating_client("groq", keycycle.OpenAI))
+    local ok, err = pcall(wrapper.get_rotating_client, wrapper, "groq", keycycle.Anthropic)
+    assert.is_false(ok)
+    assert.truthy(err.message:find("client.messages.create", 1, true), err.message)
+  end)
+end)
