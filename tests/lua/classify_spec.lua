@@ -2,8 +2,8 @@ local keycycle = require "keycycle"
 local classify = require "keycycle.classify"
 local provider = require "keycycle.provider"
 
-local function kind(status, headers, body, provider)
-  return keycycle.classify(provider or "unheard-of",
+local function kind(status, headers, body, name)
+  return keycycle.classify(name or "unheard-of",
     { status = status, headers = headers or {}, body = body or "" }).kind
 end
 
@@ -12,7 +12,8 @@ describe("a status alone", function()
     [400] = "invalid_request", [401] = "auth", [402] = "payment", [403] = "permission_region",
     [404] = "not_found", [408] = "temporary", [409] = "invalid_request", [410] = "not_found",
     [412] = "invalid_request", [451] = "permission_region", [499] = "server", [520] = "server",
-    [302] = "invalid_request", [501] = "invalid_request", [413] = "request_too_large", [422] = "invalid_request", [429] = "quota", [500] = "server",
+    [302] = "invalid_request", [501] = "invalid_request", [413] = "request_too_large",
+    [422] = "invalid_request", [429] = "quota", [500] = "server",
     [502] = "server", [503] = "overloaded", [504] = "server", [529] = "overloaded",
     [599] = "server",
   }
@@ -308,8 +309,8 @@ describe("no body", function()
   it("can make it raise", function()
     for _, body in ipairs(bodies) do
       for _, status in ipairs { 200, 400, 401, 429, 500 } do
-        for _, provider in ipairs { "openai", "unheard-of" } do
-          local verdict = keycycle.classify(provider, { status = status, body = body })
+        for _, name in ipairs { "openai", "unheard-of" } do
+          local verdict = keycycle.classify(name, { status = status, body = body })
           assert.equal("string", type(verdict.kind))
         end
       end

@@ -8,7 +8,8 @@ describe("a duration", function()
   it("is read in the form of Go and of protobuf", function()
     for text, seconds in pairs { ["12ms"] = 0.012, ["1s"] = 1, ["6m0s"] = 360,
       ["2m59.56s"] = 179.56, ["17.399999999s"] = 17.399999999, ["4h17m"] = 15420,
-      ["1h23m45.6s"] = 5025.6, ["1d2h"] = 93600, ["34.074824224s"] = 34.074824224, ["900ms"] = 0.9, ["5us"] = 5e-6, ["5µs"] = 5e-6 } do
+      ["1h23m45.6s"] = 5025.6, ["1d2h"] = 93600, ["34.074824224s"] = 34.074824224,
+      ["900ms"] = 0.9, ["5us"] = 5e-6, ["5µs"] = 5e-6 } do
       assert.near(seconds, delay.duration(text), 1e-9)
     end
     for _, text in ipairs { "", "5", "s", "1.2.3s", "5 s", "5x", "-5s" } do

@@ -28,7 +28,8 @@ return keycycle.provider {
     { status = { 413, 429 }, path = "message", op = "contains", value = "request too large",
       kind = "request_too_large", scope = "request" },
     { status = { 402, 403, 429 }, path = "message", op = "contains",
-      value = { "insufficient balance", "insufficient credit" }, kind = "payment",
+      value = { "insufficient balance", "insufficient credit", "insufficient funds",
+        "spending limit", "out of credits" }, kind = "payment",
       scope = "group" },
   },
 }
