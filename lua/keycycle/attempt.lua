@@ -138,6 +138,20 @@ local function garbage(run, call, body, message)
   }
 end
 
+-- An error inside a successful answer.
+local function is_failure(run, decoded)
+  local failure = run.protocol and run.protocol.failure
+  if failure then return failure(decoded) end
+  return decoded.error ~= nil
+end
+
+-- Speech, a transcript as text, a file: what is no JSON and need not be.
+local function is_bytes(run, headers)
+  if run.protocol and run.protocol.event then return false end
+  local kind = (headers["content-type"] or ""):lower()
+  return kind ~= "" and not kind:find "[/+]json"
+end
+
 -- An answer that is not events.
 local function plain(run, call)
   local status, headers, body, why = call:status(), call:headers(), call:body()
@@ -147,7 +161,7 @@ local function plain(run, call)
     return { status = status, headers = headers, body = text, sent = true,
       message = classify.message(text) }
   end
-  if run.request.raw then
+  if is_bytes(run, headers) then
     return { ok = true, status = status, headers = headers, body = body, decoded = body }
   end
   if not body:find "%S" then return garbage(run, call, body, "the answer is empty") end
@@ -157,7 +171,7 @@ local function plain(run, call)
     why = "the answer is not a JSON object: " .. (why or "a single value")
     return garbage(run, call, body, why)
   end
-  if decoded.error then
+  if is_failure(run, decoded) then
     local text = shown(run, body)
     return { status = status, headers = headers, body = text, sent = true,
       message = classify.message(text) or "an error inside a successful answer" }

@@ -14,14 +14,15 @@ function backoff.new(opts)
   }, backoff_mt)
 end
 
---- Seconds to wait after `tries` failures, never less than the provider asked for.
+--- Seconds to wait after `tries` failures: what the provider asked for, and a pause on
+--- top that grows up to the cap.
 ---@param tries integer
 ---@param retry_after? number
 ---@return number seconds
 function methods:delay(tries, retry_after)
-  -- Full jitter: keys that failed together must not come back together.
   local most = math.min(self.cap, self.base * 2 ^ (tries - 1))
-  return math.max(self.rng() * most, retry_after or 0)
+  -- Half of it by chance: those who failed together must not come back together.
+  return (retry_after or 0) + most * (1 + self.rng()) / 2
 end
 
 return backoff

@@ -5,11 +5,14 @@
 --- A lease is always held in a to-be-closed variable: whatever raises, it ends.
 local core = require "keycycle.core"
 local attempt = require "keycycle.attempt"
+local charge = require "keycycle.charge"
 local choice = require "keycycle.choice"
-local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local failure = require "keycycle.failure"
+local hold = require "keycycle.hold"
 local limit_headers = require "keycycle.limit_headers"
 local log = require "keycycle.log"
+local penalty = require "keycycle.penalty"
 local policy = require "keycycle.policy"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
@@ -20,68 +23,22 @@ local call = {}
 local DEFAULT_RETRIES = 5
 local DEFAULT_WAIT = 10     -- seconds to wait for a key
 
-local function fields_of(run, more)
-  local fields = { provider = run.entry.name, model = run.model, attempts = run.attempts }
-  local last = run.last
-  if last then
-    fields.status, fields.body, fields.key_suffix = last.status, last.body, last.key_suffix
-  end
-  for k, v in pairs(more or {}) do fields[k] = v end
-  return fields
-end
-
--- Seconds left of the deadline; nil: there is none.
-local function remaining(run)
-  if not run.deadline_at then return nil end
-  return run.deadline_at - core.mono()
-end
-
-local function raise_deadline(run)
-  errors.raise(errors.TimeoutError, fields_of(run, {
-    code = "timeout", message = "the deadline of the call is over",
-  }))
-end
-
 local function at_most(value, left)
   if not left then return value end
   return value and math.min(value, left) or left
 end
 
--- Waits for a lease in the pool's queue.
-local function wait_for_lease(run, key, timeout)
-  local opts = run.opts
-  local waiter <close>, err = run.entry.pool:wait(run.model, run.tokens, {
-    key = key, pin = opts.pin_key, not_key = run.not_key,
-    affinity = opts.affinity, priority = opts.priority, timeout = timeout, input = run.input,
-  })
-  if not waiter then return nil, err end
-  local started = run.entry.pool:now()
-  task.wait(waiter)
-  run.waited = run.waited + (run.entry.pool:now() - started)
-  return waiter:take()
+-- Seconds that the call may wait before an attempt, for a key or a provider.
+local function patience(run)
+  if run.opts.wait == false then return 0 end
+  return at_most(run.opts.timeout or DEFAULT_WAIT, failure.remaining(run))
 end
 
--- A limit's name, with the length of its window where that does not say it.
-local function name_of(err)
-  local name = err.limit or ""
-  return err.window and ("%s (%.14g s)"):format(name, err.window) or name
-end
-
-local function raise_no_lease(run, err)
-  local fields = fields_of(run)
-  if err.code == "limited" and run.last and run.last.status == 429 then
-    fields.message = "every key is at its limit, by the provider's word"
-  elseif err.code == "limited" and err.limit and err.limit ~= "" then
-    fields.message = "every key is at its limit: " .. name_of(err)
-  elseif err.code == "no_key" then
-    fields.message = "no key is usable: each is suspended, invalid, disabled or unpaid"
-  elseif err.code == "impossible" and err.max == 0 then
-    fields.message = name_of(err) .. " is 0: that is blocked"
-  elseif err.code == "impossible" then
-    fields.message = ("the request (%d tokens) is larger than the limit %s%s")
-      :format(run.tokens, name_of(err), err.max and " of " .. err.max or "")
-  end
-  error(errors.from_core(err, fields), 0)
+-- While the provider is down calls are held back; one that cannot wait so long raises.
+local function await_provider(run)
+  local waited, retry_after = hold.wait(run.pass, run.entry, patience(run))
+  if not waited then failure.raise_held(run, retry_after) end
+  run.waited = run.waited + waited
 end
 
 -- A lease, or it raises. The first choice of a key holds for the first attempt.
@@ -99,90 +56,26 @@ local function acquire(run)
       opts.affinity, run.input)
   end
   if not lease and err.code == "limited" and opts.wait ~= false then
-    local timeout = at_most(opts.timeout or DEFAULT_WAIT, remaining(run))
-    if timeout <= 0 then raise_no_lease(run, err) end
-    if entry.pool:clock_is_manual() and not task.may_yield() then raise_no_lease(run, err) end
-    lease, err = wait_for_lease(run, key, timeout)
+    local timeout = patience(run)
+    if timeout <= 0 then failure.raise_no_lease(run, err) end
+    if entry.pool:clock_is_manual() and not task.may_yield() then
+      failure.raise_no_lease(run, err)
+    end
+    local waited
+    lease, err, waited = choice.wait(entry, run.model, run.tokens, {
+      key = key, pin = opts.pin_key, not_key = run.not_key, affinity = opts.affinity,
+      priority = opts.priority, timeout = timeout, input = run.input,
+    })
+    run.waited = run.waited + waited
   end
-  if not lease then raise_no_lease(run, err) end
+  if not lease then failure.raise_no_lease(run, err) end
   run.key = opts.pin_key and run.key or nil
   run.same_key = nil
   return lease
 end
 
--- Tells the pool what the failure proves about the key.
-local function settle_refusal(run, lease, result, verdict)
-  local pool, index = run.entry.pool, lease.index
-  if lease.settled then return end
-  if not result.status then
-    if result.sent then lease:cancel { sent = true } else lease:cancel() end
-    return
-  end
-  if result.status >= 500 then
-    lease:cancel { sent = true } -- what a broken server counted is unknown
-  else
-    lease:refuse()
-  end
-  if verdict.kind == "quota" then
-    local one = run.entry.scope == "per_model" and classify.is_of_model(verdict)
-    local model = one and run.model or nil
-    local delay = classify.cooling(verdict) or run.entry.config.cooldown_seconds
-    pool:cool(index, model, delay, "429")
-  end
-end
-
--- The pool's part of "disable": auth is confirmed by a probe, money by nobody.
-local function take_out(run, index, verdict)
-  if verdict.kind == "payment" then
-    run.entry.pool:unpaid(index, "payment required")
-  else
-    run.entry.pool:suspend(index, nil, "refused: " .. (run.last.status or "auth"))
-  end
-end
-
-local function final_error(run, verdict)
-  local last = run.last
-  if not last.status or last.transport then
-    return errors.from_core(last.err or { code = "garbage", message = last.message },
-      fields_of(run))
-  end
-  local message = last.message or ("the provider answered with status " .. last.status)
-  local fields = fields_of(run, {
-    message = message, code = verdict.kind, retry_after = classify.cooling(verdict),
-  })
-  if classify.is_limit(verdict, last.status) then
-    fields.code = "rate_limited"
-    return errors.new(errors.RateLimitError, fields)
-  end
-  if verdict.kind == "auth" or verdict.kind == "payment" then
-    return errors.new(errors.InvalidKeyError, fields)
-  end
-  return errors.new(errors.APIError, fields)
-end
-
--- Transport failures, in the classifier's terms.
-local function transport_verdict(result)
-  local code = result.err and result.err.code or "garbage"
-  if code == "connect" or code == "resolve" or code == "cut" then
-    return { kind = "server", scope = "provider" }
-  end
-  return { kind = "transport", scope = "request" }
-end
-
-local function failure_of(run, verdict, index)
-  local last = run.attempts[#run.attempts]
-  return {
-    kind = verdict.kind, scope = verdict.scope, window = verdict.window,
-    retry_after = classify.cooling(verdict), status = last.status, provider = run.entry.name,
-    model = run.model, key_index = index, attempt = #run.attempts,
-    key_attempt = run.key_attempt, elapsed = core.mono() - run.started_at,
-    remaining = remaining(run), keys_ready = run.entry:keys_ready(run.model),
-    streaming = run.request.stream == true,
-  }
-end
-
 local function wait_before_retry(run, seconds, err)
-  local left = remaining(run)
+  local left = failure.remaining(run)
   if left and seconds >= left then error(err, 0) end
   if seconds <= 0 then return end
   run.waited = run.waited + seconds
@@ -190,52 +83,67 @@ local function wait_before_retry(run, seconds, err)
   task.wait_clock(seconds, run.entry.manual_clock, err)
 end
 
+-- Has the pool and the next attempt do what the policy says.
+local function follow(run, lease, verdict, action, others)
+  local index = lease.index
+  if action == "disable" then
+    penalty.take_out(lease, verdict, run.last.status)
+    if others == 0 then
+      log.warn("%s: key %d is taken out (%s), and no other is ready", run.entry.name, index,
+        verdict.kind)
+    end
+  elseif action == "rotate" and penalty.is_no_access(verdict) then
+    penalty.suspect(lease)
+    run.suspects[#run.suspects + 1] = index
+  end
+  if action == "retry" then run.same_key = index else run.not_key = index end
+end
+
 -- Decides after a failed attempt: returns to try again, or raises.
-local function after_failure(run, index, result, verdict)
+local function after_failure(run, lease, result, verdict)
+  local index, name = lease.index, run.entry.name
   run.last = result
-  run.attempts[#run.attempts + 1] = {
-    key_index = index, status = result.status, kind = verdict.kind, waited = 0,
-  }
+  local tried = { key_index = index, status = result.status, kind = verdict.kind, waited = 0 }
+  run.attempts[#run.attempts + 1] = tried
   run.key_attempt = run.last_index == index and run.key_attempt + 1 or 1
   run.last_index = index
-  local err = final_error(run, verdict)
-  local action, seconds = policy.decide(run.policy, failure_of(run, verdict, index))
-  if action == "disable" then take_out(run, index, verdict) end
-  if action == "fail" then error(err, 0) end
-  if #run.attempts > run.max_retries then error(err, 0) end
-  if action == "retry" then
-    run.same_key = index
-  else
-    run.not_key = index
-  end
-  log.info("%s: key %d answered %s (%s), %s", run.entry.name, index,
-    result.status or "nothing", verdict.kind, action)
+  local err, known = failure.error(run, verdict), failure.known(run, verdict, index)
+  local action, seconds = policy.decide(run.policy, known)
+  local last = action == "fail" or #run.attempts > run.max_retries
+  if not last or action == "disable" then follow(run, lease, verdict, action, known.keys_ready) end
+  tried.action = action
+  log.info("%s: key %d answered %s (%s), %s", name, index, result.status or "nothing",
+    verdict.kind, action)
+  if last then error(err, 0) end
   wait_before_retry(run, seconds, err)
+end
+
+-- What an answer that is no success says, and what that proves of the key.
+local function judge(run, lease, result, told)
+  local adapter = run.entry.adapter
+  local verdict = result.transport and failure.of_transport(result)
+    or penalty.verdict(adapter, result, told)
+  if not lease.settled then
+    charge.fail(lease, adapter.charge, not result.transport and result.status or nil, result.sent)
+  end
+  penalty.cool(lease, verdict, run.entry.config)
+  hold.tell(run.pass, run.entry, verdict)
+  return verdict
 end
 
 -- One attempt with one lease: the answer, or nil, result, verdict.
 local function try_once(run, lease)
-  local left = remaining(run)
+  local left = failure.remaining(run)
   if left and left <= 0 then
     lease:cancel()
-    raise_deadline(run)
+    failure.raise_deadline(run)
   end
   local result = attempt.run(run, lease, left)
   local adapter, headers = run.entry.adapter, result.headers or {}
   local told = limit_headers.read(adapter.limit_headers, headers, core.now())
   limit_headers.learn(lease, adapter, headers, told)
   if result.ok then return result end
-  if result.transport then
-    local verdict = transport_verdict(result)
-    settle_refusal(run, lease, { sent = result.sent }, verdict)
-    return nil, result, verdict
-  end
-  local verdict = classify.classify(adapter, result)
-  if verdict.kind == "quota" and not verdict.retry_after then
-    verdict.retry_after = limit_headers.wait(told)
-  end
-  settle_refusal(run, lease, result, verdict)
-  return nil, result, verdict
+  return nil, result, judge(run, lease, result, told)
 end
 
 --- Starts a run: the state of one call over all its attempts.
@@ -261,7 +169,7 @@ function call.new(entry, route, request, opts)
     input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
       or nil,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
-    attempts = {}, key_attempt = 0, waited = 0, started_at = started,
+    attempts = {}, key_attempt = 0, waited = 0, started_at = started, suspects = {},
     deadline_at = opts.deadline and started + opts.deadline,
     key = opts.key_id and entry:find_key(opts.key_id) or nil,
   }
@@ -274,29 +182,36 @@ local held_mt = {
   end,
 }
 
+-- Takes in an answer: its lease is settled, or its stream takes it over.
+local function succeed(run, held, result)
+  local lease, entry = held.lease, run.entry
+  hold.tell(run.pass, entry)
+  penalty.confirm(entry, run.model, run.suspects)
+  run.attempts[#run.attempts + 1] = {
+    key_index = lease.index, status = result.status, kind = "ok", waited = 0,
+  }
+  result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
+  if result.stream then
+    held.lease = nil
+  else
+    result.usage = usage.of(run, result.decoded)
+    usage.settle(lease, result.usage, entry.adapter.charge)
+  end
+  return result
+end
+
 --- Runs it to its answer: a result whose lease is settled, or whose `stream` has
 --- taken it over. Raises what API.md section 5 says.
 function call.run(run)
+  local pass <close> = hold.enter(run.entry)
+  run.pass = pass
   while true do
+    await_provider(run)
     local held <close> = setmetatable({ lease = acquire(run) }, held_mt)
-    local lease = held.lease
-    local index, suffix = lease.index, lease.suffix
-    local result, failed, verdict = try_once(run, lease)
-    if result then
-      run.attempts[#run.attempts + 1] = {
-        key_index = index, status = result.status, kind = "ok", waited = 0,
-      }
-      result.key_index, result.key_suffix, result.params = index, suffix, lease.params
-      if result.stream then
-        held.lease = nil
-      else
-        result.usage = usage.of(run, result.decoded)
-        usage.settle(lease, result.usage)
-      end
-      return result
-    end
-    failed.key_suffix = suffix
-    after_failure(run, index, failed, verdict)
+    local result, failed, verdict = try_once(run, held.lease)
+    if result then return succeed(run, held, result) end
+    failed.key_suffix = held.lease.suffix
+    after_failure(run, held.lease, failed, verdict)
   end
 end
 

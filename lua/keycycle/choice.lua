@@ -1,7 +1,8 @@
 --- Takes a lease from an entry's pool: the program's own selection function is
---- asked first, then the engine chooses.
+--- asked first, then the engine chooses; or waits for one.
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
+local task = require "keycycle.task"
 
 local choice = {}
 
@@ -62,6 +63,21 @@ function choice.acquire(entry, model, tokens, key, pin, not_key, affinity, input
     if lease then return lease end
   end
   return entry.pool:acquire(model, tokens, key, pin, not_key, affinity, input)
+end
+
+--- Waits in the pool's queue for a lease.
+---@param entry table
+---@param wish table as of pool:wait
+---@return userdata? lease, table? err, number waited in seconds of the pool's clock
+function choice.wait(entry, model, tokens, wish)
+  local pool = entry.pool
+  local waiter <close>, refused = pool:wait(model, tokens, wish)
+  if not waiter then return nil, refused, 0 end
+  local started = pool:now()
+  task.wait(waiter)
+  local waited = pool:now() - started
+  local lease, err = waiter:take()
+  return lease, err, waited
 end
 
 return choice

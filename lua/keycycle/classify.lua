@@ -52,12 +52,6 @@ function classify.is_limit(verdict, status)
   return verdict.kind == "quota" or (verdict.kind == "temporary" and status ~= 408)
 end
 
---- Whether what a verdict says holds for one model of a key only, where keys have a
---- quota for each; else for the whole key.
-function classify.is_of_model(verdict)
-  return verdict.scope ~= "key" and verdict.scope ~= "group"
-end
-
 --- How long a spent quota keeps its key away, in seconds; nil: nothing says.
 function classify.cooling(verdict)
   local stated, reset = verdict.retry_after, verdict.reset_after

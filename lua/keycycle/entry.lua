@@ -15,6 +15,7 @@ local methods = {}
 local entry_mt = { __name = "keycycle.entry", __index = methods }
 
 local ready_states = { ready = true, probing = true }
+local by_pool = setmetatable({}, { __mode = "v" }) -- a pool's id -> its entry
 
 local function check(value, err, fields)
   if value == nil then error(errors.from_core(err, fields), 0) end
@@ -51,7 +52,14 @@ function entry.new(name, settings, keys, clock, shared)
     random_start = clock == nil,
   })
   self:configure(settings, keys)
+  by_pool[self.pool:id()] = self
   return self
+end
+
+--- The entry that a lease came from; nil once it is gone.
+---@param lease userdata
+function entry.of(lease)
+  return by_pool[lease.pool_id]
 end
 
 -- What stands in base_url must be there before a call is made.
@@ -174,6 +182,7 @@ function methods:share()
     if err.code == "differs" then raise_differs(self) end
     error(errors.from_core(err, { provider = self.name }), 0)
   end
+  by_pool[self.pool:id()] = self
   self.keys_noted = self.pool:keys_noted()
   self.key_limits = by_place(self.key_limits, places, self:indexes())
 end
@@ -252,11 +261,11 @@ function methods:indexes()
   return list
 end
 
---- How many keys can serve `model` as far as their state says.
-function methods:keys_ready(model)
+--- How many keys beside `index` can serve `model` as far as their state says.
+function methods:keys_ready(model, index)
   local n = 0
-  for index = 1, self.pool:key_count() do
-    local key = self.pool:key(index, model)
+  for other = 1, self.pool:key_count() do
+    local key = other ~= index and self.pool:key(other, model)
     if key and ready_states[key.state] then n = n + 1 end
   end
   return n

@@ -1,15 +1,12 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
-local core = require "keycycle.core"
 local choice = require "keycycle.choice"
-local classify = require "keycycle.classify"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local limit_headers = require "keycycle.limit_headers"
 local options = require "keycycle.options"
-local provider = require "keycycle.provider"
 local task = require "keycycle.task"
+require "keycycle.lease" -- what a program tells the leases that it is given
 
 local ceil, max, type = math.ceil, math.max, type
 
@@ -106,16 +103,6 @@ function methods:keys()
   return list
 end
 
-local function wait_for_lease(pool, model, tokens, opts, index, pin)
-  local waiter <close>, refused = pool:wait(model, tokens, {
-    key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
-    timeout = opts.timeout or 10,
-  })
-  if not waiter then return nil, refused end
-  task.wait(waiter)
-  return waiter:take()
-end
-
 local no_options = {}
 
 -- Every request of a program with its own HTTP comes this way: nothing but the
@@ -130,7 +117,11 @@ local function lease_from(entry, model, opts, index, pin)
   local lease, err = choice.acquire(entry, model, tokens, index, pin, nil, opts.affinity, tokens)
   if lease or not opts.wait or err.code ~= "limited" then return lease, err end
   if entry.pool:clock_is_manual() and not task.may_yield() then return nil, err end
-  return wait_for_lease(entry.pool, model, tokens, opts, index, pin)
+  lease, err = choice.wait(entry, model, tokens, {
+    key = index, pin = pin, affinity = opts.affinity, input = tokens, priority = opts.priority,
+    timeout = opts.timeout or 10,
+  })
+  return lease, err
 end
 
 --- A lease for `model`, or nil and why: `{ code, retry_after, limit }`.
@@ -270,47 +261,5 @@ function methods:stop()
 end
 
 manager_mt.__tostring = function(self) return "keycycle manager of " .. self.provider end
-
--- What a program with its own HTTP tells of the headers of an answer, as soon as
--- they are here: the request has been counted, and limits are learned.
-function core.lease_methods.headers(lease, headers)
-  if type(headers) ~= "table" then
-    error("headers needs a table, not a " .. type(headers), 2)
-  end
-  lease:stamp()
-  local adapter = provider.get(lease.provider)
-  headers = classify.lower_names(headers)
-  limit_headers.learn(lease, adapter, headers,
-    limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
-end
-
--- Puts the lease's key away as our own client would.
-local function put_away(lease, verdict, status)
-  local ok, err = true, nil
-  if verdict.kind == "quota" then
-    ok, err = lease:cooldown(classify.cooling(verdict), not classify.is_of_model(verdict))
-  elseif verdict.kind == "auth" then
-    ok, err = lease:suspend(nil, "refused: " .. tostring(status or "auth"))
-  elseif verdict.kind == "payment" then
-    ok, err = lease:unpaid "payment required"
-  end
-  if not ok then error(errors.from_core(err, { provider = lease.provider }), 0) end
-end
-
--- What a program with its own HTTP tells about an answer: the verdict, and the
--- lease is settled and its key put away.
-function core.lease_methods.fail(lease, response)
-  if type(response) ~= "table" then
-    error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
-  end
-  local verdict = classify.classify(provider.get(lease.provider), response)
-  put_away(lease, verdict, response.status)
-  if (tonumber(response.status) or 0) >= 500 then
-    lease:cancel { sent = true }
-  else
-    lease:refuse()
-  end
-  return verdict
-end
 
 return manager

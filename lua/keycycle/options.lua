@@ -1,5 +1,6 @@
 --- The options of a client, a call and a lease, checked (API.md section 4).
 local errors = require "keycycle.errors"
+local policy = require "keycycle.policy"
 
 local invalid = errors.invalid
 
@@ -39,6 +40,7 @@ function options.check(opts)
     if not want then invalid("there is no option %q (known: %s)", tostring(k), names()) end
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
     if want == "number" then check_number(k, v) end
+    if k == "policy" then policy.get(v) end
   end
   return opts
 end

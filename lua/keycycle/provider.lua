@@ -1,6 +1,7 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
 local builtin = require "keycycle.builtin"
+local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local rules = require "keycycle.rules"
 
@@ -83,12 +84,15 @@ local protocol_functions = { encode = "function", decode = "function", event = "
   usage = "function", estimate = "function", estimate_input = "function" }
 
 local function check_protocols(protocols, where)
+  local names, known = core.builtin_names "keycycle/protocol/", {}
+  for _, name in ipairs(names) do known[name] = true end
   for name, given in pairs(protocols) do
     local at = where .. ".protocols." .. tostring(name)
     if type(given) == "table" then
       check_fields(given, protocol_functions, at)
-    elseif type(given) ~= "string" then
-      invalid("%s must be the name of a protocol, or a table", at)
+    elseif not known[given] then
+      invalid("%s: there is no protocol %q (known: %s)", at, tostring(given),
+        table.concat(names, ", "))
     end
   end
 end

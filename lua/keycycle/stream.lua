@@ -5,6 +5,7 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local log = require "keycycle.log"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
 
@@ -12,6 +13,7 @@ local stream = {}
 
 local json = core.json
 local CHARS_A_TOKEN = 4
+local DONE = "[DONE]" -- the data that ends the streams of many
 
 local methods = {}
 local stream_mt = { __name = "keycycle.stream", __index = methods }
@@ -21,7 +23,7 @@ local stream_mt = { __name = "keycycle.stream", __index = methods }
 local function usage_of(s)
   if s.usage then return s.usage end
   local run = s.run
-  local input = run.protocol and run.protocol.estimate_input(run.request.json or {}) or 0
+  local input = run.input or 0
   local output = math.max(-(-s.seen_bytes // CHARS_A_TOKEN), s.seen_events)
   return { input_tokens = input, output_tokens = output, total_tokens = input + output,
     estimated = true }
@@ -32,7 +34,7 @@ local function settle(s)
   if lease.settled then return end
   local used = usage_of(s)
   s.info.usage = used
-  usage.settle(lease, used)
+  usage.settle(lease, used, s.run.entry.adapter.charge)
 end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.
@@ -43,63 +45,79 @@ function methods:close()
   self.closed = true -- not before: what raised for want of memory is done again
 end
 
+local function transport_failure(s, code, message)
+  return { transport = true, sent = true, status = s.info.status,
+    err = { code = code, message = message } }
+end
+
 -- nil for the end of the stream, else what is wrong.
 local function end_of(s)
   local err = s.call:error()
   if err then return { transport = true, sent = true, err = err, status = s.info.status } end
-  if s.finished or not s.run.protocol then return nil end
-  return { transport = true, sent = true, status = s.info.status,
-    err = { code = "cut", message = "the stream ended before its last event" } }
+  if s.finished or not s.event_of then return nil end
+  return transport_failure(s, "cut", "the stream ended before its last event")
 end
 
-local function failure_in(s, chunk, data)
-  if type(chunk) ~= "table" then
-    return { transport = true, sent = true, status = s.info.status,
-      err = { code = "garbage", message = "an event is not JSON: " .. tostring(chunk) } }
-  end
-  if not chunk.error then return nil end
+-- What the provider says instead of going on.
+local function refusal(s, data)
   local body = classify.shown(s.run.entry.pool, data)
   return { status = s.info.status, headers = s.info.headers, body = body, sent = true,
     message = classify.message(body) or "an error inside the stream" }
 end
 
-local function note(s, chunk)
-  s.usage = usage.of(s.run, chunk) or s.usage
-  if not (s.run.protocol and s.run.protocol.chunk) then
-    s.content = true
-    return
+-- What an event means: a neutral chunk, or nil. A user's protocol may raise.
+local function meaning(s, kind, native)
+  if not s.event_of then return native.error ~= nil and { error = true } or nil end
+  local ok, chunk = pcall(s.event_of, kind, native, s.state)
+  if ok then return type(chunk) == "table" and chunk or nil end
+  if chunk == "not enough memory" then error(chunk, 0) end
+  if not s.told then
+    s.told = true -- once will do
+    log.warn("the protocol of %s failed: %s", s.run.entry.name, tostring(chunk))
   end
-  local text, content, finished = s.run.protocol.chunk(chunk)
+  return nil
+end
+
+local function note(s, native, chunk)
+  s.usage = usage.of(s.run, native, chunk and chunk.usage) or s.usage
+  if not s.event_of then s.content = true end
+  if not chunk then return end
+  local text = chunk.text or chunk.reasoning or ""
   s.seen_bytes = s.seen_bytes + #text
-  if content then
+  if text ~= "" or chunk.tool_call or chunk.tool_calls then
     s.content = true
     s.seen_events = s.seen_events + (text == "" and 1 or 0)
   end
-  s.finished = s.finished or finished
+  s.finished = s.finished or chunk.finish_reason ~= nil or chunk.done == true
 end
 
--- The next chunk; nil at the end; nil and a failed result. An event whose reading
--- was cut short, for want of memory, is read again.
+-- The next event and what it means; nil at the end; nil, nil and a failed result. An
+-- event whose reading was cut short, for want of memory, is read again.
 local function read(s)
   while true do
-    local kind, data = s.event, s.event
-    if not kind then
+    local kind, data = s.kind, s.data
+    if not data then
       task.wait(s.call)
       kind, data = s.call:event()
     end
     if not kind then
-      if data == "end" then return nil, end_of(s) end
-    elseif s.run.protocol and data == s.run.protocol.done then
+      if data == "end" then return nil, nil, end_of(s) end
+    elseif data == DONE then
       s.finished = true
       return nil
     elseif data ~= "" then
-      s.event = data
-      local chunk, why = json.decode(data, { null = "absent" })
-      local failed = failure_in(s, chunk or why, data)
-      if not failed then note(s, chunk) end
-      s.event = false
-      if failed then return nil, failed end
-      return chunk
+      s.kind, s.data = kind, data
+      local native, why = json.decode(data, { null = "absent" })
+      local chunk, failed
+      if type(native) ~= "table" then
+        failed = transport_failure(s, "garbage", "an event is not JSON: " .. tostring(why or native))
+      else
+        chunk = meaning(s, kind, native)
+        if chunk and chunk.error then failed = refusal(s, data) else note(s, native, chunk) end
+      end
+      s.kind, s.data = false, false
+      if failed then return nil, nil, failed end
+      return native, chunk
     end
   end
 end
@@ -118,25 +136,34 @@ local function raise(s, failed)
   errors.raise(limited and errors.RateLimitError or errors.APIError, fields)
 end
 
+-- The next event and its meaning; nil at the end, where the stream is closed.
+local function advance(s)
+  local first = s.buffered[s.taken + 1]
+  if first then
+    s.buffered[s.taken + 1], s.taken = nil, s.taken + 1
+    return first[1], first[2]
+  end
+  if s.closed then return nil end
+  local native, chunk, failed = read(s)
+  if failed then raise(s, failed) end
+  if not native then s:close() end
+  return native, chunk
+end
+
 --- The next chunk, as the provider sent it; nil at the end. Raises what breaks
 --- the stream off; then, and at the end, it is closed.
 function methods:next()
-  if #self.buffered > 0 then return table.remove(self.buffered, 1) end
-  if self.closed then return nil end
-  local chunk, failed = read(self)
-  if failed then raise(self, failed) end
-  if not chunk then self:close() end
-  return chunk
+  return (advance(self))
 end
 
 --- Reads what is left and returns its text.
 function methods:text()
   local parts = {}
-  for chunk in self do
-    local text = self.run.protocol and self.run.protocol.chunk(chunk) or ""
-    parts[#parts + 1] = text
+  while true do
+    local native, chunk = advance(self)
+    if not native then return table.concat(parts) end
+    parts[#parts + 1] = chunk and chunk.text
   end
-  return table.concat(parts)
 end
 
 stream_mt.__call = methods.next
@@ -150,13 +177,16 @@ end
 --- so that what fails before can still go to another key.
 ---@return table result `ok` with `stream`, which then owns lease and call
 function stream.open(run, lease, call)
-  local s = { run = run, lease = lease, call = call, buffered = {}, seen_bytes = 0,
+  local protocol = run.protocol
+  local s = { run = run, lease = lease, call = call, buffered = {}, taken = 0, seen_bytes = 0,
     seen_events = 0, closed = false, content = false, finished = false, ended = false,
-    event = false, usage = false, info = { status = call:status(), headers = call:headers() } }
+    kind = false, data = false, usage = false, told = false, state = {},
+    event_of = protocol and protocol.event or false,
+    info = { status = call:status(), headers = call:headers() } }
   while not s.content and not s.ended do
-    local chunk, failed = read(s)
+    local native, chunk, failed = read(s)
     if failed then return failed end
-    if chunk then s.buffered[#s.buffered + 1] = chunk else s.ended = true end
+    if native then s.buffered[#s.buffered + 1] = { native, chunk } else s.ended = true end
   end
   setmetatable(s, stream_mt)
   if s.ended then s:close() end

@@ -1,5 +1,6 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
+local charge = require "keycycle.charge"
 local log = require "keycycle.log"
 local wire = require "keycycle.wire"
 
@@ -36,8 +37,9 @@ end
 --- The usage that a body or an event of a stream tells; nil: it tells none.
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
+---@param told? table what the protocol has read from it already
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
-function usage.of(run, body)
+function usage.of(run, body, told)
   local extract = run.opts.usage_extractor or wire.usage_reader(run.entry.adapter)
   if extract then
     local ok, given = pcall(extract, body)
@@ -46,15 +48,20 @@ function usage.of(run, body)
     if not why then return found end
     log.warn("the usage extractor of %s failed: %s", run.entry.name, why)
   end
+  if told then return (check(told)) end
   local protocol = run.protocol
   return protocol and protocol.usage and type(body) == "table" and protocol.usage(body) or nil
 end
 
 --- Commits a lease with what was used. One that is over its maximum age was
 --- settled as unknown meanwhile, which must not cost the program its answer.
-function usage.settle(lease, used)
-  local ok, err = pcall(lease.commit, lease, used)
-  if not ok and lease.settled == false then return lease:commit(used) end -- memory was short
+---@param lease userdata
+---@param used? table nil: unknown, the reservation holds
+---@param rules? table the provider's `charge`
+function usage.settle(lease, used, rules)
+  local counted = charge.counted(rules, used, lease.tokens)
+  local ok, err = pcall(lease.commit, lease, counted)
+  if not ok and lease.settled == false then return lease:commit(counted) end -- memory was short
   if not ok then log.info("the lease had ended before its answer: %s", tostring(err)) end
 end
 

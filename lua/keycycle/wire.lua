@@ -1,6 +1,7 @@
 --- How one route of a provider reads and writes: a protocol with what the adapter
 --- says of its own, and stand-ins for what a user's protocol leaves out.
 local core = require "keycycle.core"
+local errors = require "keycycle.errors"
 
 local wire = {}
 
@@ -76,6 +77,21 @@ function wire.protocol(adapter, name)
   if type(given) ~= "table" then return nil end
   completed[given] = completed[given] or complete(given)
   return completed[given]
+end
+
+--- The native request of a neutral one, with what the adapter says of its dialect.
+--- Raises KeycycleError (`bad_request`), which names the field.
+---@param adapter table
+---@param name string a name in its `protocols`
+---@param request table neutral (API.md section 7)
+---@return table `{ path, query, headers, json }`
+function wire.encode(adapter, name, request)
+  local protocol = wire.protocol(adapter, name)
+  local ok, made = pcall(protocol.encode, request, (adapter.dialect or {})[name])
+  if ok and type(made) == "table" then return made end
+  if made == "not enough memory" then error(made, 0) end
+  errors.raise(errors.KeycycleError, { code = "bad_request", provider = adapter.name,
+    message = ok and "the protocol made no request" or tostring(made) })
 end
 
 --- The function that reads usage as the adapter says, or nil.

@@ -258,6 +258,8 @@ enum kc_outcome {
     KC_NOT_SENT, /* never left: everything is given back */
     KC_REFUSED,  /* the provider said no: the request counts, its tokens do not
                   */
+    KC_FREE,     /* the same of a provider whose limits do not count what it
+                  * refused: the request stays in the totals alone */
     KC_UNKNOWN   /* sent, end unknown: the whole reservation stays counted */
 };
 
@@ -265,6 +267,9 @@ struct kc_usage {
     uint64_t input;
     uint64_t output;
     uint64_t total; /* 0 with input or output set: their sum */
+    bool apart;     /* the provider's limits count other figures, these: */
+    uint64_t counted;
+    uint64_t counted_input; /* of them */
 };
 
 /* kc_pool_settle ends a lease. `usage` is read for KC_DONE only (NULL: the

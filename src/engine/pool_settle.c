@@ -93,7 +93,12 @@ void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease)
     kc_pool_leave(p);
 }
 
-/* What the provider says it counted, as far as we can count. */
+static uint64_t capped(uint64_t tokens)
+{
+    return tokens < KC_TOKENS_MAX ? tokens : KC_TOKENS_MAX;
+}
+
+/* What was used, as far as we can count. */
 static uint64_t true_tokens(const struct kc_lease *l,
                             const struct kc_usage *usage)
 {
@@ -102,10 +107,10 @@ static uint64_t true_tokens(const struct kc_lease *l,
     uint64_t total = usage->total;
     if (total == 0)
         total = kc_add_capped(usage->input, usage->output);
-    return total < KC_TOKENS_MAX ? total : KC_TOKENS_MAX;
+    return capped(total);
 }
 
-/* What was used; what was not told apart is reckoned to the output. */
+/* What the limits count; what was not told apart is reckoned to the output. */
 static struct kc_cost true_cost(const struct kc_lease *l,
                                 enum kc_outcome outcome,
                                 const struct kc_usage *usage)
@@ -114,6 +119,9 @@ static struct kc_cost true_cost(const struct kc_lease *l,
         return l->cost;
     if (outcome != KC_DONE)
         return (struct kc_cost){0};
+    if (usage && usage->apart)
+        return (struct kc_cost){.tokens = capped(usage->counted),
+                                .input = capped(usage->counted_input)};
     struct kc_cost c = {.tokens = true_tokens(l, usage),
                         .input = l->cost.input};
     if (usage && (usage->input || usage->output))
@@ -162,13 +170,16 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
     struct kc_scope *s = kc_key_scope(k, l->model);
     struct kc_charge c = {.stamp_ms = l->stamp_ms,
                           .reserved = l->cost,
-                          .requests = outcome != KC_NOT_SENT,
+                          .requests = outcome != KC_NOT_SENT && outcome != KC_FREE,
                           .used = true_cost(l, outcome, usage)};
     settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)
         settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
-    s->total_requests -= 1 - c.requests;
-    s->total_tokens = kc_add_capped(s->total_tokens, c.used.tokens);
+    uint64_t total = c.used.tokens;
+    if (outcome == KC_DONE)
+        total = true_tokens(l, usage);
+    s->total_requests -= outcome == KC_NOT_SENT;
+    s->total_tokens = kc_add_capped(s->total_tokens, total);
     kc_pool_touched(p, k, l->model, true);
     k->leases--;
     kc_leases_close(&p->leases, l);

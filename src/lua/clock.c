@@ -98,6 +98,13 @@ static int timer_ready(lua_State *L)
     return 1;
 }
 
+static int timer_finish(lua_State *L)
+{
+    struct lk_timer *box = luaL_checkudata(L, 1, LK_TIMER);
+    kc_pause_end(&box->pause);
+    return 0;
+}
+
 static int timer_close(lua_State *L)
 {
     struct lk_timer *box = luaL_checkudata(L, 1, LK_TIMER);
@@ -108,6 +115,7 @@ static int timer_close(lua_State *L)
 static const luaL_Reg timer_methods[] = {
     {"id", timer_id},
     {"ready", timer_ready},
+    {"finish", timer_finish},
     {"close", timer_close},
     {NULL, NULL},
 };

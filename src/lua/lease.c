@@ -128,6 +128,8 @@ static int push_field(lua_State *L, const struct kc_lease *lease,
         lua_pushstring(L, kc_ledger_provider(lease->ledger));
     } else if (strcmp(name, "tokens") == 0) {
         lua_pushinteger(L, (lua_Integer)lease->grant.tokens);
+    } else if (strcmp(name, "pool_id") == 0) {
+        lua_pushlightuserdata(L, lease->ledger);
     } else if (kc_ledger_is_forked(lease->ledger)) {
         lua_pushnil(L); /* the rest is asked of the pool */
     } else if (strcmp(name, "suffix") == 0) {
@@ -203,6 +205,10 @@ static void read_usage(lua_State *L, int arg, struct kc_usage *usage)
     usage->input = count_field(L, arg, names[0]);
     usage->output = count_field(L, arg, names[1]);
     usage->total = count_field(L, arg, names[2]);
+    usage->apart = lua_getfield(L, arg, "counted_tokens") != LUA_TNIL;
+    lua_pop(L, 1);
+    usage->counted = count_field(L, arg, "counted_tokens");
+    usage->counted_input = count_field(L, arg, "counted_input_tokens");
 }
 
 static int lease_commit(lua_State *L)
@@ -227,12 +233,14 @@ static int lease_cancel(lua_State *L)
     return settle(L, lease, sent ? KC_UNKNOWN : KC_NOT_SENT, NULL);
 }
 
+/* refuse(free): `free` where the provider does not count what it refused */
 static int lease_refuse(lua_State *L)
 {
-    return settle(L, check_lease(L), KC_REFUSED, NULL);
+    return settle(L, check_lease(L), lua_toboolean(L, 2) ? KC_FREE : KC_REFUSED,
+                  NULL);
 }
 
-/* cooldown(seconds, whole_key): nil seconds is unknown for how long */
+/* cooldown(seconds, whole_key, reason): nil seconds is unknown for how long */
 static int lease_cooldown(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
@@ -241,7 +249,8 @@ static int lease_cooldown(lua_State *L)
     uint64_t until;
     int err = kc_pool_cool(pool, kc_ledger_now(lease->ledger),
                            lease->grant.key, whole ? NULL : lease->model,
-                           lk_optms(L, 2, KC_NEVER), "cooldown", &until);
+                           lk_optms(L, 2, KC_NEVER),
+                           luaL_optstring(L, 4, "cooldown"), &until);
     kc_ledger_pump(lease->ledger);
     return lk_result(L, err);
 }

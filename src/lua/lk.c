@@ -114,7 +114,7 @@ static uint64_t toms(lua_State *L, int arg, const char *what)
         luaL_error(L, "%s must be seconds, not negative", what);
     /* 0.029 s are 29.000000000000004 ms: that must not become 30. */
     double ms = (s > MAX_SECONDS ? MAX_SECONDS : s) * 1000;
-    return (uint64_t)ceil(ms - ms * 1e-12);
+    return (uint64_t)ceil(ms - ms * 1e-15);
 }
 
 uint64_t lk_optms(lua_State *L, int arg, uint64_t def)

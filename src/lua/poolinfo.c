@@ -264,6 +264,13 @@ static int pool_now(lua_State *L)
     return 1;
 }
 
+/* What its leases answer as `pool_id`. */
+static int pool_id(lua_State *L)
+{
+    lua_pushlightuserdata(L, lk_checkledger(L, 1));
+    return 1;
+}
+
 static int pool_clock_is_manual(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
@@ -286,6 +293,7 @@ static const luaL_Reg methods[] = {
     {"redact", pool_redact},
     {"waiting", pool_waiting},
     {"now", pool_now},
+    {"id", pool_id},
     {"clock_is_manual", pool_clock_is_manual},
     {NULL, NULL},
 };

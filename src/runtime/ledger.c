@@ -337,7 +337,7 @@ void kc_ledger_book_settle(struct kc_ledger *l, const struct kc_lease *lease,
     if (outcome == KC_NOT_SENT) {
         d.requests = -1;
         d.total = -reserved;
-    } else if (outcome == KC_REFUSED) {
+    } else if (outcome == KC_REFUSED || outcome == KC_FREE) {
         d.total = -reserved;
     } else if (outcome == KC_DONE && usage) {
         uint64_t total =

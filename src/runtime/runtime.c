@@ -242,6 +242,14 @@ void kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
         pause_over(p);
 }
 
+void kc_pause_end(struct kc_pause *p)
+{
+    if (!p->ready.rt || p->done)
+        return;
+    kc_loop_disarm(p->ready.rt->loop, &p->timer);
+    pause_over(p);
+}
+
 void kc_pause_deinit(struct kc_pause *p)
 {
     struct kc_runtime *rt = p->ready.rt;

@@ -85,6 +85,9 @@ struct kc_pause {
 /* kc_pause_init starts a pause of `ms`; refs `clock` (NULL: real time). */
 void kc_pause_init(struct kc_pause *p, struct kc_runtime *rt,
                    struct kc_clock *clock, uint64_t ms);
+
+/* kc_pause_end makes it ready before its time. */
+void kc_pause_end(struct kc_pause *p);
 void kc_pause_deinit(struct kc_pause *p);
 
 /* -- what must be told when a manual clock moves, or of wake-ups --------- */

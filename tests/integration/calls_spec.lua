@@ -165,7 +165,9 @@ describe("a call", function()
     local err = raises(keycycle.RateLimitError, nil, t.await, t)
     assert.equal(6, #err.attempts)
     for i = 1, 3 do assert.equal(1, err.attempts[i].key_index) end
-    for i = 1, 3 do assert.equal(2, err.attempts[i].waited) end
+    for i = 1, 3 do
+      assert.is_true(err.attempts[i].waited > 2 and err.attempts[i].waited <= 3)
+    end
     agrees()
   end)
 
@@ -225,7 +227,7 @@ describe("a call", function()
 
   it("raises what another key would not help", function()
     start ""
-    for status, code in pairs { [400] = "invalid_request", [403] = "permission_region",
+    for status, code in pairs { [400] = "invalid_request",
       [404] = "not_found", [413] = "request_too_large", [422] = "invalid_request" } do
       local err = raises(keycycle.APIError, nil, client.chat.completions.create,
         say("mock:status=" .. status))

@@ -15,15 +15,16 @@ describe("the delay before the next try", function()
     assert.equal(20, most:delay(5000))
   end)
 
-  it("is spread over all of the span", function()
-    assert.equal(0, with(0):delay(4))
-    assert.equal(1, with(0.5):delay(4))
+  it("is left to chance by half, so that it never shrinks", function()
+    assert.equal(1, with(0):delay(4))
+    assert.equal(1.5, with(0.5):delay(4))
+    for tries = 1, 6 do assert.is_true(with(1):delay(tries) <= with(0):delay(tries + 1)) end
   end)
 
-  it("is never shorter than what the provider asked for", function()
-    assert.equal(7, with(1):delay(1, 7))
-    assert.equal(60, with(1):delay(8, 60))
-    assert.equal(4, with(1):delay(5, 3))
+  it("comes on top of what the provider asked for", function()
+    assert.equal(7.25, with(1):delay(1, 7))
+    assert.equal(70, with(0):delay(8, 60))
+    assert.equal(5, with(0):delay(5, 3))
   end)
 
   it("takes another base and cap", function()

@@ -35,6 +35,7 @@ describe("the module", function()
     assert.equal(5, clock:now())
     clock:advance(1.5)
     assert.equal(6.5, clock:now())
+    assert.equal(1e9, keycycle.clock.manual(1e9):now()) -- as an epoch, to the millisecond
     for i = 1, 999 do -- not one of them a millisecond too far
       local before = clock:now()
       clock:advance(i / 1000)

@@ -25,7 +25,7 @@ describe("the default policy", function()
   it("waits at least as long as it was asked to", function()
     local action, seconds = default("temporary", { status = 429, retry_after = 4 })
     assert.equal("retry", action)
-    assert.equal(4, seconds)
+    assert.is_true(seconds > 4 and seconds <= 4.25)
   end)
 
   it("rotates when a quota is spent", function()
@@ -42,7 +42,7 @@ describe("the default policy", function()
   it("fails where another key would not help", function()
     for _, kind in ipairs { "invalid_request", "context_length", "request_too_large",
       "content_policy", "not_found", "permission_region", "transport", "never heard of" } do
-      assert.equal("fail", (default(kind)), kind)
+      assert.equal("fail", (default(kind, { scope = "request" })), kind)
     end
   end)
 
@@ -87,10 +87,22 @@ describe("a policy of the program", function()
   end)
 
   it("leaves to the default what it does not answer", function()
-    for _, answer in ipairs { false, "sleep", 7 } do
+    for _, answer in ipairs { false, "sleep", 7, {} } do
       local mine = policy.get(function() return answer or nil end)
       assert.equal("rotate", (policy.decide(mine, failure "quota")))
+      assert.equal(answer and 1 or 0, #lines, "no answer is no fault")
+      lines = {}
     end
+  end)
+
+  it("is warned of once, not at each call", function()
+    local mine = policy.define { name = "mine", decide = function() return "sleep\n" end }
+    for _ = 1, 3 do policy.decide(mine, failure "quota") end
+    local alone = function() return "retry", -1 end
+    for _ = 1, 3 do policy.decide(policy.get(alone), failure "quota") end
+    assert.equal(2, #lines)
+    assert.truthy(lines[1]:find("policy mine answered", 1, true), lines[1])
+    assert.is_nil(lines[1]:find "%c")
   end)
 
   it("leaves it to the default with a warning when it breaks", function()
@@ -100,13 +112,42 @@ describe("a policy of the program", function()
     assert.truthy(lines[1]:find("mine", 1, true) and lines[1]:find("broken", 1, true))
   end)
 
-  it("cannot wait a negative time", function()
-    for _, seconds in ipairs { -5, 0 / 0 } do
+  it("that names a time which is none leaves it to the default", function()
+    for _, seconds in ipairs { -5, 0 / 0, 1 / 0, 1e9, "soon", "2", true, {} } do
       local mine = policy.get(function() return "retry", seconds end)
-      assert.equal(0, select(2, policy.decide(mine, failure "server")))
+      assert.equal("rotate", (policy.decide(mine, failure "quota")), tostring(seconds))
     end
-    local mine = policy.get(function() return "retry", "soon" end)
-    assert.equal(0, select(2, policy.decide(mine, failure "server")))
+  end)
+
+  it("has the last word about how long, and may leave it to the provider", function()
+    local asked = failure("temporary", { retry_after = 4 })
+    local function seconds_of(fn)
+      local action, seconds = policy.decide(policy.get(fn), asked)
+      assert.equal("retry", action)
+      return seconds
+    end
+    assert.equal(0, seconds_of(function() return "retry", 0 end))
+    assert.equal(1.5, seconds_of(function() return "retry", 1.5 end))
+    assert.equal(4, seconds_of(function() return "retry" end))
+    assert.equal(0, select(2, policy.decide(policy.get(function() return "rotate" end), asked)))
+  end)
+
+  it("is found by its name, the program's before the built-in one", function()
+    assert.equal("patient", policy.get("patient").name)
+    local mine = policy.define { name = "patient", decide = function() return "fail" end }
+    policy.loaded.patient, policy.loaded.mine = mine, mine
+    local found, names = policy.get "patient", policy.names()
+    policy.loaded.patient, policy.loaded.mine = nil, nil
+    assert.equal(mine, found)
+    assert.same({ "default", "fail_fast", "mine", "patient" }, names)
+    assert.are_not.equal(mine, policy.get "patient")
+  end)
+
+  it("cannot take the place of the default for what it does not answer", function()
+    policy.loaded.default = policy.define { decide = function() return nil end }
+    local action = policy.decide(policy.get(), failure "quota")
+    policy.loaded.default = nil
+    assert.equal("rotate", action)
   end)
 
   it("is refused with the field's name when it is not one", function()
@@ -120,7 +161,11 @@ describe("a policy of the program", function()
     refused({ decide = "no" }, "decide")
     refused({ name = "mine" }, "decide")
     refused({ decide = print, max_retries = "many" }, "max_retries")
-    refused("patient", "patient")
+    refused({ decide = print, max_retries = -1 }, "max_retries")
+    refused({ decide = print, max_retries = 1.5 }, "max_retries")
+    refused("impatient", "impatient")
+    refused("nobody", "default, fail_fast, patient")
+    refused("../policy", "../policy")
     refused(5, "number")
   end)
 end)

@@ -37,7 +37,7 @@ end
 local function run_of(opts)
   return {
     protocol = chat, opts = opts or {}, attempts = {}, model = "m",
-    request = { json = { messages = { { role = "user", content = "12345678" } } } },
+    request = { json = { messages = { { role = "user", content = "12345678" } } } }, input = 6,
     entry = { name = "p", adapter = { classify = {} }, pool = {
       redact = function(_, text) return (text:gsub(KEY:gsub("%-", "%%-"), "***")) end,
     } },
@@ -128,7 +128,7 @@ describe("closing a stream", function()
     result.stream:close()
     local usage = lease.commits[1]
     assert.equal(3, usage.output_tokens)
-    assert.is_true(usage.input_tokens >= 2)
+    assert.equal(6, usage.input_tokens)
     assert.equal(usage.input_tokens + 3, usage.total_tokens)
   end)
 

@@ -1,4 +1,6 @@
 local keycycle = require "keycycle"
+local provider = require "keycycle.provider"
+local raises = require "tests.support.raises"
 local wire = require "keycycle.wire"
 
 describe("a provider's protocol", function()
@@ -17,6 +19,30 @@ describe("a provider's protocol", function()
     assert.same({ input_tokens = 3 }, protocol.usage { in_tokens = 3 })
     assert.equal(protocol, wire.protocol(adapter, "chat"))
     assert.equal(3, wire.estimate(adapter, protocol, { a = "123" })) -- {"a":"123"}
+  end)
+end)
+
+describe("a neutral request", function()
+  local function body(name, request)
+    return wire.encode(provider.get(name), "chat", request).json
+  end
+  local hello = { model = "m", max_tokens = 5, seed = 7, stream = true,
+    messages = { { role = "user", content = "Hi" } } }
+
+  it("is written in the dialect of its provider", function()
+    assert.equal(5, body("openai", hello).max_completion_tokens)
+    assert.equal(5, body("groq", hello).max_completion_tokens)
+    assert.equal(5, body("together", hello).max_tokens)
+    local mistral = body("mistral", hello)
+    assert.equal(7, mistral.random_seed)
+    assert.is_nil(mistral.stream_options)
+    assert.equal(5, body("gemini", hello).generationConfig.maxOutputTokens)
+    assert.equal(5, body("anthropic", hello).max_tokens)
+  end)
+
+  it("is refused with the field that is wrong", function()
+    local err = raises(keycycle.KeycycleError, "messages", body, "openai", { model = "m" })
+    assert.equal("bad_request", err.code)
   end)
 end)
 

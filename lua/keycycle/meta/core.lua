@@ -83,7 +83,11 @@ function core.set_error(fn) end
 
 ---@class keycycle.core.timer: keycycle.core.waitable
 --- Ready once `seconds` have passed, by `clock` where one is given.
+---@return keycycle.core.timer
 function core.timer(seconds, clock) end
+local timer = {}
+--- Makes it ready before its time.
+function timer:finish() end
 
 ---@class keycycle.core.journal
 local journal = {}
@@ -200,6 +204,9 @@ function pool:waiting() end
 --- Blacks the key `index` (nil: every key of the pool) out of text.
 function pool:redact(text, index) end
 function pool:now() end
+--- What tells its leases: their `pool_id`.
+---@return lightuserdata
+function pool:id() end
 function pool:clock_is_manual() end
 --- Ends it: waiters are refused ("closed"), so is every later acquire. Leases that
 --- are out may still be settled. Idempotent. Whether it was there still: a finalizer
@@ -214,14 +221,16 @@ function waiter:take() end
 function waiter:close() end
 
 --- Fields: api_key, index, suffix, params (a fresh table of the key's extra
---- parameters), provider, model, settled (boolean), tokens (reserved). It is
---- closable and collectable: then settled as unknown. `core.lease_methods` is
+--- parameters), provider, model, settled (boolean), tokens (reserved), pool_id (as
+--- pool:id). It is closable and collectable: then settled as unknown. `core.lease_methods` is
 --- its method table; the library adds `headers` and `fail`.
 ---@class keycycle.core.lease
 local lease = {}
 core.lease_methods = lease
---- The truth: total tokens, or { input_tokens, output_tokens, total_tokens },
---- or nothing (the reservation was right). Raises when settled already.
+--- The truth: total tokens, or { input_tokens, output_tokens, total_tokens }, or
+--- nothing (the reservation was right). With counted_tokens (and among these
+--- counted_input_tokens) in that table, the limits count them and not the total.
+--- Raises when settled already.
 function lease:commit(usage) end
 --- The provider has counted the request: from now it ages.
 function lease:stamp() end
@@ -234,13 +243,15 @@ function lease:join(name) end
 --- Never sent: all is given back; { sent = true }: stays counted. Raises when
 --- settled already.
 function lease:cancel(opts) end
---- The provider said no: the request counts, its tokens do not. Raises as above.
-function lease:refuse() end
+--- The provider said no: the request counts, its tokens do not; `free`: it counts
+--- in total_requests alone. Raises as above.
+function lease:refuse(free) end
 --- Settles as unknown what is not settled yet. Idempotent.
 function lease:close() end
 --- Puts the lease's key away for `seconds` (nil: nobody said how long), for its
---- model, or, with `whole_key` or where limits are all models', for every one.
-function lease:cooldown(seconds, whole_key) end
+--- model, or, with `whole_key` or where limits are all models', for every one; of a
+--- key with a group, all its group.
+function lease:cooldown(seconds, whole_key, reason) end
 --- As pool:suspend and pool:unpaid, for the lease's key.
 function lease:suspend(seconds, reason) end
 function lease:unpaid(reason) end

@@ -1,28 +1,35 @@
---- The guide's policy: a short refusal is waited out on the same key, a spent
+--- The guide's policy: what passes by itself is waited out on the same key, a spent
 --- quota rotates, a dead key is taken out, all else fails at once.
-local backoff = require "keycycle.backoff"
-local policy = require "keycycle.policy"
-
-local TRIES_A_KEY = 3
-local TRIES_UNREACHED = 2 -- retries while no server answers at all
+local TRIES_A_KEY = 3     -- times a key is tried again while others are ready
+local TRIES_UNREACHED = 2 -- times that no server at all is tried again
+local WORTH_A_WAIT = 10   -- seconds: for longer another key is better
 local LONGEST_WAIT = 60   -- seconds: who is told to wait longer wants to know it
-local waits = backoff.new()
 
-return policy.define {
+local passing = { temporary = true, overloaded = true, server = true }
+
+-- What the provider asked for, and on top a pause that grows by the try, half of it
+-- by chance: those who failed together must not come back together.
+local function pause(failure)
+  local most = math.min(20, 0.25 * 2 ^ (failure.key_attempt - 1))
+  return (failure.retry_after or 0) + most * (1 + math.random()) / 2
+end
+
+return keycycle.policy {
   name = "default",
   max_retries = 5,
   decide = function(failure)
-    local kind = failure.kind
-    if kind == "temporary" or kind == "overloaded" or kind == "server" then
-      if not failure.status and failure.attempt > TRIES_UNREACHED then return "fail" end
-      if (failure.retry_after or 0) > LONGEST_WAIT then return "fail" end
-      local wait = waits:delay(failure.key_attempt, failure.retry_after)
-      -- Another key does not help an overloaded provider, but may help here.
-      if failure.key_attempt > TRIES_A_KEY and kind == "temporary" then return "rotate" end
-      return "retry", wait
-    end
-    if kind == "quota" then return "rotate" end
+    local kind, asked = failure.kind, failure.retry_after or 0
+    local blameless = failure.scope == "provider" -- another key would not help
+    local others = failure.keys_ready ~= 0
     if kind == "auth" or kind == "payment" then return "disable" end
-    return "fail"
+    if kind == "quota" and not blameless then return "rotate" end
+    if kind == "permission_region" and failure.scope == "key" and others then return "rotate" end
+    if kind == "temporary" and others and not blameless then
+      local most = math.min(WORTH_A_WAIT, failure.remaining or WORTH_A_WAIT)
+      if failure.key_attempt > TRIES_A_KEY or asked > most then return "rotate" end
+    end
+    if not passing[kind] and kind ~= "quota" or asked > LONGEST_WAIT then return "fail" end
+    if not failure.status and failure.attempt > TRIES_UNREACHED then return "fail" end
+    return "retry", pause(failure)
   end,
 }

@@ -1,81 +1,267 @@
---- OpenAI chat completions: what a call costs, what it used, when a stream ends.
+--- OpenAI chat completions, which many servers speak with small differences.
 --- Pure: tables in, tables out.
-local openai_chat = {}
+---
+--- `encode` takes `options`, which an adapter gives for its server:
+---   max_tokens_field  "max_tokens" (default: what most servers know), or
+---                     "max_completion_tokens" (OpenAI's reasoning models refuse the other)
+---   seed_field        "seed" (default), "random_seed" at Mistral
+---   stream_usage      false: the server refuses stream_options, or needs none
+---   tool_id_length    tool-call ids must be exactly so many letters and digits (9 at Mistral)
+---   send_reasoning    true: the reasoning of turns with tool calls is sent back, as
+---                     reasoning_content (DeepSeek's thinking models ask for it)
+local answer = require "keycycle.protocol.answer"
+local estimate = require "keycycle.protocol.estimate"
+local neutral = require "keycycle.protocol.neutral"
 
-local CHARS_A_TOKEN = 4
-local MESSAGE_OVERHEAD = 4 -- role and separators, by OpenAI's cookbook
+local openai_chat = {
+  --- Usage and [DONE] come after the finish_reason; a body may end without either.
+  ends_late = true,
+}
 
-local function text_length(content)
-  if type(content) == "string" then return #content end
-  if type(content) ~= "table" then return 0 end
-  local n = 0
-  for _, part in ipairs(content) do
-    if type(part) == "table" and type(part.text) == "string" then n = n + #part.text end
+local given, whole = answer.given, answer.whole
+local MOST_ID = 40 -- bytes of a tool call's id that OpenAI takes
+
+local function content_of(message)
+  if neutral.is_text(message) and #message.parts == 1 then return message.parts[1].text end
+  local content = {}
+  for i, part in ipairs(message.parts) do
+    content[i] = part.type == "text" and { type = "text", text = part.text }
+      or { type = "image_url", image_url = { url = neutral.image_url(part) } }
   end
-  return n
+  return content
 end
 
---- Tokens of the input, guessed from its length.
-function openai_chat.estimate_input(request)
-  local tokens = 0
-  for _, message in ipairs(type(request.messages) == "table" and request.messages or {}) do
-    if type(message) == "table" then
-      tokens = tokens + MESSAGE_OVERHEAD + -(-text_length(message.content) // CHARS_A_TOKEN)
+local function id_of(id, options)
+  local length = options.tool_id_length
+  if length then return neutral.tool_id(id, "%w+", length, length) end
+  return neutral.tool_id(id, ".+", MOST_ID)
+end
+
+local function assistant_of(message, options)
+  local text = neutral.text_of(message)
+  local out = { role = "assistant", content = text, name = message.name }
+  if #message.calls == 0 then return out end
+  if text == "" then out.content = nil end
+  if options.send_reasoning then out.reasoning_content = message.reasoning end
+  out.tool_calls = {}
+  for i, call in ipairs(message.calls) do
+    out.tool_calls[i] = { id = id_of(call.id, options), type = "function",
+      ["function"] = { name = call.name, arguments = answer.arguments_text(call.arguments) } }
+  end
+  return out
+end
+
+local function messages_of(request, options)
+  local out = {}
+  for i, message in ipairs(neutral.messages(request)) do
+    if message.role == "assistant" then
+      out[i] = assistant_of(message, options)
+    elseif message.role == "user" then
+      out[i] = { role = "user", content = content_of(message), name = message.name }
+    else
+      out[i] = { role = message.role, content = neutral.text_of(message), name = message.name }
+      if message.role == "tool" then
+        out[i].name, out[i].tool_call_id = nil, id_of(message.tool_call_id, options)
+      end
     end
   end
-  return tokens
+  return out
 end
 
-local function whole(value)
-  local n = math.tointeger(value)
-  return n and n > 0 and n or 0
-end
-
---- Tokens to reserve: the input and the most that may come back.
-function openai_chat.estimate(request)
-  local output = whole(request.max_completion_tokens)
-  if output == 0 then output = whole(request.max_tokens) end
-  return openai_chat.estimate_input(request) + output
-end
-
---- `{ input_tokens, output_tokens, total_tokens, cached_tokens }` of a body or a
---- chunk that has its usage, else nil.
-function openai_chat.usage(body)
-  local usage = body.usage
-  if type(usage) ~= "table" then
-    usage = type(body.x_groq) == "table" and body.x_groq.usage -- groq's streams
+--- Tools in OpenAI's form, which Cohere's is too; nil: none.
+function openai_chat.tools(tools)
+  if not tools then return nil end
+  local out = {}
+  for i, tool in ipairs(tools) do
+    out[i] = { type = "function", ["function"] = { name = tool.name,
+      description = tool.description, parameters = tool.parameters, strict = tool.strict } }
   end
+  return out
+end
+
+local function choice_of(choice)
+  if type(choice) ~= "table" then return choice end
+  return { type = "function", ["function"] = { name = choice.name } }
+end
+
+local function format_of(format)
+  if not format then return nil end
+  if format.type == "json" then return { type = "json_object" } end
+  return { type = "json_schema",
+    json_schema = { name = format.name, schema = format.schema, strict = format.strict } }
+end
+
+--- The native request for a neutral one. Raises a text that names the field.
+---@param request table neutral (API: models)
+---@param options? table see above
+---@return table `{ json }`
+function openai_chat.encode(request, options)
+  options = options or {}
+  local tools = neutral.tools(request)
+  local json = {
+    model = neutral.model(request), messages = messages_of(request, options),
+    tools = openai_chat.tools(tools), tool_choice = choice_of(neutral.tool_choice(request, tools)),
+    response_format = format_of(neutral.response_format(request)),
+    temperature = neutral.number(request, "temperature"), top_p = neutral.number(request, "top_p"),
+    stop = neutral.stop(request), stream = request.stream and true or nil,
+  }
+  json[options.max_tokens_field or "max_tokens"] = neutral.count(request, "max_tokens")
+  json[options.seed_field or "seed"] = neutral.number(request, "seed")
+  if json.stream and options.stream_usage ~= false then
+    json.stream_options = { include_usage = true }
+  end
+  return { json = neutral.merge(json, request.extra) }
+end
+
+-- Cloudflare wraps some answers.
+local function unwrap(body)
+  body = answer.table(body)
+  local inside = body.result
+  if body.choices == nil and type(inside) == "table" then return inside end
+  return body
+end
+
+local function first_choice(body)
+  return answer.table(answer.table(body.choices)[1])
+end
+
+-- Text, and what was thought: content may be a list of typed parts (Mistral), or a
+-- number (Cloudflare).
+local function texts_of(content)
+  if type(content) == "string" then return content, "" end
+  if type(content) == "number" then return ("%.14g"):format(content), "" end
+  local said, thought = {}, {}
+  for _, part in ipairs(answer.table(content)) do
+    part = answer.table(part)
+    if type(part.text) == "string" then
+      said[#said + 1] = part.text
+    elseif part.type == "thinking" then
+      thought[#thought + 1] = (texts_of(part.thinking))
+    end
+  end
+  return table.concat(said), table.concat(thought)
+end
+
+local function read(message)
+  local said, thought = texts_of(message.content)
+  local reasoning = answer.text(message.reasoning_content) or answer.text(message.reasoning)
+  return said .. (answer.text(message.refusal) or ""), reasoning or answer.text(thought)
+end
+
+local reasons = {
+  stop = "stop", eos = "stop", length = "length", model_length = "length",
+  tool_calls = "tool_calls", function_call = "tool_calls", content_filter = "content_filter",
+}
+
+-- Endings that are failures of the server, not of the text.
+local failures = { error = true, insufficient_system_resource = true }
+
+local function reason_of(native, called, refused)
+  if refused then return "content_filter" end
+  local reason = reasons[native] or "stop"
+  return reason == "stop" and called and "tool_calls" or reason
+end
+
+--- `{ input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens }` of
+--- an answer or an event that tells it, else nil. A total above the sum of its parts
+--- is output that was not counted as such (xAI's reasoning, Gemini's thoughts).
+function openai_chat.usage(body)
+  body = unwrap(body)
+  local usage = body.usage
+  if type(usage) ~= "table" then usage = answer.table(body.x_groq).usage end -- Groq's streams
   if type(usage) ~= "table" then return nil end
-  local input, output = whole(usage.prompt_tokens), whole(usage.completion_tokens)
-  local total = whole(usage.total_tokens)
-  if total == 0 then total = input + output end
-  if total == 0 then return nil end
-  local details = usage.prompt_tokens_details
+  local input, output = answer.table(usage.prompt_tokens_details), usage.completion_tokens_details
+  return answer.usage(whole(usage.prompt_tokens), whole(usage.completion_tokens),
+    whole(usage.total_tokens), {
+      -- DeepSeek's and Hugging Face's own places are the second and the third.
+      cached_tokens = answer.first(input.cached_tokens, usage.prompt_cache_hit_tokens,
+        usage.cached_tokens),
+      reasoning_tokens = answer.first(answer.table(output).reasoning_tokens),
+    })
+end
+
+--- Whether an answer with status 200 is a failure (OpenRouter's are in the choice).
+function openai_chat.failure(body)
+  body = unwrap(body)
+  local choice = first_choice(body)
+  return given(body.error) or given(choice.error) or failures[choice.finish_reason] == true
+end
+
+--- The neutral response of a native answer.
+---@return table
+function openai_chat.decode(body)
+  local inside = unwrap(body)
+  local choice = first_choice(inside)
+  local message = answer.table(choice.message)
+  local content, reasoning = read(message)
+  local calls = {}
+  for _, call in ipairs(answer.table(message.tool_calls)) do
+    call = answer.table(call)
+    local made = answer.table(call["function"])
+    answer.keep_call(calls, call.id, made.name, made.arguments)
+  end
   return {
-    input_tokens = input, output_tokens = output, total_tokens = total,
-    cached_tokens = type(details) == "table" and whole(details.cached_tokens) or nil,
+    id = answer.text(inside.id), model = answer.text(inside.model), content = content,
+    reasoning = reasoning, tool_calls = calls, usage = openai_chat.usage(inside),
+    finish_reason = reason_of(choice.finish_reason, #calls > 0, answer.text(message.refusal)),
+    raw = body,
   }
 end
 
---- What one event of a stream says: the chunk, and what it means here.
----@param chunk table the decoded event
----@return string text, boolean content, boolean finished
-function openai_chat.chunk(chunk)
-  local text, content, finished = "", false, false
-  for _, choice in ipairs(type(chunk.choices) == "table" and chunk.choices or {}) do
-    local delta = type(choice.delta) == "table" and choice.delta or {}
-    if type(delta.content) == "string" and delta.content ~= "" then
-      text, content = text .. delta.content, true
-    end
-    if delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal then
-      content = true
-    end
-    if choice.finish_reason then finished = true end
+local function add_calls(chunk, delta, state)
+  for _, piece in ipairs(answer.table(delta.tool_calls)) do
+    piece = answer.table(piece)
+    local made, id = answer.table(piece["function"]), answer.text(piece.id)
+    answer.add_call(chunk, { index = answer.slot(state, piece.index, id), id = id,
+      name = answer.text(made.name),
+      arguments = made.arguments ~= nil and answer.arguments_text(made.arguments) or "" })
   end
-  return text, content, finished
 end
 
---- The event that ends a stream.
-openai_chat.done = "[DONE]"
+local function failed(data, choice)
+  return given(data.error) or given(answer.table(data.x_groq).error) or data.object == "error"
+    or given(choice.error) or failures[choice.finish_reason]
+    or given(answer.table(data[1]).error) -- Gemini's, in a list
+end
+
+--- What one event of a stream says, or nil.
+---@param _ string the event's type, which this dialect does not use
+---@param data any the decoded event
+---@param state table the stream's, empty at its begin
+---@return table? chunk
+function openai_chat.event(_, data, state)
+  if type(data) ~= "table" then return nil end
+  data = unwrap(data)
+  local choice = first_choice(data)
+  local chunk = { usage = openai_chat.usage(data) }
+  if failed(data, choice) then
+    chunk.error = true
+    return answer.chunk(chunk, data)
+  end
+  if whole(choice.index) > 0 then choice = {} end -- the caller's own n > 1
+  local delta = answer.table(choice.delta)
+  local text, reasoning = read(delta)
+  chunk.text, chunk.reasoning = answer.text(text), reasoning
+  state.refused = state.refused or answer.text(delta.refusal) ~= nil
+  add_calls(chunk, delta, state)
+  if answer.text(choice.finish_reason) then
+    chunk.finish_reason = reason_of(choice.finish_reason, answer.called(state), state.refused)
+    chunk.id, chunk.model = answer.text(data.id), answer.text(data.model)
+  end
+  if data.object == "chat.completion.done" then chunk.done = true end -- Perplexity
+  return answer.chunk(chunk, data)
+end
+
+--- Tokens of a native request's input.
+function openai_chat.estimate_input(request)
+  return estimate.chat(request, "messages", { "response_format" })
+end
+
+--- Tokens to reserve for a native request: the input and the most that may come back.
+function openai_chat.estimate(request)
+  request = answer.table(request)
+  return openai_chat.estimate_input(request)
+    + estimate.most(request.max_completion_tokens, request.max_tokens)
+end
 
 return openai_chat

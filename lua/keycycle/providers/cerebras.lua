@@ -6,6 +6,7 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://api.cerebras.ai/v1",
   protocols = { chat = "openai_chat" },
+  dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,

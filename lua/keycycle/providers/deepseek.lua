@@ -5,6 +5,7 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://api.deepseek.com",
   protocols = { chat = "openai_chat", responses = "openai_responses" },
+  dialect = { chat = { send_reasoning = true } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,

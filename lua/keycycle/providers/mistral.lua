@@ -5,6 +5,9 @@ return keycycle.provider {
   name = "mistral",
   extends = "openai_compatible",
   base_url = "https://api.mistral.ai/v1",
+  dialect = {
+    chat = { seed_field = "random_seed", stream_usage = false, tool_id_length = 9 },
+  },
   -- docs.mistral.ai
   classify = {
     { status = 429, path = "header:x-ratelimit-remaining-tokens-month", op = "lte", value = 0,

@@ -5,6 +5,7 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://integrate.api.nvidia.com/v1",
   strategy = "global",
+  dialect = { embeddings = { input_types = { query = "query", document = "passage" } } },
   classify = {
     { status = 403, kind = "auth", scope = "key" },
     { status = { 400, 413, 422 }, path = "message", op = "contains",

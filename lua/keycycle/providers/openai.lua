@@ -16,6 +16,7 @@ return keycycle.provider {
   headers = { ["openai-organization"] = "{organization}", ["openai-project"] = "{project}" },
   protocols = { chat = "openai_chat", responses = "openai_responses",
     embeddings = "openai_embeddings", transcription = "openai_transcription" },
+  dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/chat/completions", protocol = "chat", model = true,

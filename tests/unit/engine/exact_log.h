@@ -41,7 +41,8 @@ struct charge {
 struct log { /* of one key and model, in the order of the grants */
     struct charge *list;
     size_t len, cap;
-    uint64_t old_requests, old_tokens; /* of those that no window reaches */
+    uint64_t old_requests, old_tokens; /* of those that no window reaches, and
+                                        * what no window counts */
 };
 
 struct live {

@@ -344,27 +344,47 @@ static void truth_of(const struct charge *c, enum kc_outcome outcome,
     memset(truth, 0, AMOUNTS * sizeof *truth);
     if (outcome == KC_UNKNOWN || (outcome == KC_DONE && !usage))
         memcpy(truth, c->was, sizeof c->was);
-    truth[REQUESTS] = outcome != KC_NOT_SENT;
+    truth[REQUESTS] = outcome != KC_NOT_SENT && outcome != KC_FREE;
     if (outcome != KC_DONE || !usage)
         return;
     bool told = usage->input || usage->output;
     uint64_t total = usage->total ? usage->total : usage->input + usage->output;
     uint64_t input = told ? usage->input : c->was[INPUT];
+    if (usage->apart) {
+        total = usage->counted;
+        input = usage->counted_input;
+    }
     truth[TOKENS] = total;
     truth[INPUT] = input < total ? input : total;
     truth[OUTPUT] = total - truth[INPUT];
 }
 
+/* What the totals have and the limits do not. */
+static void note_totals(struct log *l, enum kc_outcome outcome,
+                        const struct kc_usage *usage)
+{
+    l->old_requests += outcome == KC_FREE;
+    if (outcome != KC_DONE || !usage || !usage->apart)
+        return;
+    uint64_t total = usage->total ? usage->total : usage->input + usage->output;
+    l->old_tokens += total - usage->counted; /* it may be less than nothing */
+}
+
 static void settle_at(struct world *w, size_t i)
 {
     static const enum kc_outcome outcomes[] = {
-        KC_DONE, KC_DONE, KC_DONE, KC_NOT_SENT, KC_REFUSED, KC_UNKNOWN};
+        KC_DONE,    KC_DONE, KC_DONE,   KC_NOT_SENT,
+        KC_REFUSED, KC_FREE, KC_UNKNOWN};
     struct live live = w->live[i];
-    enum kc_outcome outcome = outcomes[below(w, 6)];
+    enum kc_outcome outcome = outcomes[below(w, 7)];
     struct kc_usage told = {.total = 1 + below(w, 60)};
     if (w->parts && one_in(w, 2))
         told = (struct kc_usage){.input = below(w, 30),
                                  .output = 1 + below(w, 30)};
+    told.apart = one_in(w, 4);
+    if (told.apart)
+        told.counted = below(w, 60);
+    told.counted_input = told.counted / 2;
     const struct kc_usage *usage = one_in(w, 8) ? NULL : &told;
     uint64_t truth[AMOUNTS];
     truth_of(charge_of(w, &live), outcome, usage, truth);
@@ -375,6 +395,7 @@ static void settle_at(struct world *w, size_t i)
              KC_ESTALE,
          "settled twice", live.key);
     end_charge(w, &live, truth);
+    note_totals(&w->logs[live.key][live.model], outcome, usage);
     drop_live(w, i);
 }
 

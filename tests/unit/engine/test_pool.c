@@ -31,12 +31,10 @@ static void each_end_keeps_what_the_provider_counts(void **state)
 {
     static const struct {
         enum kc_outcome outcome;
-        uint64_t requests, tokens;
+        uint64_t requests, tokens, counted;
     } ends[] = {
-        {KC_DONE, 1, 100},
-        {KC_NOT_SENT, 0, 0},
-        {KC_REFUSED, 1, 0},
-        {KC_UNKNOWN, 1, 100},
+        {KC_DONE, 1, 100, 1}, {KC_NOT_SENT, 0, 0, 0},   {KC_REFUSED, 1, 0, 1},
+        {KC_FREE, 1, 0, 0},   {KC_UNKNOWN, 1, 100, 1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
@@ -52,11 +50,34 @@ static void each_end_keeps_what_the_provider_counts(void **state)
             struct kc_snapshot s = counts(p, START_MS, 1, "m");
             assert_int_equal(s.total_requests, ends[i].requests);
             assert_int_equal(s.total_tokens, ends[i].tokens);
-            assert_int_equal(s.used[KC_HOUR][KC_REQUESTS], ends[i].requests);
+            assert_int_equal(s.used[KC_HOUR][KC_REQUESTS], ends[i].counted);
             assert_int_equal(s.used[KC_HOUR][KC_TOKENS], ends[i].tokens);
             kc_pool_free(p);
         }
     }
+}
+
+static void limits_may_count_other_tokens_than_were_used(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_GLOBAL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g;
+    struct kc_usage usage = {
+        .input = 30, .output = 12, .apart = true, .counted = 100};
+    granted(p, START_MS, "m", 100, &g);
+    assert_int_equal(kc_pool_settle(p, START_MS, g.lease, KC_DONE, &usage),
+                     KC_OK);
+    struct kc_snapshot s = counts(p, START_MS, 1, "m");
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 100);
+    assert_int_equal(s.total_tokens, 42);
+    usage.counted = 0; /* all of it came from a cache */
+    granted(p, START_MS, "m", 50, &g);
+    assert_int_equal(kc_pool_settle(p, START_MS, g.lease, KC_DONE, &usage),
+                     KC_OK);
+    s = counts(p, START_MS, 1, "m");
+    assert_int_equal(s.used[KC_MINUTE][KC_TOKENS], 100);
+    assert_int_equal(s.total_tokens, 84);
+    kc_pool_free(p);
 }
 
 static void a_refusal_says_which_limit_and_how_long(void **state)
@@ -482,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reservation_counts_until_it_is_settled),
         cmocka_unit_test(each_end_keeps_what_the_provider_counts),
+        cmocka_unit_test(limits_may_count_other_tokens_than_were_used),
         cmocka_unit_test(a_refusal_says_which_limit_and_how_long),
         cmocka_unit_test(a_wait_is_exact_to_the_millisecond),
         cmocka_unit_test(what_is_in_flight_has_no_time),

@@ -1,0 +1,51 @@
+--- What a program with its own HTTP tells a lease: `lease:headers` and `lease:fail`,
+--- methods beside those of the C module.
+local core = require "keycycle.core"
+local charge = require "keycycle.charge"
+local classify = require "keycycle.classify"
+local entry = require "keycycle.entry"
+local limit_headers = require "keycycle.limit_headers"
+local penalty = require "keycycle.penalty"
+local provider = require "keycycle.provider"
+
+local methods = core.lease_methods
+
+-- The adapter of a lease's provider and the configuration of its entry, where that
+-- is still there.
+local function origin(lease)
+  local from = entry.of(lease)
+  if from then return from.adapter, from.config end
+  return provider.get(lease.provider), nil
+end
+
+--- Takes in the headers of an answer, as soon as they are here: the request has been
+--- counted, and limits are learned.
+---@param headers table
+function methods.headers(lease, headers)
+  if type(headers) ~= "table" then
+    error("headers needs a table, not a " .. type(headers), 2)
+  end
+  lease:stamp()
+  local adapter = origin(lease)
+  headers = classify.lower_names(headers)
+  limit_headers.learn(lease, adapter, headers,
+    limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
+end
+
+--- Takes in an answer that is no success: settles the lease, puts its key away by what
+--- that proves, and returns the verdict. Raises when the lease had ended.
+---@param response table status, headers, body
+---@return table verdict kind, scope, window, retry_after
+function methods.fail(lease, response)
+  if type(response) ~= "table" then
+    error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
+  end
+  local adapter, settings = origin(lease)
+  local verdict = penalty.verdict(adapter, response, limit_headers.read(
+    adapter and adapter.limit_headers, classify.lower_names(response.headers), core.now()))
+  charge.fail(lease, adapter and adapter.charge, math.tointeger(tonumber(response.status)) or 0)
+  penalty.apply(lease, verdict, response.status, settings)
+  return verdict
+end
+
+return methods
