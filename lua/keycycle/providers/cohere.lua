@@ -22,7 +22,7 @@ return keycycle.provider {
   classify = {
     { status = 429, path = "message", op = "contains", value = { "/ month", "per month" },
       kind = "quota", scope = "group", window = "month", resets = "UTC" },
-    { status = 498, kind = "auth", scope = "key" },
+    { status = 498, kind = "content_policy", scope = "request" }, -- "Unsafe Request"
     { status = 400, path = "message", op = "contains", value = "too many tokens",
       kind = "context_length", scope = "request" },
   },

@@ -31,6 +31,8 @@ return keycycle.provider {
   -- ai.google.dev/gemini-api/docs/troubleshooting. The generic rules know Google's
   -- statuses, reasons and quotas; "check your plan and billing details" says nothing.
   classify = {
+    { status = 429, path = "message", op = "contains", value = "PerDayPerProject", kind = "quota",
+      scope = "model", window = "day", resets = "America/Los_Angeles" },
     { status = 400, path = "message", op = "prefix", value = { "api key not valid",
       "api key expired" }, kind = "auth" },
     { status = 403, path = "message", op = "contains", value = { "reported as leaked",

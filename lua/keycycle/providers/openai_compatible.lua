@@ -29,7 +29,6 @@ return keycycle.provider {
       kind = "request_too_large", scope = "request" },
     { status = { 402, 403, 429 }, path = "message", op = "contains",
       value = { "insufficient balance", "insufficient credit", "insufficient funds",
-        "spending limit", "out of credits" }, kind = "payment",
-      scope = "group" },
+      "spending limit", "out of credits" }, kind = "payment", scope = "group" },
   },
 }
