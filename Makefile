@@ -175,6 +175,9 @@ setup-test:
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
+setup-peers:
+	@tests/support/setup.sh build test node
+	@KEYCYCLE_BUILD=$(BUILD) tests/support/setup.sh peers
 
 demo: setup
 	@$(MAKE) --no-print-directory -s all
@@ -221,6 +224,11 @@ check-gc: setup-test
 	@$(MAKE) --no-print-directory -s all asan
 	@KEYCYCLE_EAGER_GC=200 tests/support/run_tests.sh $(BUILD) specs
 
+# Beside a mock of all providers that others wrote.
+check-peers: setup-peers
+	@$(MAKE) --no-print-directory -s all
+	@tests/support/run_tests.sh $(BUILD) peers
+
 fuzz: setup-fuzz
 	@tests/support/fuzz.sh $(BUILD)
 
@@ -264,12 +272,13 @@ help:
 	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
+	@echo 'make check-peers     the clients beside a mock of all providers from npm (brings node)'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz demo test check \
-	asan check-asan check-oom soak check-tsan check-valgrind check-gc fuzz bench lint format \
-	install uninstall clean help
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz setup-peers demo test \
+	check asan check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
+	bench lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -68,9 +68,9 @@ local function check_params(self, base_url, keys)
   for _, name in ipairs(template.names(base_url)) do
     for i, key in ipairs(keys) do
       if not (key.params and key.params[name] or defaults[name]) then
-        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it with "
-          .. "the key, or set %s_%s_%d", self.name, i, name, provider.env_prefix(self.adapter),
-          name:upper(), i)
+        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it "
+          .. "with the key, or set %s_%s_%d", self.name, i, name,
+          provider.env_prefix(self.adapter), name:upper(), i)
       end
     end
   end

@@ -110,7 +110,8 @@ local function read(s)
       local native, why = json.decode(data, { null = "absent" })
       local chunk, failed
       if type(native) ~= "table" then
-        failed = transport_failure(s, "garbage", "an event is not JSON: " .. tostring(why or native))
+        why = "an event is not JSON: " .. tostring(why or native)
+        failed = transport_failure(s, "garbage", why)
       else
         chunk = meaning(s, kind, native)
         if chunk and chunk.error then failed = refusal(s, data) else note(s, native, chunk) end

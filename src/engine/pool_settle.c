@@ -166,11 +166,12 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
 static void settle(struct kc_pool *p, struct kc_lease *l,
                    enum kc_outcome outcome, const struct kc_usage *usage)
 {
+    bool counts = outcome != KC_NOT_SENT && outcome != KC_FREE;
     struct kc_key *k = kc_pool_key(p, l->key);
     struct kc_scope *s = kc_key_scope(k, l->model);
     struct kc_charge c = {.stamp_ms = l->stamp_ms,
                           .reserved = l->cost,
-                          .requests = outcome != KC_NOT_SENT && outcome != KC_FREE,
+                          .requests = counts,
                           .used = true_cost(l, outcome, usage)};
     settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)

@@ -37,14 +37,16 @@ describe("a form", function()
 
   it("refuses what cannot be sent before anything is", function()
     local class = keycycle.KeycycleError
-    assert.equal("bad_request", raises(class, "/no/such/file", parts, { file = "/no/such/file" }).code)
+    local err = raises(class, "/no/such/file", parts, { file = "/no/such/file" })
+    assert.equal("bad_request", err.code)
     raises(class, "file", parts, { file = 5 })
     raises(class, "x must be", parts, { x = print })
     raises(class, "no field", parts, { "a" })
   end)
 
   it("is written with a boundary that none of its parts holds", function()
-    local body, kind = multipart.body(parts { a = "1", file = { data = "two", filename = 'q"\r\n' } })
+    local list = parts { a = "1", file = { data = "two", filename = 'q"\r\n' } }
+    local body, kind = multipart.body(list)
     local boundary = kind:match "^multipart/form%-data; boundary=(%S+)$"
     assert.equal(table.concat({
       "--" .. boundary, 'Content-Disposition: form-data; name="a"', "", "1",

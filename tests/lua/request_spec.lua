@@ -71,7 +71,8 @@ describe("a request", function()
     local body = built.render(function() return "0123" end)
     assert.same({ model = "m", input = "0123", note = "my {account_id}" },
       keycycle.json.decode(body))
-    assert.is_nil(build("openai", "embeddings.create", { model = "m", input = "{account_id}" }).render)
+    given = { model = "m", input = "{account_id}" }
+    assert.is_nil(build("openai", "embeddings.create", given).render)
   end)
 
   it("streams what its path always streams", function()

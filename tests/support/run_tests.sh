@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test of the build folder and ends with "N passed, N failed".
-# usage: run_tests.sh BUILD [unit|specs|sanitized]
+# usage: run_tests.sh BUILD [unit|specs|sanitized|peers]
 #   unit: the C tests only; specs: the Lua specs only; sanitized: nothing in the
-#   stock lua5.4, which cannot load a sanitized module
+#   stock lua5.4, which cannot load a sanitized module; peers: only what runs beside
+#   others' mocks
 set -uo pipefail
 build=${1:-build}
 export KEYCYCLE_BUILD=$build
@@ -45,7 +46,7 @@ specs() {
   count "$name" "$(matches '^ok ')" "$(matches '^not ok ')" $status
 }
 
-if [ "${2:-all}" != specs ]; then
+if [[ "${2:-all}" != @(specs|peers) ]]; then
   for program in "$build"/tests/unit/*/test_*; do
     [ -x "$program" ] && unit "$program"
   done
@@ -64,6 +65,9 @@ specs)
 sanitized)
   specs "specs in the host" tests/lua "$build/keycycle"
   specs "integration" tests/integration "$build/keycycle" --exclude-tags=plain
+  ;;
+peers)
+  specs "peers" tests/peers "$build/keycycle"
   ;;
 esac
 

@@ -3,13 +3,16 @@ local servers = {}
 
 servers.build = os.getenv "KEYCYCLE_BUILD" or "build"
 
---- Starts `command`, whose first line must match `pattern` with the captures
---- (what it names, pid).
+--- Starts `command`, whose first lines must say "pid N" and what `pattern` captures.
 local function start(command, pattern)
-  local pipe = assert(io.popen("exec " .. command))
-  local line = pipe:read "l" or "nothing"
-  local found, pid = line:match(pattern)
-  assert(pid, command .. " printed: " .. line)
+  local pipe, text = assert(io.popen("exec " .. command)), ""
+  local found, pid
+  repeat
+    local line = pipe:read "L"
+    text = text .. (line or "")
+    found, pid = text:match(pattern), text:match "pid (%d+)"
+  until found and pid or not line
+  assert(found and pid, command .. " printed: " .. text)
   local server = { pid = pid }
   function server.stop()
     if not pipe then return end
@@ -23,7 +26,7 @@ end
 --- The raw server of byte-level faults: `server.url "/cut-in-body"`.
 function servers.raw()
   local server, port = start(servers.build .. "/tests/support/rawserver",
-    "port (%d+) pid (%d+)")
+    "port (%d+)")
   server.port = port
   function server.url(path) return "http://127.0.0.1:" .. port .. path end
   return server
@@ -33,9 +36,33 @@ end
 function servers.mock(options)
   local server, url = start(
     servers.build .. "/keycycle mock --port 0 " .. options .. " 2>&1",
-    "(http://%S+) %(pid (%d+)%)")
+    "(http://%S+) %(")
   server.url = url
   server.root = url:gsub("/v1$", "")
+  return server
+end
+
+--- aimock of npm with the fixtures of a folder, and variables of its environment as
+--- `NAME=value …`. `server.journal()` is what reached it, `server.forget()` empties
+--- that, `server.chaos { dropRate = 0.5 }` sets how often it fails; each takes a key
+--- at the end where the server asks for one.
+function servers.aimock(fixtures, env)
+  local server, url = start(
+    ("env %s PEERS=%s/peers sh -c 'echo pid $$; exec $PEERS/node "
+      .. "$PEERS/node_modules/.bin/llmock --port 0 --fixtures %s' 2>&1")
+      :format(env or "", servers.build, fixtures), "listening on (http://%S+)")
+  server.url = url
+  local http, json = require "keycycle.http", require "keycycle.core".json
+  local function control(method, path, key, body)
+    local answer = http.request { method = method, url = url .. "/__aimock" .. path,
+      body = body and json.encode(body),
+      headers = { authorization = "Bearer " .. (key or "none") } }
+    assert(answer.status == 200, answer.body)
+    return json.decode(answer.body, { null = "absent" })
+  end
+  function server.journal(key) return control("GET", "/journal", key) end
+  function server.forget(key) control("POST", "/reset/journal", key) end
+  function server.chaos(rates, key) control("POST", "/chaos", key, rates) end
   return server
 end
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing to build ("build"), to test ("test") and to fuzz
-# ("clang", then "fuzzer") keycycle, on Debian and its kin through apt. Elsewhere
-# it names what is missing and stops.
+# Installs what is missing to build ("build"), to test ("test"), to fuzz ("clang",
+# then "fuzzer") and to test beside others' mocks ("node", then "peers") keycycle, on
+# Debian and its kin through apt, peers from npm into the build folder. Elsewhere it
+# names what is missing and stops.
 set -euo pipefail
 
 packages=()
@@ -9,6 +10,28 @@ want() { # want COMMAND-THAT-SUCCEEDS-WHEN-THERE PACKAGE
   if ! eval "$1" >/dev/null 2>&1; then packages+=("$2"); fi
 }
 lib() { want "pkg-config --exists '$1'" "$2"; }
+
+# peer PACKAGE VERSION: from npm into the folder of peers; no script of a package runs.
+peer() {
+  if grep -qs "\"version\": \"$2\"" "$folder/node_modules/$1/package.json"; then return; fi
+  echo "setup: installing $1 of npm into $folder"
+  npm install --no-audit --no-fund --ignore-scripts --loglevel=error --prefix "$folder" \
+    "$1@$2" >/dev/null
+}
+peers() {
+  local folder=${KEYCYCLE_BUILD:-build}/peers node
+  mkdir -p "$folder"
+  peer @copilotkit/aimock 1.43.0
+  node=$(command -v node)
+  # It needs node 20.15, which Debian 12 and Ubuntu 24.04 lack: npm has that, too.
+  if ! node -e 'process.exit(require("zlib").crc32 ? 0 : 1)'; then
+    local packed
+    packed=$(node -p '"node-" + process.platform + "-" + process.arch')
+    peer "$packed" 22.23.3
+    node=node_modules/$packed/bin/node
+  fi
+  ln -sfn "$node" "$folder/node"
+}
 
 for part in "$@"; do
   case $part in
@@ -41,6 +64,13 @@ for part in "$@"; do
     want "find '$(clang -print-resource-dir)' -name '*clang_rt.fuzzer*.a' | grep -q ." \
       "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
     ;;
+  node)
+    want 'command -v node' nodejs
+    want 'command -v npm' npm
+    ;;
+  peers)
+    peers
+    ;;
   *)
     echo "setup: unknown part $part" >&2
     exit 2
@@ -54,10 +84,11 @@ if ! command -v apt-get >/dev/null; then
   cat >&2 <<'TEXT'
 setup: something is missing, and this system has no apt. Install by hand:
   Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
-          lua libcmocka-devel nginx openssl valgrind ShellCheck clang compiler-rt
+          lua libcmocka-devel nginx openssl valgrind ShellCheck clang compiler-rt nodejs npm
   Arch:   base-devel lua54 curl cjson sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
+          nodejs npm
   Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev lua5.4
-          cmocka-dev nginx openssl valgrind shellcheck clang compiler-rt
+          cmocka-dev nginx openssl valgrind shellcheck clang compiler-rt nodejs npm
   and, from LuaRocks for Lua 5.4: busted luacheck
 TEXT
   echo "setup: missing (Debian's names): ${packages[*]}" >&2
