@@ -74,12 +74,16 @@ local function loose(w, text, depth)
   if err.code or err.type or err.status then add_layer(w, err, err, depth) end
 end
 
+-- Server-sent events; true when one of them holds JSON.
 local function lines_of_events(w, text, depth)
-  local parts, left = {}, MOST_LINES
+  local parts, left, found = {}, MOST_LINES, false
   local function flush()
     if #parts == 0 or left == 0 then return end
     local value = decode(table.concat(parts, "\n"))
-    if value then visit(w, value, depth) end
+    if value then
+      found = true
+      visit(w, value, depth)
+    end
     parts, left = {}, left - 1
   end
   for line in text:gmatch "[^\n]*" do
@@ -87,9 +91,14 @@ local function lines_of_events(w, text, depth)
     if data then parts[#parts + 1] = data elseif not line:find "%S" then flush() end
   end
   flush()
+  return found
 end
 
--- Objects a line each.
+local function has_events(text)
+  return text:find "^%s*data:" or text:find "^%s*%l+:[^\n]*\n%s*data:" or text:find "^:[^\n]*\n"
+end
+
+-- Objects a line each; true when there was one.
 local function lines_of_json(w, text, depth)
   local found, left = false, MOST_LINES
   for line in text:gmatch "[^\n]+" do
@@ -153,9 +162,7 @@ local function add_text(w, text, depth)
     w.texts[#w.texts + 1] = words_of_page(text)
     return
   end
-  if text:find "^%s*%l+:[^\n]*\n%s*data:" or text:find "^%s*data:" or text:find "^:[^\n]*\n" then
-    return lines_of_events(w, text, depth + 1)
-  end
+  if has_events(text) and lines_of_events(w, text, depth + 1) then return end
   text = without_lead(w, text, depth)
   local place = #w.texts + 1 -- before what it holds: the outer words come first
   if not json_in(w, text, depth + 1) then table.insert(w.texts, place, text) end
