@@ -131,7 +131,7 @@ local function raise(s, failed)
   if failed.transport then error(errors.from_core(failed.err, fields), 0) end
   local verdict = classify.classify(run.entry.adapter, failed)
   fields.code, fields.message = verdict.kind, failed.message
-  fields.retry_after = verdict.retry_after
+  fields.retry_after = classify.cooling(verdict)
   local limited = classify.is_limit(verdict, failed.status)
   if limited then fields.code = "rate_limited" end
   errors.raise(limited and errors.RateLimitError or errors.APIError, fields)

@@ -108,6 +108,9 @@ function journal:close(timeout) end
 
 --- Whether a time zone of that name can be had.
 function core.zone_known(name) end
+--- The first local midnight after `at` in a time zone, both in seconds since the epoch;
+--- nil: no such zone.
+function core.zone_midnight(name, at) end
 
 ---@class keycycle.core.pool
 local pool = {}
