@@ -1,28 +1,81 @@
---- keycycle check: asks each key for the list of models, the cheapest call.
---- usage: keycycle check [PROVIDER [BASE_URL]]
+--- keycycle check: tries every key with the cheapest call that its provider has.
+--- usage: keycycle check [PROVIDER [BASE_URL]]   (none: every provider that has keys)
 local keycycle = require "keycycle"
+local provider = require "keycycle.provider"
+local report = require "keycycle.report"
 
-local name, base_url = arg[1] or "openai", arg[2]
-local wrapper <close> = keycycle.MultiClientWrapper.from_env { [name] = { base_url = base_url } }
-local manager = wrapper:get_manager(name)
-local bad = 0
+local AT_ONCE = 8 -- keys that are tried at the same time
 
-local function verdict(index)
-  local client = wrapper:get_rotating_client(name, {
-    key_id = index, pin_key = true, max_retries = 0, wait = false,
-  })
-  local ok, err = pcall(function() return client.models:list() end)
-  if ok then return "ok" end
-  bad = bad + 1
-  if keycycle.is(err, keycycle.InvalidKeyError) then return "invalid" end
-  if err.status == 429 then
-    return ("limited%s"):format(err.retry_after and (" for %.0f s"):format(err.retry_after) or "")
+local only, base_url = arg[1], arg[2]
+
+--- A wrapper of what is to be tried, and the names in it.
+local function registered()
+  local wrapper, names = keycycle.MultiClientWrapper.new(), {}
+  for _, name in ipairs(only and { only } or provider.names()) do
+    local ok, err = pcall(wrapper.register_provider, wrapper, name, { base_url = base_url })
+    local no_keys = keycycle.is(err, keycycle.MissingEnvironmentVariableError)
+    if ok and (only or wrapper:get_manager(name):keys()[1].label ~= "no key") then
+      names[#names + 1] = name
+    elseif not ok and (only or not no_keys) then
+      wrapper:stop()
+      error(err, 0)
+    end
   end
-  if err.status == 403 then return "no access" end
-  return tostring(err)
+  return wrapper, names
 end
 
-for _, key in ipairs(manager:keys()) do
-  print(("%3d  %-8s  %s"):format(key.index, key.suffix, verdict(key.index)))
+local function limited(err)
+  if not err.retry_after then return "limited" end
+  return "limited until " .. os.date("%Y-%m-%d %H:%M:%S", math.ceil(err.retry_at))
 end
+
+--- What one call says of a key: a word, and its colour.
+local function try(wrapper, name, index)
+  local client = wrapper:get_rotating_client(name, {
+    key_id = index, pin_key = true, max_retries = 0, wait = false, request_timeout = 30,
+  })
+  local answer, err = keycycle.try(client.check, {})
+  if answer then return "ok", "32" end
+  if not keycycle.is(err, keycycle.KeycycleError) then error(err, 0) end
+  if err.code == "auth" or err.status == 401 then return "invalid", "31" end
+  if err.code == "payment" then return "unpaid", "31" end
+  if err.status == 429 then return limited(err), "33" end
+  if err.code == "permission_region" then return "no access", "31" end
+  return err.message, "31"
+end
+
+local function try_all(wrapper, names)
+  local lines, next_line, done = {}, 1, 0
+  for _, name in ipairs(names) do
+    for _, key in ipairs(wrapper:get_manager(name):keys()) do
+      lines[#lines + 1] = { name, tostring(key.index), key.suffix ~= "" and key.suffix or "-" }
+    end
+  end
+  local progress = report.progress(#lines)
+  local function work()
+    while lines[next_line] do
+      local line = lines[next_line]
+      next_line = next_line + 1
+      line[4], line.code = try(wrapper, line[1], tonumber(line[2]))
+      done = done + 1
+      progress.show(done)
+    end
+  end
+  keycycle.run(function()
+    for _ = 1, math.min(AT_ONCE, #lines) do keycycle.spawn(work) end
+  end)
+  progress.clear()
+  return lines
+end
+
+local wrapper <close>, names = registered()
+if #names == 0 then
+  io.stderr:write "keycycle check: no keys are set for any provider (see keycycle providers)\n"
+  return 1
+end
+local bad, lines = 0, try_all(wrapper, names)
+for _, line in ipairs(lines) do
+  if line[4] ~= "ok" then bad = bad + 1 end
+end
+report.table({ "provider", "key", "ends", "verdict" }, lines)
 return bad == 0 and 0 or 1

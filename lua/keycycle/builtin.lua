@@ -15,8 +15,11 @@ local globals = { assert = assert, error = error, ipairs = ipairs, math = math, 
 -- `keycycle` for such a file. What defines things is required here, not above: it
 -- requires this file.
 local function face()
+  local define = require("keycycle.provider").define
+  local function find(name) return builtin.get("provider", name) end
   return {
-    provider = require("keycycle.provider").define,
+    -- A built-in one extends built-in ones, whatever the program's scripts define.
+    provider = function(definition) return define(definition, find) end,
     policy = require("keycycle.policy").define,
     RateLimits = require("keycycle.limits").check,
   }
@@ -34,10 +37,6 @@ function builtin.get(kind, name)
   loaded[kind][name] = chunk()
   return loaded[kind][name]
 end
-
-function builtin.provider(name) return builtin.get("provider", name) end
-function builtin.policy(name) return builtin.get("policy", name) end
-function builtin.limits(name) return builtin.get("limits", name) end
 
 --- Names of the built-in ones of a kind, sorted.
 ---@return string[]

@@ -5,6 +5,7 @@ local dotenv = require "keycycle.dotenv"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
+local tiers = require "keycycle.tiers"
 
 local invalid = errors.invalid
 
@@ -132,12 +133,12 @@ local function read_entry(item, where, opts)
       entry.params[k] = v
     end
   end
-  if entry.tier ~= nil then invalid("%s.tier is not served by this version", where) end
-  for _, name in ipairs { "label", "group" } do
+  for _, name in ipairs { "label", "group", "tier" } do
     if entry[name] ~= nil and type(entry[name]) ~= "string" then
       invalid("%s.%s must be a text", where, name)
     end
   end
+  entry.tier = entry.tier and { name = entry.tier, from = where .. ".tier" }
   if entry.priority ~= nil and not math.tointeger(entry.priority) then
     invalid("%s.priority must be a whole number", where)
   end
@@ -152,7 +153,8 @@ end
 --- Checks a list of keys: texts or tables. Duplicates are kept once.
 ---@param keys table
 ---@param opts? table api_key_param, name (in messages), lookup (of variables)
----@return table entries `{ api_key, label, group, priority, params }`
+---@return table entries `{ api_key, label, group, tier, priority, params }`; tier is
+--- `{ name, from }`
 function config.read_keys(keys, opts)
   opts = opts or {}
   local name = opts.name or "keys"
@@ -200,7 +202,8 @@ local function numbered(prefix, i, opts, lookup)
   if not key or key:match "^%s*$" then
     missing("%s is not set (NUM_%s counts %s_API_KEY_1 and so on)", variable, prefix, prefix)
   end
-  local entry = { api_key = fetch_key(key, variable, lookup), params = {} }
+  local entry = { api_key = fetch_key(key, variable, lookup), params = {},
+    tier = tiers.named(prefix, i, lookup) }
   set_params(entry, prefix, i, opts.known_params, lookup)
   for _, param in ipairs(opts.extra_params or {}) do
     local name = ("%s_%s_%d"):format(prefix, param:upper(), i)
@@ -209,12 +212,20 @@ local function numbered(prefix, i, opts, lookup)
   return entry, variable
 end
 
+--- The tier that the environment names for all keys of a provider; nil: none.
+---@param name string provider
+---@param lookup fun(name: string): string?
+---@return table? `{ name, from }`
+function config.load_tier(name, lookup)
+  return tiers.named(provider.env_prefix(provider.get(name) or { name = name }), nil, lookup)
+end
+
 -- What a server that asks for no key is sent instead of one.
 local NO_KEY = "no-key"
 
 local function lone_key(name, definition, prefix, lookup)
   local variable = prefix .. "_API_KEY"
-  local entry, text = { params = {} }, lookup(variable)
+  local entry, text = { params = {}, tier = tiers.named(prefix, 1, lookup) }, lookup(variable)
   if text then
     entry.api_key = fetch_key(text, variable, lookup)
   elseif definition.auth and definition.auth.optional then
@@ -231,7 +242,7 @@ end
 --- `<PREFIX>_<PARAM>`.
 ---@param name string provider
 ---@param opts? table env_file, extra_params
----@return table entries `{ api_key, params }`
+---@return table entries `{ api_key, params, tier }`, see tiers.named
 function config.load_api_keys(name, opts)
   opts = opts or {}
   local lookup = opts.lookup or config.environment(opts.env_file)
@@ -255,13 +266,11 @@ end
 
 local provider_fields = {
   keys = "table", strategy = "string", selection = "any", default_model = "string",
-  limits = "any", key_limits = "table", cooldown_seconds = "number",
-  max_wait_queue = "number", api_key_param = "string", extra_params = "table",
-  excluded_params = "table", base_url = "string", headers = "table", policy = "any",
-  allow_insecure = "boolean",
+  limits = "any", key_limits = "table", key_tiers = "table", tier_limits = "table",
+  cooldown_seconds = "number", max_wait_queue = "number", api_key_param = "string",
+  extra_params = "table", excluded_params = "table", base_url = "string", headers = "table",
+  policy = "any", allow_insecure = "boolean",
 }
--- Contract names that a later version serves: refused, never ignored.
-local later_fields = { key_tiers = true, tier_limits = true }
 local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",
   "most_remaining", "best_fit" }
 
@@ -282,7 +291,6 @@ function config.check_provider(name, given)
   local out = {}
   for k, v in pairs(given) do
     local want = provider_fields[k]
-    if later_fields[k] then invalid("provider %s: %s is not served by this version", name, k) end
     if not want then invalid("provider %s has no option %q", name, tostring(k)) end
     if want ~= "any" and type(v) ~= want then
       invalid("provider %s: %s must be a %s", name, k, want)

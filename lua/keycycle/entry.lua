@@ -5,7 +5,8 @@ local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local limits = require "keycycle.limits"
+local limit_levels = require "keycycle.limit_levels"
+local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local template = require "keycycle.template"
 
@@ -13,6 +14,8 @@ local entry = {}
 
 local methods = {}
 local entry_mt = { __name = "keycycle.entry", __index = methods }
+
+local live = setmetatable({}, { __mode = "k" }) -- every entry that is not collected
 
 local ready_states = { ready = true, probing = true }
 local by_pool = setmetatable({}, { __mode = "v" }) -- a pool's id -> its entry
@@ -52,6 +55,7 @@ function entry.new(name, settings, keys, clock, shared)
     random_start = clock == nil,
   })
   self:configure(settings, keys)
+  live[self] = true
   by_pool[self.pool:id()] = self
   return self
 end
@@ -95,44 +99,49 @@ local function remove_others(self, given)
   end
 end
 
-local function read_key_limits(self, key_limits)
-  local by_key = {}
-  for id, given in pairs(key_limits or {}) do
-    by_key[self:find_key(id)] = limits.read(given, "key_limits")
-  end
-  return by_key
-end
-
 --- Sets keys, limits and options, at first and again: counters are kept. Who waits
 --- is served when all of it holds; limit functions are asked anew for the models
 --- that are known.
 function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
-  local all = limits.read(settings.limits or self.adapter.limits, "limits")
+  local read = limit_levels.read(self, settings, keys)
   check_params(self, base_url, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
-  local by_key = read_key_limits(self, settings.key_limits)
-  self.config, self.base_url = settings, base_url
-  self.limits, self.key_limits, self.models_seen = all, by_key, {}
+  local plan, tier_names = limit_levels.plan(self, read, keys, given)
+  self.config, self.base_url, self.models_seen = settings, base_url, {}
+  self.plan, self.plans, self.tier_names = plan, read.plans, tier_names
   self.complete = false -- where memory runs out half the limits are set
-  limits.apply(self.pool, all, by_key)
+  plan:apply(self.pool)
   self.pool:set_selection(settings.selection)
   self.complete, self.keys_noted = true, self.pool:keys_noted()
   for model in pairs(self.models_known) do self:prepare(model) end
   self.pool:pump()
 end
 
+-- A key that is added and whose limits could not be set must not be used beyond them.
+local added_mt = {
+  __close = function(added)
+    if added.index and not added.limited then added.pool:remove_key(added.index) end
+  end,
+}
+
 --- Adds a key at run time; returns its index. Who waits is served by it when its
 --- limits hold.
 ---@param key table an entry of config.read_keys
 function methods:add_key(key)
+  local level = self.plans:level(key.tier)
   local unseen = {} -- made before there is a key without limits
   check_params(self, self.base_url, { key })
+  local added <close> = setmetatable({ pool = self.pool, index = false, limited = false }, added_mt)
   local index, err = self.pool:add_key(key)
-  if index then self.models_seen = unseen end -- at once: the rest takes memory
+  if index then added.index, self.models_seen = index, unseen end -- at once: the rest takes memory
   check(index, err, { provider = self.name })
+  self.tier_names[index] = key.tier
+  self.plan:add(index, nil, level)
+  self.plan:apply_key(self.pool, index)
+  added.limited = true
   self.keys_noted = self.pool:keys_noted()
   for model in pairs(self.models_known) do self:prepare(model) end
   self.pool:pump()
@@ -146,7 +155,7 @@ local function ask_limits(self, models, asked)
   for _, model in ipairs(models) do
     if not asked[model] then
       new, asked[model] = true, true
-      limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
+      self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
     end
   end
   return new
@@ -159,13 +168,13 @@ local function raise_differs(self)
   })
 end
 
--- The limits of keys, by the indexes that the same keys have in another pool.
-local function by_place(key_limits, from, to)
-  local out = {}
+-- What is known of keys, by the indexes that the same keys have in another pool.
+local function take_plan(self, other, from, to)
+  local names = {}
   for i, index in ipairs(from) do
-    if to[i] then out[to[i]] = key_limits[index] end
+    if to[i] then names[to[i]] = other.tier_names[index] end
   end
-  return out
+  self.plan, self.plans, self.tier_names = other.plan:moved(from, to), other.plans, names
 end
 
 --- Makes the pool the one that all Lua states of the process share under `shared`, or
@@ -184,19 +193,18 @@ function methods:share()
   end
   by_pool[self.pool:id()] = self
   self.keys_noted = self.pool:keys_noted()
-  self.key_limits = by_place(self.key_limits, places, self:indexes())
+  take_plan(self, self, places, self:indexes())
 end
 
 -- Others use the pool: nothing of it may change.
 local function take_over(self, settings, keys)
-  local other = entry.new(self.name, settings, keys)
+  local other = entry.new(self.name, settings, keys, nil, self.shared)
   ask_limits(other, self.pool:lined_models(self.shared), {})
   local same = other.scope == self.scope and self.pool:same(other.pool)
   other.pool:close()
   if not same then raise_differs(self) end
-  self.config, self.base_url, self.limits, self.models_seen = settings, other.base_url,
-    other.limits, {}
-  self.key_limits = by_place(other.key_limits, other:indexes(), self:indexes())
+  self.config, self.base_url, self.models_seen = settings, other.base_url, {}
+  take_plan(self, other, other:indexes(), self:indexes())
 end
 
 local claim_mt = {
@@ -246,7 +254,7 @@ function methods:prepare(model)
   end
   if self.shared then look_for_keys(self) end
   if self.models_seen[model] then return end
-  limits.evaluate(self.pool, self.limits, self.key_limits, model, self:indexes())
+  self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
   self.pool:pump()
   -- Not before: what raised is asked again.
   self.models_seen[model], self.models_known[model] = true, true
@@ -297,6 +305,65 @@ function methods:find_key(id)
       or "no key is or ends so", err.code)
   end
   return index
+end
+
+--- The name of the tier that a key is on; nil where none was named.
+---@param index integer
+function methods:tier_of(index)
+  local named = self.tier_names[index] or self.config.tier
+  return named and named.name
+end
+
+-- Limits are read anew for the keys that are there; counters are kept.
+local function retake(self, base_url)
+  local indexes, keys = self:indexes(), {}
+  for i, index in ipairs(indexes) do keys[i] = { tier = self.tier_names[index] } end
+  local read = limit_levels.read(self, self.config, keys)
+  local plan = limit_levels.plan(self, read, keys, indexes)
+  local claim <close> = setmetatable({ pool = self.pool, held = false }, claim_mt)
+  claim.held = self.pool:claim()
+  self.base_url = base_url
+  if not claim.held then
+    log.warn("the pool %q is shared: it keeps its limits", self.shared)
+    return
+  end
+  self.plan, self.plans, self.models_seen, self.complete = plan, read.plans, {}, false
+  plan:apply(self.pool)
+  self.complete = true
+  for model in pairs(self.models_known) do self:prepare(model) end
+  self.pool:pump()
+end
+
+local function refresh(self)
+  local before = self.adapter
+  local adapter = provider.resolve(self.name, self.config.base_url)
+  local url = self.config.base_url or adapter.base_url
+  local base_url = config.check_base_url(self.name, url, self.config.allow_insecure)
+  self.adapter = adapter
+  local ok, err = pcall(retake, self, base_url)
+  if ok then return end
+  self.adapter = before
+  error(err, 0)
+end
+
+--- Takes over what scripts define now, in every provider that is registered. One that
+--- cannot keeps what it had, and a warning says so.
+function entry.refresh_all()
+  for self in pairs(live) do
+    if not self.closed then
+      local ok, err = pcall(refresh, self)
+      if not ok then log.warn("provider %s keeps its definition: %s", self.name, tostring(err)) end
+    end
+  end
+end
+
+--- The base_url of each provider that has keys and whose program gave none: by name.
+function entry.hosts()
+  local hosts = {}
+  for self in pairs(live) do
+    if not self.closed and not self.config.base_url then hosts[self.name] = self.base_url end
+  end
+  return hosts
 end
 
 --- Ends it: waiters are refused, later calls raise `closed`.

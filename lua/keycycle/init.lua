@@ -9,6 +9,7 @@ local group = require "keycycle.group"
 local http = require "keycycle.http"
 local json = require "keycycle.json"
 local limits = require "keycycle.limits"
+local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
@@ -30,7 +31,7 @@ local keycycle = {
   json = json, log = log, http = http,
   info = proxy.info, load_api_keys = config.load_api_keys,
   simulate = simulate.run, policy = policy.define, provider = provider.define,
-  is = errors.is, try = errors.try,
+  load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
   step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
 }

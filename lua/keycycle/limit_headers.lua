@@ -1,6 +1,7 @@
 --- A provider's rate-limit headers in one neutral form, and what a lease learns of
 --- them.
 local classify = require "keycycle.classify"
+local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 
 local limit_headers = {}
@@ -8,55 +9,159 @@ local limit_headers = {}
 local MOST = 2 ^ 53
 local DAY = 86400
 
-local units = { h = 3600, m = 60, s = 1, ms = 0.001, us = 1e-6, ["µs"] = 1e-6, ns = 1e-9 }
+local seconds_in = { d = 86400, h = 3600, m = 60, s = 1, ms = 0.001, us = 1e-6, ["µs"] = 1e-6,
+  ["μs"] = 1e-6, ns = 1e-9 } -- the micro sign, and the Greek letter
 
--- A duration as Go prints it: "6m0s", "7.66s", "120ms", "1h2m3s".
+-- A duration as Go prints it, "6m0s", "7.66s", "120ms", "1h2m3s", also with days and
+-- blanks: "1d 2h".
 local function go_duration(text)
-  local sum, rest = 0, text
+  local sum, rest = 0, text:gsub("%s+", "")
+  if rest == "" then return nil end
   while rest ~= "" do
-    local number, unit, more = rest:match "^([%d.]+)([^%d.%s]+)(.*)$"
+    local number, unit, more = rest:match "^([%d.]+)([^%d.]+)(.*)$"
     local value = tonumber(number)
-    if not value or not units[unit] then return nil end
-    sum, rest = sum + value * units[unit], more
+    if not value or not seconds_in[unit] then return nil end
+    sum, rest = sum + value * seconds_in[unit], more
   end
-  return text ~= "" and sum or nil
+  return sum
 end
 
 local function after(at, now)
   return at and at - now
 end
 
+local function number(text)
+  return tonumber(text:match "^%s*([%d.]+)%s*$")
+end
+
+-- A time of the past century or of the next is none of seconds to wait: what is so
+-- large was counted from 1970.
+local EPOCH, EPOCH_MS = 1e9, 1e12
+
+local function any(text, now)
+  local value = number(text)
+  if value and value >= EPOCH_MS then return value / 1000 - now end
+  if value and value >= EPOCH then return value - now end
+  return value or go_duration(text) or after(classify.rfc3339(text), now)
+    or after(classify.http_date(text), now)
+end
+
+-- The item of a structured field (RFC 9651) of which the least remains, as RateLimit of
+-- the HTTPAPI working group has it: `"api";r=499;t=112, "day";r=9`.
+local function item_of(text)
+  local best, least
+  for item in text:gmatch "[^,]+" do
+    local left = tonumber(item:match ";%s*r=(%d+)")
+    if not best or left and left < (least or math.huge) then best, least = item, left end
+  end
+  return best or ""
+end
+
+local function param(text, name)
+  return item_of(text):match(";%s*" .. name .. "=(%d+)")
+end
+
 -- How each format tells when a window is fresh again: seconds from now.
 local formats = {
-  go = function(text) return go_duration(text) or tonumber(text) end,
-  seconds = function(text) return tonumber((text:gsub("s$", ""))) end,
+  go = function(text) return go_duration(text) or number(text) end,
+  seconds = function(text) return number((text:gsub("s%s*$", ""))) end,
   ms = function(text)
-    local value = tonumber((text:gsub("ms$", "")))
+    local value = number((text:gsub("ms%s*$", "")))
     return value and value / 1000
   end,
-  epoch = function(text, now) return after(tonumber(text), now) end,
+  epoch = function(text, now) return after(number(text), now) end,
   epoch_ms = function(text, now)
-    local at = tonumber(text)
+    local at = number(text)
     return after(at and at / 1000, now)
   end,
   rfc3339 = function(text, now) return after(classify.rfc3339(text), now) end,
+  any = any,
+  ietf = function(text) return tonumber(param(text, "t")) end,
 }
 
+local fields = { unit = "string", window = "string", limit = "string", remaining = "string",
+  reset = "string", format = "string", learn = "boolean" }
+local units = { requests = true, tokens = true, input = true, output = true }
+local windows = { second = true, ["10_second"] = true, minute = true, ["5_minute"] = true,
+  hour = true, day = true, month = true }
+
+local function check_line(line, where)
+  if type(line) ~= "table" then errors.invalid("%s must be a table", where) end
+  for k, v in pairs(line) do
+    if type(v) ~= fields[k] then
+      errors.invalid(fields[k] and "%s.%s must be a %s" or "%s has no field %q", where, tostring(k),
+        fields[k])
+    end
+  end
+  if not units[line.unit] then
+    errors.invalid("%s.unit must be requests, tokens, input or output", where)
+  end
+  if line.window and not windows[line.window] then
+    errors.invalid("%s.window must be second, 10_second, minute, 5_minute, hour, day or month",
+      where)
+  end
+  if line.format and not formats[line.format] then
+    errors.invalid("%s.format must be go, seconds, ms, epoch, epoch_ms, rfc3339, ietf or any",
+      where)
+  end
+  for _, name in ipairs { "limit", "remaining", "reset" } do
+    if line[name] and line[name] ~= line[name]:lower() then
+      errors.invalid("%s.%s: names of headers are in small letters here", where, name)
+    end
+  end
+end
+
+--- Checks a provider's `limit_headers`: lines of `{ unit, window, limit, remaining, reset,
+--- format, learn }`. unit "requests", "tokens", "input" or "output"; window "second",
+--- "10_second", "minute", "5_minute", "hour", "day", "month", or nil where nobody says;
+--- limit, remaining, reset: names of headers, nil where there is none; format of the reset:
+--- "seconds" (default), "go", "ms", "epoch", "epoch_ms", "rfc3339", "any" (whichever it
+--- looks like), "ietf" (all three in structured fields); learn false: it tells how long to
+--- wait and nothing else. Raises InvalidConfigurationError.
+---@param lines table
+---@param where string names the place in errors
+function limit_headers.check(lines, where)
+  for i in pairs(lines) do
+    if not math.tointeger(i) then errors.invalid("%s must be a list", where) end
+  end
+  for i, line in ipairs(lines) do check_line(line, ("%s[%d]"):format(where, i)) end
+end
+
+-- A count, which may be a decimal; parts of a unit are none.
 local function count(text)
-  local n = text and math.tointeger(tonumber(text))
-  return n and n >= 0 and n <= MOST and n or nil
+  local n = text and number(text)
+  return n and n <= MOST and math.floor(n) or nil
+end
+
+-- What remains, which may be less than nothing.
+local function left(text)
+  return text and (text:find "^%s*%-[%d.]+%s*$" and 0 or count(text)) or nil
+end
+
+local function text_of(headers, name)
+  local value = name and headers[name]
+  return value and tostring(value)
 end
 
 local function reset_of(line, headers, now)
-  local text = line.reset and headers[line.reset]
+  local text = text_of(headers, line.reset)
   local read = formats[line.format or "seconds"]
   local seconds = text and read and read(text, now)
   if not seconds or seconds ~= seconds then return nil end
   return math.max(0, math.min(seconds, DAY))
 end
 
---- What the headers say, line by line: `{ unit, window, limit, remaining, reset }`,
---- each of the last three nil where it is missing or not understood.
+local function read_line(line, headers, now)
+  local limit, remaining = text_of(headers, line.limit), text_of(headers, line.remaining)
+  if line.format == "ietf" then
+    limit, remaining = limit and param(limit, "q"), remaining and param(remaining, "r")
+  end
+  return { unit = line.unit, window = line.window, learn = line.learn, limit = count(limit),
+    remaining = left(remaining), reset = reset_of(line, headers, now) }
+end
+
+--- What the headers say, line by line: `{ unit, window, learn, limit, remaining, reset }`,
+--- each of the last three nil where it is missing or not understood; reset in seconds.
 ---@param lines? table a provider's `limit_headers`
 ---@param headers table by lower-case name
 ---@param now number epoch seconds
@@ -64,8 +169,7 @@ end
 function limit_headers.read(lines, headers, now)
   local list = {}
   for _, line in ipairs(lines or {}) do
-    local found = { unit = line.unit, window = line.window, limit = count(headers[line.limit]),
-      remaining = count(headers[line.remaining]), reset = reset_of(line, headers, now) }
+    local found = read_line(line, headers, now)
     if found.limit or found.remaining or found.reset then list[#list + 1] = found end
   end
   return list
@@ -81,8 +185,33 @@ function limit_headers.wait(list)
   return most
 end
 
-local counted = { requests = true, tokens = true }
-local windows = { minute = true, hour = true, day = true }
+local learned = {
+  minute = { requests = true, tokens = true, input = true, output = true },
+  hour = { requests = true, tokens = true }, day = { requests = true, tokens = true },
+}
+
+local function least(a, b)
+  return a and b and math.min(a, b) or a or b
+end
+
+-- What the pool is to learn: where several lines tell of one limit (an organisation's and
+-- its project's) the tightest holds.
+local function to_learn(list)
+  local lines, by_name = {}, {}
+  for _, line in ipairs(list) do
+    local window, unit = line.window, line.unit
+    if line.learn ~= false and learned[window] and learned[window][unit] then
+      local name = window .. unit
+      local one = by_name[name]
+      if not one then
+        one = { window = window, unit = unit }
+        by_name[name], lines[#lines + 1] = one, one
+      end
+      one.limit, one.remaining = least(one.limit, line.limit), least(one.remaining, line.remaining)
+    end
+  end
+  return lines
+end
 
 --- Has the pool take in what the answer to a lease says: limits, what remains, and
 --- whose quota it is.
@@ -96,11 +225,9 @@ function limit_headers.learn(lease, adapter, headers, list)
   if name and name ~= "" and lease:join(name) then
     log.info("key %d of %s shares the quota of %s", lease.index, lease.provider, name)
   end
-  for _, line in ipairs(list) do
-    if counted[line.unit] and windows[line.window] then
-      local ok, err = lease:observe(line.window, line.unit, line.limit, line.remaining)
-      if not ok then log.debug("nothing was learned: %s", err.message) end
-    end
+  for _, line in ipairs(to_learn(list)) do
+    local ok, err = lease:observe(line.window, line.unit, line.limit, line.remaining)
+    if not ok then log.debug("nothing was learned: %s", err.message) end
   end
 end
 

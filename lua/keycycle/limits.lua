@@ -135,43 +135,4 @@ function limits.read(given, where)
   return out
 end
 
-local function set(pool, key, model, value)
-  local ok, err = pool:set_limits(key, model, value)
-  if not ok then error(errors.from_core(err), 0) end
-end
-
---- Gives the pool the tables that hold from the start; functions come with
---- `evaluate`.
----@param pool userdata
----@param all table|function|nil what limits.read made of the provider's limits
----@param by_key table index -> the same
-function limits.apply(pool, all, by_key)
-  pool:clear_limits()
-  if type(all) == "table" then
-    for model, one in pairs(all) do
-      set(pool, 0, model ~= "default" and model or nil, one)
-    end
-  end
-  for index, own in pairs(by_key) do
-    if type(own) == "table" then
-      for model, one in pairs(own) do
-        set(pool, index, model ~= "default" and model or nil, one)
-      end
-    end
-  end
-end
-
---- Evaluates limit functions for a model that is used for the first time.
-function limits.evaluate(pool, all, by_key, model, indexes)
-  for _, index in ipairs(indexes) do
-    local fn = by_key[index] or all
-    if type(fn) == "function" then
-      local given = fn(model, index)
-      if given ~= nil then
-        set(pool, index, model, limits.check(given, "the limits function's result"))
-      end
-    end
-  end
-end
-
 return limits

@@ -92,12 +92,13 @@ function methods:get_granular_stats(id, model)
   return index and key_line(pool, index, model) or nil
 end
 
---- List of `{ index, suffix, label, state, reason, scope, until_at, group }`.
+--- List of `{ index, suffix, label, state, reason, scope, until_at, group, tier }`.
 function methods:keys()
   local pool, entry = pool_of(self)
   local list = {}
   for _, index in ipairs(entry:indexes()) do
     local key = pool:key(index)
+    key.tier = entry:tier_of(index)
     list[#list + 1] = key
   end
   return list

@@ -2,6 +2,7 @@
 local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
+local scripts = require "keycycle.scripts"
 
 local invalid = errors.invalid
 
@@ -16,10 +17,6 @@ local MOST_SHOWN = 300  -- characters of what it raised or answered
 -- What a function was made into, and which policies were warned of: once is enough.
 local of_function = setmetatable({}, { __mode = "k" })
 local told = setmetatable({}, { __mode = "k" })
-
---- Policies by name that the program's scripts have defined: they come before the
---- built-in ones. A name is looked up whenever it is used.
-policy.loaded = {}
 
 --- Defines a policy: `{ name=, max_retries=, decide = function(failure) }`.
 --- `decide` answers "retry" (the same key), "rotate", "disable" (take the key
@@ -40,27 +37,13 @@ function policy.define(definition)
   return setmetatable(definition, policy_mt)
 end
 
---- The names of all policies that can be had, sorted.
----@return string[]
-function policy.names()
-  local list, seen = {}, {}
-  local function add(name)
-    if not seen[name] then list[#list + 1] = name end
-    seen[name] = true
-  end
-  for name in pairs(policy.loaded) do add(name) end
-  for _, name in ipairs(builtin.names "policy") do add(name) end
-  table.sort(list)
-  return list
-end
-
---- The policy of that name: a loaded one, else a built-in one. Raises
---- InvalidConfigurationError with the names that are known.
+--- The policy of that name: a script's, else a built-in one; it is looked up whenever
+--- it is used. Raises InvalidConfigurationError with the names that are known.
 ---@param name string
 function policy.lookup(name)
-  local found = policy.loaded[name] or builtin.policy(name)
+  local found = scripts.get("policy", name)
   if found then return found end
-  invalid("there is no policy %q (known: %s)", name, table.concat(policy.names(), ", "))
+  invalid("there is no policy %q (known: %s)", name, table.concat(scripts.names "policy", ", "))
 end
 
 --- The policy for what a program gave: a name, a definition, a function, nil
@@ -109,7 +92,7 @@ end
 function policy.decide(given, failure)
   local action, seconds = read(failure, pcall(given.decide, failure))
   if action then return action, seconds end
-  local default = builtin.policy "default"
+  local default = builtin.get("policy", "default")
   if seconds and not told[given] then
     told[given] = true
     log.warn("policy %s %s: the default decides", given.name or "(a function)", seconds)

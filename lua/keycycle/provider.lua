@@ -1,8 +1,12 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
 local builtin = require "keycycle.builtin"
+local charge = require "keycycle.charge"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
+local scripts = require "keycycle.scripts"
+local limit_headers = require "keycycle.limit_headers"
+local limit_table = require "keycycle.limit_table"
 
 local invalid = errors.invalid
 
@@ -123,6 +127,9 @@ local function check(definition, where)
   check_texts(definition.base_url, where .. ".base_url")
   check_texts(definition.headers, where .. ".headers")
   check_params(definition.params or {}, where)
+  if definition.charge then charge.check(definition.charge, where .. ".charge") end
+  limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")
+  if definition.limits then limit_table.read(definition.limits, where .. ".limits") end
 end
 
 -- What can only be told with what it extends.
@@ -133,15 +140,11 @@ local function check_whole(definition, where)
   end
 end
 
-local function inherit(definition, where)
+-- Of its own name it extends the built-in one that it replaces.
+local function inherit(definition, where, find)
   local name = definition.extends
   if not name then return end
-  local base
-  if name == definition.name then
-    base = builtin.provider(name) -- of the same name: the built-in that it replaces
-  else
-    base = provider.get(name)
-  end
+  local base = name ~= definition.name and find(name) or builtin.get("provider", name)
   if not base then invalid("%s extends %q, which is not known", where, name) end
   for k, v in pairs(base) do
     if definition[k] == nil and not not_inherited[k] then definition[k] = v end
@@ -151,8 +154,9 @@ end
 --- Defines a provider (API: `keycycle.provider { … }`); what it is, API.md section 9
 --- says. Unknown fields raise InvalidConfigurationError.
 ---@param definition table taken, not copied
+---@param find? fun(name: string): table? where to look for what it extends
 ---@return table
-function provider.define(definition)
+function provider.define(definition, find)
   if type(definition) ~= "table" then
     invalid("a provider is a table, not a %s", type(definition))
   end
@@ -161,35 +165,22 @@ function provider.define(definition)
   end
   local where = "provider " .. definition.name
   check(definition, where)
-  inherit(definition, where)
+  inherit(definition, where, find or provider.get)
   check_whole(definition, where)
   return setmetatable(definition, provider_mt)
 end
 
-local added = {} -- by name: what the program's scripts define
-
---- Makes a definition the one of its name, or (nil) the built-in again.
-function provider.set(name, definition)
-  added[name] = definition
-end
-
 --- The definition of that name, or nil.
 function provider.get(name)
-  return added[name] or builtin.provider(name)
+  return scripts.get("provider", name)
 end
 
 --- Names of the providers that have a host of their own, sorted.
 function provider.names()
-  local names, seen = {}, {}
-  local function note(name)
-    if not seen[name] and provider.get(name).base_url then
-      seen[name] = true
-      names[#names + 1] = name
-    end
+  local names = {}
+  for _, name in ipairs(scripts.names "provider") do
+    if provider.get(name).base_url then names[#names + 1] = name end
   end
-  for name in pairs(added) do note(name) end
-  for _, name in ipairs(builtin.names "provider") do note(name) end
-  table.sort(names)
   return names
 end
 

@@ -61,6 +61,15 @@ local function write_table(out, head, lines, style)
   for _, line in ipairs(lines) do row(line, line.code) end
 end
 
+--- Writes a table: texts in columns, `code` of a line is its colour on a terminal.
+---@param head string[]
+---@param lines table list of lists of texts
+---@param opts? table out (a file), style
+function report.table(head, lines, opts)
+  opts = opts or {}
+  write_table(opts.out or io.stdout, head, lines, opts.style or report.style())
+end
+
 local windows = { { "rpm", "requests_per_minute" }, { "rph", "requests_per_hour" },
   { "rpd", "requests_per_day" }, { "tpm", "tokens_per_minute" }, { "tph", "tokens_per_hour" },
   { "tpd", "tokens_per_day" } }

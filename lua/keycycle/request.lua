@@ -157,7 +157,7 @@ function request.build(entry, route, given, opts)
     lines = route.lines, model = route.class }
   if route.method == "GET" or route.method == "DELETE" then
     given, out.fields = take_path_fields(entry, route.path, given)
-    out.query = request.check_query(entry, next(given) and given or route.query)
+    out.query = with_fill({ fill = route.query }, request.check_query(entry, given))
     return out
   end
   local body, model = with_model(entry, route, given, opts)

@@ -3,7 +3,8 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
-local limits = require "keycycle.limits"
+local limit_plan = require "keycycle.limit_plan"
+local limit_table = require "keycycle.limit_table"
 
 local simulate = {}
 
@@ -48,13 +49,13 @@ local function got(value, err)
 end
 
 local function read_limits(given)
-  local by_model = limits.read(given.limits, "limits")
-  for model in pairs(by_model or {}) do
+  local level = limit_table.level(given.limits, "limits")
+  for model in pairs(level and level.by_model or {}) do
     if model ~= "default" and not given.model then
       invalid "limits by model need model, the one that is called"
     end
   end
-  return by_model
+  return level
 end
 
 local function new_pool(given, clock)
@@ -64,7 +65,9 @@ local function new_pool(given, clock)
   for i = 1, given.keys or 1 do
     got(pool:add_key { api_key = ("sk-simulated-%08d"):format(i) })
   end
-  limits.apply(pool, read_limits(given), {})
+  local plan = limit_plan.new { all = read_limits(given), own = {}, tiers = {} }
+  plan:apply(pool)
+  plan:evaluate(pool, given.model or MODEL, {})
   return pool
 end
 

@@ -4,6 +4,7 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
+local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
 local policy = require "keycycle.policy"
@@ -22,26 +23,38 @@ local FLUSH_SECONDS = 5
 local CONNECT_SECONDS = 15
 
 local options = { db_url = "string", db_env_var = "string", clock = "userdata",
-  log_level = "string", env_file = "string", shared = "string" }
+  log_level = "string", env_file = "string", shared = "string",
+  scripts = "string|table|boolean" }
 -- Contract names that a later version serves: refused, never ignored.
-local later = { store = true, keep_days = true, scripts = true, transport = true }
+local later = { store = true, keep_days = true, transport = true }
 
 local function check_options(opts)
   if opts == nil then return {} end
   if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
   for k, v in pairs(opts) do
     if later[k] then invalid("option %s is not served by this version", k) end
-    if not options[k] then
+    local want = options[k]
+    if not want then
       invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level, "
-        .. "shared)", tostring(k))
+        .. "scripts, shared)", tostring(k))
     end
-    if type(v) ~= options[k] then invalid("option %s must be a %s", k, options[k]) end
+    if not want:find(type(v), 1, true) then
+      invalid("option %s must be a %s", k, (want:gsub("|", " or a ")))
+    end
   end
   if opts.shared == "" then invalid "option shared must be a name" end
   if opts.shared and opts.clock then
     invalid "a shared pool runs on the machine's clock: give clock or shared"
   end
   return opts
+end
+
+-- The search path, and the folders that the program names.
+local function load_scripts(given)
+  if given == false then return end
+  loader.search()
+  if given == nil or given == true then return end
+  for _, dir in ipairs(type(given) == "table" and given or { given }) do loader.load(dir) end
 end
 
 local function open_journal(opts)
@@ -61,10 +74,13 @@ end
 --- opts: db_url ("sqlite:FILE"; nil: what db_env_var, default "TIDB_DB_URL",
 --- names; neither: no file is touched), clock (keycycle.clock.manual), log_level,
 --- env_file, shared (all wrappers of this process with that name, in whatever Lua
---- state and thread, have one pool a provider). Raises InvalidConfigurationError,
---- ConfigurationError (`no_such_store`), StoreError.
+--- state and thread, have one pool a provider), scripts (a folder or a list of them to
+--- load before those of the search path; false: load none). Raises
+--- InvalidConfigurationError, ScriptError, ConfigurationError (`no_such_store`),
+--- StoreError.
 function wrapper.new(opts)
   opts = check_options(opts)
+  load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
   return setmetatable({
     entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
@@ -79,6 +95,7 @@ function wrapper.from_env(providers, opts)
     invalid("from_env needs a table of providers, not a %s", type(providers))
   end
   opts = check_options(opts)
+  load_scripts(opts.scripts) -- they may define what is to be registered
   local lookup = config.environment(opts.env_file)
   local names, ready = {}, {}
   for name, given in pairs(providers) do
@@ -88,6 +105,7 @@ function wrapper.from_env(providers, opts)
     end
     local settings = config.check_provider(name, given)
     provider.resolve(name, settings.base_url)
+    settings.tier = config.load_tier(name, lookup)
     ready[name] = { settings, config.load_api_keys(name, {
       lookup = lookup, extra_params = settings.extra_params }) }
     names[#names + 1] = name
@@ -148,15 +166,15 @@ function methods:register_provider(name, given)
   if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
   local settings = config.check_provider(name, given or {})
   provider.resolve(name, settings.base_url)
+  local lookup = config.environment(self.env_file)
+  settings.tier = config.load_tier(name, lookup)
   local keys
   if settings.keys then
     keys = config.read_keys(settings.keys, {
-      api_key_param = settings.api_key_param, lookup = config.environment(self.env_file),
+      api_key_param = settings.api_key_param, lookup = lookup,
     })
   else
-    keys = config.load_api_keys(name, {
-      env_file = self.env_file, extra_params = settings.extra_params,
-    })
+    keys = config.load_api_keys(name, { lookup = lookup, extra_params = settings.extra_params })
   end
   self:register(name, settings, keys)
   return self

@@ -25,6 +25,7 @@ struct kc_lease {
     uint32_t group;      /* place + 1 in the pool's groups; 0: none */
     uint32_t model;      /* id */
     uint32_t prev, next; /* slot + 1; 0 ends the list */
+    bool apart;          /* not charged to what all models have together */
     bool unsent;         /* our transport will tell when it is sent */
 };
 

@@ -54,6 +54,20 @@ int kc_limits_lower(struct kc_limits *l, uint64_t span_ms, bool parts,
     return KC_OK;
 }
 
+void kc_limits_told(struct kc_limits *l, const struct kc_limits *told)
+{
+    for (int w = 0; w < KC_WINDOWS; w++)
+        for (int u = 0; u < KC_UNITS; u++)
+            l->max[w][u] = kc_least(l->max[w][u], told->max[w][u]);
+    for (uint32_t i = 0; i < told->side_count; i++) {
+        const struct kc_side_limit *from = &told->sides[i];
+        struct kc_side_limit *to =
+            kc_limits_side(l, from->span_ms, from->parts);
+        for (int u = 0; to && u < KC_UNITS; u++)
+            to->max[u] = kc_least(to->max[u], from->max[u]);
+    }
+}
+
 static bool same_sides(const struct kc_limits *a, const struct kc_limits *b)
 {
     for (uint32_t i = 0; i < a->side_count; i++) {

@@ -50,6 +50,10 @@ struct kc_side_limit *kc_limits_side(struct kc_limits *l, uint64_t span_ms,
 KC_CHECKED int kc_limits_lower(struct kc_limits *l, uint64_t span_ms,
                                bool parts, const uint64_t max[KC_UNITS]);
 
+/* kc_limits_told lowers `l` to what `told` says. A window that is one too many
+ * is left out. */
+void kc_limits_told(struct kc_limits *l, const struct kc_limits *told);
+
 /* kc_limits_equal: both say the same. */
 bool kc_limits_equal(const struct kc_limits *a, const struct kc_limits *b);
 

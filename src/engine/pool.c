@@ -49,6 +49,7 @@ void kc_pool_free(struct kc_pool *p)
     free(p->used);
     free(p->notes);
     free(p->line);
+    free(p->only);
     kc_map_deinit(&p->by_hash);
     kc_map_deinit(&p->by_name);
     kc_map_deinit(&p->by_group);
@@ -102,6 +103,21 @@ static int grow_models(struct kc_pool *p)
     return KC_OK;
 }
 
+static bool fits(const char *pattern, const char *name)
+{
+    size_t len = strlen(pattern), n = strlen(name);
+    if (len > 0 && pattern[len - 1] == '*')
+        return strncmp(name, pattern, len - 1) == 0;
+    if (pattern[0] == '*')
+        return n >= len - 1 && strcmp(name + n - (len - 1), pattern + 1) == 0;
+    return strcmp(name, pattern) == 0;
+}
+
+static bool stands_apart(const struct kc_pool *p, const char *name)
+{
+    return p->config.strategy == KC_GLOBAL && p->only && !fits(p->only, name);
+}
+
 int kc_pool_need_model(struct kc_pool *p, const char *name,
                        struct kc_model **out)
 {
@@ -124,6 +140,7 @@ int kc_pool_need_model(struct kc_pool *p, const char *name,
         return KC_ENOMEM;
     }
     m->id = p->model_count;
+    m->apart = stands_apart(p, m->name);
     p->models[p->model_count++] = m;
     *out = m;
     return KC_OK;
@@ -149,17 +166,18 @@ const struct kc_limits *kc_pool_limits(const struct kc_pool *p,
                 {KC_UNLIMITED, KC_UNLIMITED}},
         .concurrent = KC_UNLIMITED,
     };
-    if (p->config.strategy == KC_GLOBAL)
+    if (kc_pool_together(p, m))
         m = NULL;
     const struct kc_rare *own =
         k && m ? kc_scope_rare(kc_key_scope(k, m->id)) : NULL;
+    bool apart = m && m->apart; /* lines of all models mean the others */
     if (own && own->line)
         return own->line;
-    if (k && k->line)
+    if (k && k->line && !apart)
         return k->line;
     if (m && m->line)
         return m->line;
-    return p->line ? p->line : &unlimited;
+    return p->line && !apart ? p->line : &unlimited;
 }
 
 /* Finds where the line of (key, model) is kept. */
@@ -219,7 +237,7 @@ void kc_pool_clear_limits(struct kc_pool *p)
 {
     kc_pool_enter(p, 0);
     kc_pool_relimited(p);
-    p->has_sides = false;
+    p->has_sides = p->told_sides;
     drop_line(&p->line);
     for (uint32_t i = 0; i < p->model_count; i++)
         drop_line(&p->models[i]->line);
@@ -231,6 +249,29 @@ void kc_pool_clear_limits(struct kc_pool *p)
                 drop_line(&k->scopes[j]->rare->line);
     }
     kc_pool_leave(p);
+}
+
+int kc_pool_set_only(struct kc_pool *p, uint64_t now_ms, const char *pattern)
+{
+    char *copy = pattern ? strdup(pattern) : NULL;
+    if (pattern && !copy)
+        return KC_ENOMEM;
+    kc_pool_enter(p, now_ms);
+    free(p->only);
+    p->only = copy;
+    for (uint32_t i = 0; i < p->model_count; i++)
+        p->models[i]->apart = stands_apart(p, p->models[i]->name);
+    kc_pool_relimited(p);
+    kc_pool_leave(p);
+    return KC_OK;
+}
+
+bool kc_pool_has_only(struct kc_pool *p)
+{
+    kc_pool_enter(p, 0);
+    bool has = p->only != NULL;
+    kc_pool_leave(p);
+    return has;
 }
 
 int kc_pool_get_limits(struct kc_pool *p, uint32_t key, const char *model,

@@ -175,14 +175,25 @@ KC_CHECKED int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms,
 /* kc_pool_clear_limits removes every line. */
 void kc_pool_clear_limits(struct kc_pool *p);
 
+/* kc_pool_set_only: under KC_GLOBAL only models whose names fit `pattern` (a
+ * `*` at its end or beginning stands for any text; NULL: every model) have
+ * their limits together. Each other model counts by itself and has those lines
+ * alone that name it: the quota is none of its business. Copies `pattern`; what
+ * is in flight stays where it was counted. */
+KC_CHECKED int kc_pool_set_only(struct kc_pool *p, uint64_t now_ms,
+                                const char *pattern);
+
+/* kc_pool_has_only tells whether such a pattern is set. */
+bool kc_pool_has_only(struct kc_pool *p);
+
 /* kc_pool_get_limits tells what holds for (key, model) now, with what was
  * learned. */
 KC_CHECKED int kc_pool_get_limits(struct kc_pool *p, uint32_t key,
                                   const char *model, struct kc_limits *out);
 
-/* kc_pool_same: both have the same strategies, bound of waiters, keys in use
- * (in order) and lines of limits. Use, states and what was learned are not
- * looked at. */
+/* kc_pool_same: both have the same strategies, pattern of models, bound of
+ * waiters, keys in use (in order) and lines of limits. Use, states and what was
+ * learned are not looked at. */
 bool kc_pool_same(struct kc_pool *a, struct kc_pool *b);
 
 /* kc_pool_lined_model appends the name of the n-th (from 0) model for which
@@ -318,6 +329,8 @@ void kc_pool_force_rotate(struct kc_pool *p);
 struct kc_observation { /* one line of a provider's rate-limit headers */
     enum kc_window window;
     enum kc_unit unit;
+    bool parts;         /* of a minute's input (unit 0) or output tokens (1);
+                           `window` says nothing then */
     uint64_t limit;     /* KC_UNLIMITED: not told */
     uint64_t remaining; /* KC_UNLIMITED: not told */
 };

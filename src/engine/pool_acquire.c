@@ -10,7 +10,7 @@ static void hold(struct kc_pool *p, struct kc_key *k, struct kc_scope *s,
                  const struct kc_lease *l)
 {
     kc_meter_hold(&s->meter, l->cost);
-    if (k->meter)
+    if (k->meter && !l->apart)
         kc_meter_hold(k->meter, l->cost);
     if (k->cool.state != KC_READY)
         kc_cooldown_granted(&k->cool, p->now_ms, l->id);
@@ -27,7 +27,7 @@ static void carry_into(struct kc_pool *p, struct kc_side *side, uint32_t count,
     for (; l && count > 0; l = kc_leases_next(&p->leases, l)) {
         bool mine = kc_pool_key(p, l->key) == quota ||
                     (l->group && p->groups[l->group - 1] == quota);
-        bool other = p->config.strategy == KC_PER_MODEL && l->model != m->id;
+        bool other = kc_pool_together(p, m) ? l->apart : l->model != m->id;
         if (!mine || other)
             continue;
         kc_side_carry(side, l->stamp_ms != 0, l->cost);
@@ -94,6 +94,7 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     l->cost = kc_cost_of(offer->request);
     l->key = k->index;
     l->model = m->id;
+    l->apart = m->apart;
     hold(p, k, of[0], l);
     if (k->shared) {
         l->group = k->shared->index;

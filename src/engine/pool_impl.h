@@ -45,6 +45,7 @@ struct kc_model {
     char *name;
     struct kc_limits *line; /* of every key; NULL: none */
     bool used;
+    bool apart; /* its limits are its own though the pool's are together */
     struct kc_refused refused;
     struct kc_seat *seats; /* by key - 1; NULL: few keys, or no memory */
     uint32_t seat_len;
@@ -64,6 +65,7 @@ struct kc_pool {
     uint64_t seat_epoch; /* another one when any key may have got free */
     uint32_t epoch;      /* of all limits, from 1; see kc_pool_relimited */
     bool has_sides;      /* some limits ask for windows beyond the three */
+    bool told_sides;     /* so do limits that answers told of */
     struct kc_rng rng;
 
     struct kc_key **keys; /* index - 1 */
@@ -82,6 +84,7 @@ struct kc_pool {
     uint32_t used_count;
 
     struct kc_limits *line; /* of every key and model; NULL: none */
+    char *only;             /* models whose limits are together; NULL: all */
     struct kc_leases leases;
     struct kc_note *notes; /* the last events, where somebody listens */
     uint64_t note_count;   /* ever kept */
@@ -179,6 +182,14 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         const struct kc_model *m,
                                         struct kc_limits *both);
 
+/* kc_pool_together: the limits of a model (NULL: of all) are those of all
+ * models together. */
+static inline bool kc_pool_together(const struct kc_pool *p,
+                                    const struct kc_model *m)
+{
+    return p->config.strategy == KC_GLOBAL && !(m && m->apart);
+}
+
 /* kc_pool_meter returns where the limits of a quota are tested for a model;
  * NULL: nothing was used yet. */
 static inline struct kc_meter *kc_pool_meter(const struct kc_pool *p,
@@ -186,7 +197,7 @@ static inline struct kc_meter *kc_pool_meter(const struct kc_pool *p,
                                              uint32_t model)
 {
     struct kc_scope *s = kc_key_scope(quota, model);
-    if (p->config.strategy == KC_GLOBAL)
+    if (kc_pool_together(p, p->models[model]))
         return quota->meter;
     return s ? &s->meter : NULL;
 }

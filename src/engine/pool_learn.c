@@ -5,6 +5,8 @@
 
 #include "util/num.h"
 
+#define MINUTE_MS 60000
+
 const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         struct kc_key *k,
                                         const struct kc_model *m,
@@ -15,15 +17,18 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
     const struct kc_rare *own =
         m ? kc_scope_rare(kc_key_scope(quota, m->id)) : NULL;
     const struct kc_limits *learned = own ? own->learned : NULL;
-    if (p->config.strategy == KC_GLOBAL)
+    if (kc_pool_together(p, m))
         learned = quota->learned;
     if (!learned)
         return set;
     *both = *set;
-    for (int w = 0; w < KC_WINDOWS; w++)
-        for (int u = 0; u < KC_UNITS; u++)
-            both->max[w][u] = kc_least(set->max[w][u], learned->max[w][u]);
+    kc_limits_told(both, learned);
     return both;
+}
+
+static struct kc_side_limit *parts_of(struct kc_limits *l)
+{
+    return kc_limits_side(l, MINUTE_MS, true);
 }
 
 /* Takes a limit; true when it is another than before. */
@@ -41,9 +46,45 @@ static bool take_limit(struct kc_limits **learned,
         kc_limits_unlimited(*learned);
     }
     uint64_t *max = &(*learned)->max[o->window][o->unit];
+    if (o->parts) /* the only side that is ever learned: there is room */
+        max = &parts_of(*learned)->max[o->unit];
     bool changed = *max != o->limit;
     *max = o->limit; /* it may be higher than before */
     return changed;
+}
+
+static void tell_limit(struct kc_pool *p, const struct kc_lease *l,
+                       const struct kc_observation *o)
+{
+    static const struct kc_side_limit minute = {.span_ms = MINUTE_MS,
+                                                .parts = true};
+    struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
+    const struct kc_model *m = p->models[l->model];
+    n.model = kc_pool_together(p, m) ? NULL : m;
+    n.amount = o->limit;
+    kc_copy_cut(n.reason, sizeof n.reason,
+                o->parts ? kc_side_limit_name(&minute, o->unit)
+                         : kc_limit_name(o->window, o->unit));
+    kc_pool_note(p, &n);
+}
+
+/* Has the meter count at least what `remaining` leaves of the limit. */
+static int clamp(struct kc_pool *p, struct kc_key *k, const struct kc_model *m,
+                 const struct kc_observation *o)
+{
+    struct kc_limits both;
+    const struct kc_limits *limits = kc_pool_holding(p, k, m, &both);
+    struct kc_meter *meter = kc_pool_meter(p, kc_key_quota(k), m->id);
+    uint64_t used = kc_least(o->limit - o->remaining, KC_TOKENS_MAX);
+    if (!o->parts) {
+        kc_meter_clamp(meter, p->now_ms, limits, o->window, o->unit, used);
+        return KC_OK;
+    }
+    int err = kc_pool_need_sides(p, k, m);
+    struct kc_side *s = kc_side_find(meter->sides, MINUTE_MS, true);
+    if (s) /* not where a window too many was left out */
+        kc_side_clamp(s, p->now_ms, (int)o->unit, used);
+    return err;
 }
 
 static int observe(struct kc_pool *p, const struct kc_lease *l,
@@ -55,27 +96,20 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
     int err = kc_key_need_rare(quota, l->model, &own);
     if (err != KC_OK)
         return err;
-    bool global = p->config.strategy == KC_GLOBAL;
-    struct kc_limits **learned = global ? &quota->learned : &own->learned;
-    struct kc_meter *meter = kc_pool_meter(p, quota, l->model);
+    bool together = kc_pool_together(p, p->models[l->model]);
+    struct kc_limits **learned = together ? &quota->learned : &own->learned;
     kc_pool_touched(p, k, l->model, false);
     if (take_limit(learned, o, &err)) {
+        if (o->parts)
+            p->has_sides = p->told_sides = true;
         kc_pool_relimited(p);
-        struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
-        n.model = global ? NULL : p->models[l->model];
-        n.amount = o->limit;
-        kc_copy_cut(n.reason, sizeof n.reason,
-                    kc_limit_name(o->window, o->unit));
-        kc_pool_note(p, &n);
+        tell_limit(p, l, o);
     }
     bool newest = l->serial >= own->observed;
     if (newest && o->limit != KC_UNLIMITED && o->remaining < o->limit) {
-        struct kc_limits both;
-        const struct kc_limits *limits =
-            kc_pool_holding(p, k, p->models[l->model], &both);
         own->observed = l->serial;
-        kc_meter_clamp(meter, p->now_ms, limits, o->window, o->unit,
-                       kc_least(o->limit - o->remaining, KC_TOKENS_MAX));
+        int failed = clamp(p, k, p->models[l->model], o);
+        err = err != KC_OK ? err : failed;
     }
     return err;
 }
@@ -110,7 +144,7 @@ void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
         bool stamped = l->stamp_ms != 0;
         kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
                        l->cost);
-        if (group->meter)
+        if (group->meter && !l->apart)
             kc_meter_carry(group->meter, stamped, l->cost);
     }
 }

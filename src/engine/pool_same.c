@@ -112,6 +112,7 @@ static bool model_lines_hold(const struct kc_pool *a, const struct kc_pool *b)
 static bool same(const struct kc_pool *a, const struct kc_pool *b)
 {
     return a->config.strategy == b->config.strategy &&
+           same_text(a->only, b->only) &&
            a->selector.mode == b->selector.mode &&
            a->config.max_waiters == b->config.max_waiters &&
            same_line(a->line, b->line) && model_lines_hold(a, b) &&

@@ -13,7 +13,7 @@ static uint64_t stamp_on(struct kc_key *k, const struct kc_lease *l,
                          uint64_t now)
 {
     struct kc_scope *s = kc_key_scope(k, l->model);
-    if (k->meter)
+    if (k->meter && !l->apart)
         kc_meter_stamp(k->meter, now, l->cost);
     return kc_meter_stamp(&s->meter, now, l->cost);
 }
@@ -61,7 +61,7 @@ static void unstamp(struct kc_pool *p, struct kc_lease *l)
     struct kc_key *of[2] = {kc_pool_key(p, l->key), group_of(p, l)};
     for (int i = 0; i < 2 && of[i]; i++) {
         hold_again(&kc_key_scope(of[i], l->model)->meter, p->now_ms, &back);
-        if (of[i]->meter)
+        if (of[i]->meter && !l->apart)
             hold_again(of[i]->meter, p->now_ms, &back);
     }
     l->stamp_ms = 0;
@@ -155,7 +155,7 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
 {
     struct kc_scope *s = kc_key_scope(k, l->model);
     kc_meter_settle(&s->meter, p->now_ms, c);
-    if (k->meter)
+    if (k->meter && !l->apart)
         kc_meter_settle(k->meter, p->now_ms, c);
     if (k->cool.state != KC_READY)
         end_cooldown(p, &k->cool, l, worked, false);

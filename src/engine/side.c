@@ -138,6 +138,16 @@ void kc_side_settle(struct kc_side *s, uint64_t now_ms, uint64_t stamp_ms,
     add(s, now_ms, more);
 }
 
+void kc_side_clamp(struct kc_side *s, uint64_t now_ms, int unit,
+                   uint64_t total)
+{
+    struct units lack = {{0, 0}};
+    kc_ring_drop(&s->ring, now_ms);
+    uint64_t own = kc_add_capped(s->ring.sum[unit], s->held[unit]);
+    lack.n[unit] = total - kc_least(total, own);
+    add(s, now_ms, lack);
+}
+
 void kc_side_book(struct kc_side *s, uint64_t now_ms,
                   const struct kc_ring *from)
 {

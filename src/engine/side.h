@@ -55,6 +55,10 @@ void kc_side_settle(struct kc_side *s, uint64_t now_ms, uint64_t stamp_ms,
                     struct kc_cost reserved, uint64_t requests,
                     struct kc_cost truth);
 
+/* kc_side_clamp makes it count at least `total` of a unit. */
+void kc_side_clamp(struct kc_side *s, uint64_t now_ms, int unit,
+                   uint64_t total);
+
 /* kc_side_book counts what a ring of requests and tokens holds. What was input
  * and what output nobody knows any more: either may be all of it. */
 void kc_side_book(struct kc_side *s, uint64_t now_ms,

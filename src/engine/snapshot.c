@@ -14,21 +14,23 @@ static void add_scope(struct kc_scope *s, uint64_t now, bool windows,
 }
 
 /* Adds one key. For all models together the limiting meter, where there is
- * one, tells the windows: it is what decides. */
-static void add_key(struct kc_key *k, uint64_t now, const struct kc_model *m,
-                    struct kc_snapshot *out)
+ * one of all, tells the windows: it is what decides. */
+static void add_key(const struct kc_pool *p, struct kc_key *k,
+                    const struct kc_model *m, struct kc_snapshot *out)
 {
+    uint64_t now = p->now_ms;
+    bool by_meter = k->meter && !p->only;
     if (m) {
         struct kc_scope *s = kc_key_scope(k, m->id);
         if (s)
             add_scope(s, now, true, out);
         return;
     }
-    if (k->meter)
+    if (by_meter)
         kc_meter_used(k->meter, now, out->used);
     for (size_t i = 0; i < k->scope_cap; i++)
         if (k->scopes[i])
-            add_scope(k->scopes[i], now, !k->meter, out);
+            add_scope(k->scopes[i], now, !by_meter, out);
 }
 
 /* Adds all keys, a few at a time: between them others may have the lock. */
@@ -40,7 +42,7 @@ static void add_all(struct kc_pool *p, const struct kc_model *m,
             kc_pool_leave(p);
             kc_pool_enter(p, 0);
         }
-        add_key(p->keys[i], p->now_ms, m, out);
+        add_key(p, p->keys[i], m, out);
     }
 }
 
@@ -48,14 +50,14 @@ int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms, uint32_t key,
                      const char *model, struct kc_snapshot *out)
 {
     *out = (struct kc_snapshot){.in_flight = 0};
-    uint64_t now = kc_pool_enter(p, now_ms);
+    kc_pool_enter(p, now_ms);
     const struct kc_model *m = model ? kc_pool_find_model(p, model) : NULL;
     struct kc_key *one = kc_pool_key(p, key);
     int err = key == 0 || one ? KC_OK : KC_ENOTFOUND;
     if (model && !m) {
         /* never used: all zero */
     } else if (one) {
-        add_key(one, now, m, out);
+        add_key(p, one, m, out);
     } else if (key == 0) {
         add_all(p, m, out);
     }
@@ -94,9 +96,9 @@ int kc_pool_restore(struct kc_pool *p, uint64_t now_ms, const char *hash,
         kc_meter_book(&s->meter, now, at_ms, requests, tokens);
         if (shared)
             kc_meter_book(&shared->meter, now, at_ms, requests, tokens);
-        if (k->meter)
+        if (k->meter && !m->apart)
             kc_meter_book(k->meter, now, at_ms, requests, tokens);
-        if (shared && k->shared->meter)
+        if (shared && k->shared->meter && !m->apart)
             kc_meter_book(k->shared->meter, now, at_ms, requests, tokens);
         kc_pool_changed(p);
         s->total_requests += requests;

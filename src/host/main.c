@@ -88,6 +88,20 @@ static bool set_env_file(lua_State *L, const char *file)
     return kc_state_call(L, 1, 0) == LUA_OK;
 }
 
+/* The scripts of the search path, before the program that uses them. */
+static bool load_scripts(lua_State *L, bool here)
+{
+    if (luaL_loadstring(L, "require 'keycycle'\n"
+                           "local loader = require 'keycycle.loader'\n"
+                           "if ... then loader.trust_here() end\n"
+                           "loader.search()") != LUA_OK) {
+        kc_state_report(L);
+        return false;
+    }
+    lua_pushboolean(L, here);
+    return kc_state_call(L, 1, 0) == LUA_OK;
+}
+
 static int run_code(lua_State *L, const char *code)
 {
     if (luaL_loadbuffer(L, code, strlen(code), "=(command line)") != LUA_OK) {
@@ -132,6 +146,8 @@ static int run(lua_State *L, const struct options *o, char **argv, int argc)
     int code = DONE;
     kc_state_set_arg(L, argv, argc, o->script);
     if (o->env && !set_env_file(L, o->env))
+        return FAILED;
+    if (!load_scripts(L, o->here))
         return FAILED;
     if (o->code)
         code = run_code(L, o->code);

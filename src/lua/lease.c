@@ -245,7 +245,10 @@ static int lease_cooldown(lua_State *L)
 {
     struct kc_lease *lease = check_lease(L);
     struct kc_pool *pool = kc_ledger_pool(lease->ledger);
-    bool whole = lua_toboolean(L, 3) || kc_pool_strategy(pool) == KC_GLOBAL;
+    /* Where some models stand apart, each is put away by itself. */
+    bool together = kc_pool_strategy(pool) == KC_GLOBAL &&
+                    !kc_pool_has_only(pool);
+    bool whole = lua_toboolean(L, 3) || together;
     uint64_t until;
     int err = kc_pool_cool(pool, kc_ledger_now(lease->ledger),
                            lease->grant.key, whole ? NULL : lease->model,
@@ -287,11 +290,18 @@ static int lease_stamp(lua_State *L)
 static int lease_observe(lua_State *L)
 {
     static const char *const windows[] = {"minute", "hour", "day", NULL};
-    static const char *const units[] = {"requests", "tokens", NULL};
+    static const char *const units[] = {"requests", "tokens", "input", "output",
+                                        NULL};
     struct kc_lease *lease = check_lease(L);
+    int window = luaL_checkoption(L, 2, NULL, windows);
+    int unit = luaL_checkoption(L, 3, NULL, units);
+    bool parts = unit >= KC_UNITS;
+    luaL_argcheck(L, !parts || window == KC_MINUTE, 2,
+                  "input and output are learned by the minute");
     struct kc_observation o = {
-        .window = (enum kc_window)luaL_checkoption(L, 2, NULL, windows),
-        .unit = (enum kc_unit)luaL_checkoption(L, 3, NULL, units),
+        .window = (enum kc_window)window,
+        .unit = (enum kc_unit)(unit % KC_UNITS),
+        .parts = parts,
         .limit = lk_optcount(L, 4, KC_UNLIMITED),
         .remaining = lk_optcount(L, 5, KC_UNLIMITED)};
     int err = kc_pool_observe(kc_ledger_pool(lease->ledger),

@@ -314,6 +314,14 @@ static int pool_set_limits(lua_State *L)
                                            &limits));
 }
 
+static int pool_set_only(lua_State *L)
+{
+    struct kc_ledger *ledger = lk_checkledger(L, 1);
+    return lk_result(L, kc_pool_set_only(kc_ledger_pool(ledger),
+                                         kc_ledger_now(ledger),
+                                         luaL_optstring(L, 2, NULL)));
+}
+
 static int pool_clear_limits(lua_State *L)
 {
     kc_pool_clear_limits(lk_checkpool(L, 1));
@@ -442,6 +450,7 @@ static const luaL_Reg methods[] = {
     {"key_count", pool_key_count},
     {"set_limits", pool_set_limits},
     {"clear_limits", pool_clear_limits},
+    {"set_only", pool_set_only},
     {"limits", pool_limits},
     {"set_selection", pool_set_selection},
     {"acquire", pool_acquire},

@@ -48,7 +48,8 @@ describe("the mock", function()
 
   it("streams, with the usage in the last event", function()
     start()
-    local answer = ask(chat("one two three four", { stream = true }))
+    local answer = ask(chat("one two three four", { stream = true,
+      stream_options = { include_usage = true } }))
     assert.equal("text/event-stream", answer.headers["content-type"])
     local events = {}
     for data in answer.body:gmatch "data: ([^\n]+)\n\n" do events[#events + 1] = data end
@@ -56,7 +57,7 @@ describe("the mock", function()
     local used = keycycle.json.decode(events[#events - 1])
     assert.equal(journal().keys[1].total_tokens, used.usage.total_tokens)
     assert.equal(1, journal().keys[1].streams)
-    local without = ask(chat("x", { stream = true, stream_options = { include_usage = false } }))
+    local without = ask(chat("x", { stream = true })) -- on demand only
     assert.is_nil(without.body:find("prompt_tokens", 1, true))
   end)
 
@@ -158,7 +159,7 @@ describe("the mock's command line", function()
 
   it("names what it cannot take", function()
     for options, word in pairs { ["--port x"] = "--port", ["--rpm -1"] = "--rpm",
-      ["--nobody"] = "--nobody", ["--style azure"] = "azure", ["--keys ,"] = "--keys",
+      ["--nobody"] = "--nobody", ["--style nobody"] = "nobody", ["--keys ,"] = "--keys",
       ["--port 70000"] = "--port", ["--clock slow"] = "--clock", ["--tpm"] = "--tpm" } do
       local out, rc = run(options)
       assert.equal("2", rc)

@@ -3,6 +3,7 @@ local keycycle = require "keycycle"
 local attempt = require "keycycle.attempt"
 local core = require "keycycle.core"
 local raises = require "tests.support.raises"
+local scripts = require "keycycle.scripts"
 local task = require "keycycle.task"
 
 local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba",
@@ -22,9 +23,9 @@ end
 
 -- A provider "p" whose answers are `answer(key index, n)`, after 10 ms of the clock.
 local function start(answer, config, opts, policies)
-  for name, given in pairs(policies or {}) do
-    require "keycycle.policy".loaded[name] = keycycle.policy(given)
-  end
+  local own = {}
+  for name, given in pairs(policies or {}) do own[name] = keycycle.policy(given) end
+  scripts.replace { provider = {}, policy = own, limits = {} }
   clock, tried = keycycle.clock.manual(1e9), {}
   began = clock:now()
   wrapper = keycycle.MultiClientWrapper.new { db_env_var = "KEYCYCLE_NO_SUCH_VARIABLE",
@@ -157,14 +158,14 @@ describe("a call that was refused", function()
   end)
 
   it("has its policy looked up by name when it is made", function()
-    local loaded = require "keycycle.policy".loaded
     start(function(key) return key == 1 and refusal(429) or ok() end, { policy = "mine_alone" },
       nil, { mine_alone = { decide = function() return "fail" end } })
     raises(keycycle.RateLimitError, nil, ask)
-    loaded.mine_alone = keycycle.policy { decide = function() return "rotate" end }
+    scripts.replace { provider = {}, limits = {},
+      policy = { mine_alone = keycycle.policy { decide = function() return "rotate" end } } }
     manager:reset(1)
     ask()
-    loaded.mine_alone = nil
+    scripts.replace { provider = {}, policy = {}, limits = {} }
     raises(keycycle.InvalidConfigurationError, "mine_alone", ask)
   end)
 

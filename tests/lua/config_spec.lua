@@ -115,7 +115,7 @@ describe("keys from a table", function()
       ["keys[2]"] = { A, 5 }, ["keys[1]"] = { "" }, ["keys[2].api_key"] = { A, { label = "x" } },
       ["keys[1] has a space"] = { "a b c d e f" }, ["keys must be a list"] = {},
       ["extra parameters"] = { { api_key = A, region = 5 } },
-      ["tier is not served"] = { { api_key = A, tier = "free" } },
+      ["tier must be a text"] = { { api_key = A, tier = 5 } },
       ["placeholder"] = { "sk-..." },
       ["weight"] = { { api_key = A, weight = 0 } }, ["1000000"] = { { api_key = A, weight = 2e6 } },
       ["models must be a list"] = { { api_key = A, models = "gpt-4o" } },
@@ -129,7 +129,8 @@ end)
 describe("a provider's configuration", function()
   it("raises for what it does not know or serve", function()
     for word, given in pairs {
-      ["\"modle\""] = { modle = "x" }, ["key_tiers is not served"] = { key_tiers = {} },
+      ["\"modle\""] = { modle = "x" }, ["key_tiers must be a table"] = { key_tiers = "pro" },
+      ["tier_limits must be a table"] = { tier_limits = 5 },
       ["strategy"] = { strategy = "both" },
       ["unknown selection"] = { selection = "best" },
       ["cooldown_seconds"] = { cooldown_seconds = -1 },

@@ -1,5 +1,7 @@
+local builtin = require "keycycle.builtin"
 local keycycle = require "keycycle"
 local limit_headers = require "keycycle.limit_headers"
+local raises = require "tests.support.raises"
 
 local NOW = 1767225600 -- 2026-01-01T00:00:00Z
 
@@ -24,9 +26,12 @@ describe("rate-limit headers", function()
 
   it("tell the reset in every format", function()
     for text, seconds in pairs { ["6m0s"] = 360, ["7.66s"] = 7.66, ["120ms"] = 0.12,
-      ["1h2m3s"] = 3723, ["0s"] = 0, ["30"] = 30 } do
-      assert.near(seconds, reset("go", text), 1e-9)
+      ["1h2m3s"] = 3723, ["0s"] = 0, ["30"] = 30, ["17.399999999s"] = 17.399999999,
+      ["6m 11.52s"] = 371.52, ["4h17m"] = 15420, ["0d2h"] = 7200, ["1d"] = 86400, [" 2s "] = 2,
+      ["15µs"] = 15e-6, ["15\u{3bc}s"] = 15e-6, ["900ns"] = 9e-7 } do
+      assert.near(seconds, reset("go", text), 1e-9, text)
     end
+    assert.near(33011.382867, reset("seconds", "33011.382867"), 1e-9)
     assert.near(1.5, reset("ms", "1500"), 1e-9)
     assert.near(1.5, reset("ms", "1500ms"), 1e-9)
     assert.near(12, reset("seconds", "12"), 1e-9)
@@ -39,14 +44,44 @@ describe("rate-limit headers", function()
     assert.near(65, reset("rfc3339", "2025-12-31T19:01:05-05:00"), 1e-9)
   end)
 
+  it("tell the reset in whichever form, where nobody says which", function()
+    for text, seconds in pairs { ["32"] = 32, ["32.5"] = 32.5, ["4h17m"] = 15420, ["900ms"] = 0.9,
+      [tostring(NOW + 5)] = 5, [tostring((NOW + 5) * 1000)] = 5, ["2026-01-01T00:01:05Z"] = 65,
+      ["Thu, 01 Jan 2026 00:00:09 GMT"] = 9 } do
+      assert.near(seconds, reset("any", text), 1e-6, text)
+    end
+  end)
+
+  it("may be structured fields that tell all at once", function()
+    local lines = { { unit = "requests", window = "5_minute", limit = "p", remaining = "f",
+      reset = "f", format = "ietf" } }
+    local list = limit_headers.read(lines, { f = '"api";r=499;t=112',
+      p = '"fixed window";"api";q=500;w=300' }, NOW)
+    assert.same({ { unit = "requests", window = "5_minute", limit = 500, remaining = 499,
+      reset = 112 } }, list)
+    list = limit_headers.read(lines, { f = '"day";r=9;t=5000, "minute"; r=0; t=7, "odd"' }, NOW)
+    assert.same({ 0, 7 }, { list[1].remaining, list[1].reset })
+    assert.same({}, limit_headers.read(lines, { f = "odd", p = ";q" }, NOW))
+  end)
+
+  it("may be decimal, and less than nothing may remain", function()
+    local list = limit_headers.read(line "seconds", { l = "10.5", r = "0.9", t = "2" }, NOW)
+    assert.same({ 10, 0, 2 }, { list[1].limit, list[1].remaining, list[1].reset })
+    list = limit_headers.read(line "seconds", { r = "-3" }, NOW)
+    assert.equal(0, list[1].remaining)
+    assert.same({}, limit_headers.read(line "seconds", { r = "-" }, NOW))
+  end)
+
   it("say nothing where they cannot be understood", function()
-    for _, format in ipairs { "go", "ms", "seconds", "epoch", "epoch_ms", "rfc3339", "odd" } do
-      for _, text in ipairs { "", "soon", "1x", "--", "6m0", "nan", "2026-13" } do
+    for _, format in ipairs { "go", "ms", "seconds", "epoch", "epoch_ms", "rfc3339", "any", "ietf",
+      "odd" } do
+      for _, text in ipairs { "", "soon", "1x", "s", "d", "1..2s", ";t=", ";t=x", "0x10",
+        "1e9", "--", "6m0", "nan", "2026-13" } do
         local seconds = reset(format, text)
         assert.is_true(seconds == nil or (seconds >= 0 and seconds <= 86400), format .. text)
       end
     end
-    for _, text in ipairs { "-1", "1.5", "x", "1e99", "" } do
+    for _, text in ipairs { "-1", "1.5.1", "0x10", "x", "1e99", "" } do
       local list = limit_headers.read(line "go", { l = text, r = "5" }, NOW)
       assert.is_nil(list[1].limit, text)
     end
@@ -59,6 +94,87 @@ describe("rate-limit headers", function()
       { remaining = 3, reset = 100 }, { remaining = 0 } }
     assert.equal(7, limit_headers.wait(list))
     assert.is_nil(limit_headers.wait { { remaining = 1, reset = 5 } })
+  end)
+end)
+
+describe("lines of limit_headers", function()
+  local function faulty(word, lines)
+    raises(keycycle.InvalidConfigurationError, word, limit_headers.check, lines, "x.limit_headers")
+  end
+
+  it("are checked, and the error names the place", function()
+    for word, one in pairs {
+      ["[1].unit must be"] = { window = "minute" }, ["[1] has no field \"win\""] = { win = 1 },
+      ["[1].window must be second"] = { unit = "tokens", window = "week" },
+      ["[1].format must be go"] = { unit = "tokens", format = "mins" },
+      ["[1].reset must be a string"] = { unit = "tokens", reset = 5 },
+      ["small letters"] = { unit = "tokens", limit = "X-Limit" }, ["[1] must be a table"] = 5,
+    } do
+      faulty(word, { one })
+    end
+    faulty("must be a list", { a = {} })
+    raises(keycycle.InvalidConfigurationError, "limit_headers[1].unit", keycycle.provider,
+      { name = "x", limit_headers = { { window = "day" } } })
+  end)
+
+  it("are right in every built-in provider", function()
+    local n = 0
+    for _, name in ipairs(builtin.names "provider") do
+      local lines = builtin.get("provider", name).limit_headers
+      if lines then
+        limit_headers.check(lines, name)
+        n = n + 1
+      end
+    end
+    assert.is_true(n >= 12, n)
+  end)
+
+  -- Recorded or documented by the providers; what is read of each line.
+  local function told(name, headers)
+    local out, lines = {}, builtin.get("provider", name).limit_headers
+    for _, one in ipairs(limit_headers.read(lines, headers, NOW)) do
+      out[#out + 1] = ("%s/%s %s/%s %s"):format(one.unit, one.window, one.remaining, one.limit,
+        one.reset and ("%.2f"):format(one.reset))
+    end
+    return out
+  end
+
+  it("read what providers send", function()
+    assert.same({ "requests/day 14398/14400 17.40", "tokens/minute 29987/30000 0.03" },
+      told("groq", { ["x-ratelimit-limit-requests"] = "14400",
+        ["x-ratelimit-remaining-requests"] = "14398",
+        ["x-ratelimit-reset-requests"] = "17.399999999s", ["x-ratelimit-limit-tokens"] = "30000",
+        ["x-ratelimit-remaining-tokens"] = "29987", ["x-ratelimit-reset-tokens"] = "26ms" }))
+    assert.same({ "input/minute 10000000/10000000 26.00" }, told("anthropic", {
+      ["anthropic-ratelimit-input-tokens-limit"] = "10000000",
+      ["anthropic-ratelimit-input-tokens-remaining"] = "10000000",
+      ["anthropic-ratelimit-input-tokens-reset"] = "2026-01-01T00:00:26Z" }))
+    assert.same({ "requests/day 14399/14400 33011.38" }, told("cerebras", {
+      ["x-ratelimit-limit-requests-day"] = "14400",
+      ["x-ratelimit-remaining-requests-day"] = "14399",
+      ["x-ratelimit-reset-requests-day"] = "33011.382867" }))
+    assert.same({ "requests/day 0/20 15420.00" }, told("sambanova", {
+      ["x-ratelimit-limit-requests-day"] = "20", ["x-ratelimit-remaining-requests-day"] = "0",
+      ["x-ratelimit-reset-requests-day"] = "4h17m" }))
+    assert.same({ "requests/minute 359/360 nil", "tokens/month 9999999370/10000000000 nil" },
+      told("mistral", { ["x-ratelimit-limit-req-minute"] = "360",
+        ["x-ratelimit-remaining-req-minute"] = "359",
+        ["x-ratelimit-limit-tokens-month"] = "10000000000",
+        ["x-ratelimit-remaining-tokens-month"] = "9999999370" }))
+    assert.same({ "requests/second 19/10 2.00", "tokens/second 3000/3000 nil" }, told("together", {
+      ["x-ratelimit-limit"] = "10", ["x-ratelimit-remaining"] = "19", ["x-ratelimit-reset"] = "2",
+      ["x-ratelimit-limit-tokens"] = "3000", ["x-ratelimit-remaining-tokens"] = "3000" }))
+    assert.same({ "requests/nil 0/50 3600.00" }, told("openrouter", { ["x-ratelimit-limit"] = "50",
+      ["x-ratelimit-remaining"] = "0", ["x-ratelimit-reset"] = ("%d000"):format(NOW + 3600) }))
+    assert.same({ "requests/nil 99/100 9.00" }, told("twelvelabs", { ["x-ratelimit-limit"] = "100",
+      ["x-ratelimit-remaining"] = "99", ["x-ratelimit-reset"] = tostring(NOW + 9) }))
+    assert.same({ "requests/minute 8/20 nil", "requests/month nil/1000 nil" }, told("cohere", {
+      ["x-trial-endpoint-call-limit"] = "20", ["x-trial-endpoint-call-remaining"] = "8",
+      ["x-endpoint-monthly-call-limit"] = "1000" }))
+    -- The unit of its resets depends on the host.
+    assert.same({ "requests/minute 119/120 nil" }, told("azure_openai", {
+      ["x-ratelimit-limit-requests"] = "120", ["x-ratelimit-remaining-requests"] = "119",
+      ["x-ratelimit-reset-requests"] = "500" }))
   end)
 end)
 
@@ -98,6 +214,40 @@ describe("a lease that is told of headers", function()
     assert.equal(5, manager:explain("m")[1].limits.requests_per_minute)
     keycycle.step(0)
     assert.equal(2, #learned)
+  end)
+
+  it("learns input and output apart, and not what changes its meaning", function()
+    wrapper:register_provider("anthropic", { base_url = "http://127.0.0.1:1/v1",
+      default_model = "m", keys = { "sk-test-0123456789abcdefghij" } })
+    local claude = wrapper:get_manager "anthropic"
+    local lease = claude:get_key()
+    lease:headers { ["anthropic-ratelimit-input-tokens-limit"] = "1000",
+      ["anthropic-ratelimit-input-tokens-remaining"] = "400",
+      ["anthropic-ratelimit-output-tokens-limit"] = "200",
+      ["anthropic-ratelimit-tokens-limit"] = "200", ["anthropic-ratelimit-tokens-remaining"] = "0" }
+    lease:commit(1)
+    local held = claude:explain()[1].limits
+    assert.same({ 1000, 200 }, { held.input_tokens_per_minute, held.output_tokens_per_minute })
+    assert.is_nil(held.tokens_per_minute)
+    local refused = select(2, claude:get_key("m", { estimated_tokens = 401 }))
+    assert.equal("input_tokens_per_minute", refused.limit)
+    assert.truthy(claude:get_key("m", { estimated_tokens = 400 }))
+  end)
+
+  it("takes the tightest of two that tell of one limit", function()
+    local learned = {}
+    manager:on("learn", function(event) learned[#learned + 1] = event.amount end)
+    for _ = 1, 2 do
+      local lease = manager:get_key "m"
+      lease:headers { ["x-ratelimit-limit-tokens"] = "150000",
+        ["x-ratelimit-remaining-tokens"] = "100000", ["x-ratelimit-limit-project-tokens"] = "60000",
+        ["x-ratelimit-remaining-project-tokens"] = "57000" }
+      lease:commit(1)
+    end
+    keycycle.step(0)
+    assert.same({ 60000 }, learned)
+    assert.is_nil((manager:get_key("m", { estimated_tokens = 57001 })))
+    assert.truthy(manager:get_key("m", { estimated_tokens = 56998 }))
   end)
 
   it("counts what others have used, and never gives room for it", function()

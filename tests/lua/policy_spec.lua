@@ -1,6 +1,7 @@
 local keycycle = require "keycycle"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
+local scripts = require "keycycle.scripts"
 
 local function failure(kind, more)
   local f = { kind = kind, scope = "key", status = 500, provider = "p", model = "m",
@@ -132,21 +133,25 @@ describe("a policy of the program", function()
     assert.equal(0, select(2, policy.decide(policy.get(function() return "rotate" end), asked)))
   end)
 
+  local function set(policies)
+    scripts.replace { provider = {}, policy = policies, limits = {} }
+  end
+
   it("is found by its name, the program's before the built-in one", function()
     assert.equal("patient", policy.get("patient").name)
     local mine = policy.define { name = "patient", decide = function() return "fail" end }
-    policy.loaded.patient, policy.loaded.mine = mine, mine
-    local found, names = policy.get "patient", policy.names()
-    policy.loaded.patient, policy.loaded.mine = nil, nil
+    set { patient = mine, mine = mine }
+    local found, err = policy.get "patient", select(2, pcall(policy.get, "nobody"))
+    set {}
     assert.equal(mine, found)
-    assert.same({ "default", "fail_fast", "mine", "patient" }, names)
+    assert.truthy(err.message:find("default, fail_fast, mine, patient", 1, true))
     assert.are_not.equal(mine, policy.get "patient")
   end)
 
   it("cannot take the place of the default for what it does not answer", function()
-    policy.loaded.default = policy.define { decide = function() return nil end }
+    set { default = policy.define { decide = function() return nil end } }
     local action = policy.decide(policy.get(), failure "quota")
-    policy.loaded.default = nil
+    set {}
     assert.equal("rotate", action)
   end)
 

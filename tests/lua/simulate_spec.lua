@@ -25,6 +25,12 @@ describe("simulate", function()
     assert.is_true(full.served <= 11 * (4 * 60 + 1 + 5))
   end)
 
+  it("knows the model it calls by a pattern", function()
+    local day = keycycle.simulate { calls_per_hour = 100, hours = 1, model = "llama-3", timeout = 0,
+      limits = { ["llama-*"] = { requests_per_day = 10 }, default = {} } }
+    assert.equal(10, day.served)
+  end)
+
   it("counts tokens", function()
     local day = keycycle.simulate { calls_per_hour = 60, hours = 2, tokens = 1000, timeout = 0,
       limits = { tokens_per_hour = 10000 } }

@@ -26,9 +26,9 @@
 #define FIRST 5          /* where a stride begins */
 #define RENEW 8          /* points that one server serves */
 
-static const char *const names[] = {"open",     "keys", "events", "tasks",
-                                    "simulate", "json", "store",  "http",
-                                    "config",   "shared", "cpool", "box"};
+static const char *const names[] = {
+    "open", "keys",  "tiers", "events", "tasks",  "simulate", "json",
+    "store", "http", "config", "shared", "cpool", "box"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

@@ -38,7 +38,7 @@ function servers.mock(options)
     servers.build .. "/keycycle mock --port 0 " .. options .. " 2>&1",
     "(http://%S+) %(")
   server.url = url
-  server.root = url:gsub("/v1$", "")
+  server.root = url:match "^http://[^/]+"
   return server
 end
 

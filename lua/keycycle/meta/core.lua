@@ -21,6 +21,10 @@ function core.builtin(file, env) end
 ---@return string[]
 function core.builtin_names(folder) end
 
+--- Sizes of a folder's plain *.lua files by name; or nil, why.
+---@return table?, string?
+function core.lua_files(folder) end
+
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
 ---@return number
@@ -138,6 +142,10 @@ function pool:key(index, model) end
 --- input_tokens, output_tokens }); nil: unlimited.
 function pool:set_limits(key, model, limits) end
 function pool:clear_limits() end
+--- Where limits are all models' together: only those whose names fit the pattern
+--- ("*:free", "gpt-*"; nil: all) have them so; each other model has those alone that name
+--- it. true, or nil, err.
+function pool:set_only(pattern) end
 --- What holds for (key, model): a table as above.
 function pool:limits(key, model) end
 function pool:set_selection(name) end
@@ -232,7 +240,8 @@ function lease:commit(usage) end
 --- The provider has counted the request: from now it ages.
 function lease:stamp() end
 --- Takes in a rate-limit header: window "minute"|"hour"|"day", unit "requests"|
---- "tokens", limit and remaining (nil: not told). true, or nil, err (stale).
+--- "tokens", of a minute "input"|"output" too, limit and remaining (nil: not told).
+--- true, or nil, err (stale).
 function lease:observe(window, unit, limit, remaining) end
 --- Its key shares one quota from now with all that were joined under `name`, unless
 --- it has a group of its own. Returns whether that is new; or nil, err.

@@ -8,8 +8,8 @@ local WINDOWS = { minute = 60, hour = 3600, day = 86400 }
 local methods = {}
 local meter_mt = { __index = methods }
 
---- limits: { requests = { minute = n, … }, tokens = { … } }; absent: no limit.
---- now: a function that tells the time in seconds.
+--- limits: { requests = { minute = n, … }, tokens = { … }, input_tokens = …, output_tokens
+--- = … }; absent: no limit. now: a function that tells the time in seconds.
 function meter.new(limits, now)
   return setmetatable({ limits = limits, now = now, log = {}, first = 1, last = 0 },
     meter_mt)
@@ -36,7 +36,7 @@ local function used(self, unit, window)
   return sum, oldest
 end
 
---- Seconds until `cost` units would pass one limit, 0 for now.
+-- Seconds until `cost` units would pass one limit, 0 for now.
 local function wait_for(self, unit, window, limit, cost)
   local sum = used(self, unit, window)
   if sum + cost <= limit then return 0 end
@@ -51,32 +51,36 @@ local function wait_for(self, unit, window, limit, cost)
   return at and at + WINDOWS[window] - self.now() or WINDOWS[window]
 end
 
---- Counts a request if every limit lets it pass: nil, or seconds to wait, the unit
---- and the limit. What is refused is not counted.
-function methods:take(tokens)
+--- Counts a request if every limit lets it pass: nil, or what refused it: { wait
+--- (seconds), unit, window, limit, used, requested }. What is refused is not counted.
+function methods:take(input, output)
   prune(self)
-  local worst, unit_of, limit_of = 0, nil, nil
+  local cost = { at = self.now(), requests = 1, tokens = input + output, input_tokens = input,
+    output_tokens = output }
+  local worst
   for unit, windows in pairs(self.limits) do
     for window, limit in pairs(windows) do
-      local cost = unit == "requests" and 1 or tokens
-      local wait = wait_for(self, unit, window, limit, cost)
-      if wait > worst then worst, unit_of, limit_of = wait, unit, limit end
+      local wait = wait_for(self, unit, window, limit, cost[unit])
+      if wait > (worst and worst.wait or 0) then
+        worst = { wait = wait, unit = unit, window = window, limit = limit,
+          used = used(self, unit, window), requested = cost[unit] }
+      end
     end
   end
-  if worst > 0 then return worst, unit_of, limit_of end
+  if worst then return worst end
   self.last = self.last + 1
-  self.log[self.last] = { at = self.now(), requests = 1, tokens = tokens }
+  self.log[self.last] = cost
   return nil
 end
 
---- Limit, what remains and seconds to the reset of the minute, for the headers;
---- nil where there is no limit.
-function methods:minute(unit)
-  local limit = self.limits[unit] and self.limits[unit].minute
+--- Limit, what remains, seconds until the first of it comes back and what was used,
+--- for the headers; nil where there is no limit.
+function methods:state(unit, window)
+  local limit = self.limits[unit] and self.limits[unit][window]
   if not limit then return nil end
-  local sum, oldest = used(self, unit, "minute")
-  local reset = oldest and oldest + WINDOWS.minute - self.now() or 0
-  return limit, math.max(0, limit - sum), reset
+  local sum, oldest = used(self, unit, window)
+  local reset = oldest and oldest + WINDOWS[window] - self.now() or 0
+  return limit, math.max(0, limit - sum), reset, sum
 end
 
 return meter

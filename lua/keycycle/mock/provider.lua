@@ -1,221 +1,249 @@
---- The mock provider: routes, keys, limits and a journal of what reached it.
+--- The mock provider: keys, limits, faults and streams, whatever the dialect.
+---
+--- A dialect (openai.lua, anthropic.lua, …) is a table:
+---   base           path of the base_url that a client is given
+---   auth           list of { header, prefix } or { query }: where a key may be
+---   check          function(request) -> problem or nil, once the key is known
+---   routes         list of { method, path (pattern), read, answer, events, form,
+---                  stream_type (or a function of the ask), broken (function: the event of
+---                  an error), silent (its answer is no tokens) }; form: json, multipart, none
+---   errors         functions by kind (auth bad limited overloaded server context not_found
+---                  no_route, also policy failed no_json no_method): about -> status, body
+---                  (table or text), headers
+---   limit_headers  function(meter, status, now) -> headers
+---   id_header      name of the header that numbers the answers
+---   tells_delay    false: an asked retry_after is not told in a header
+--- A route's read(body, captures, request) gives an `ask` (see turn.lua) or nil and a problem
+--- { kind ("bad"), message, param, code }; answer(ask, turn) a body and headers; events(ask,
+--- turn) a list of texts and how many of them stand before the first piece of text.
 local json = require "keycycle.json"
+local delivery = require "keycycle.mock.delivery"
+local fault = require "keycycle.mock.fault"
+local journal = require "keycycle.mock.journal"
 local meter = require "keycycle.mock.meter"
-local openai = require "keycycle.mock.openai"
+local multipart = require "keycycle.mock.multipart"
+local turn = require "keycycle.mock.turn"
 
 local provider = {}
 
-local MOST_KEPT = 1000 -- requests in the journal's list
+--- The dialects it speaks.
+provider.styles = { "openai", "anthropic", "azure", "cerebras", "cohere", "gemini",
+  "gemini_openai", "groq", "openrouter", "twelvelabs" }
+
 local JSON_TYPE = "application/json"
+local DAY = 86400
+
+-- Kinds of errors that a dialect need not have, and the one in their place.
+local otherwise = { failed = "server", no_json = "bad", no_method = "no_route" }
 
 local methods = {}
 local provider_mt = { __index = methods }
 
---- config: keys (list), limits (see meter), limit_headers (boolean), latency and
---- chunk_delay (seconds), fail_every, overload_every (counts), now (function),
---- server (keycycle.server).
+local function add_key(self, name)
+  local key = self.by_key[name]
+  if key then return key end
+  key = { index = #self.keys + 1, name = name, meter = meter.new(self.config.limits,
+    self.config.now) }
+  self.keys[key.index], self.by_key[name] = key, key
+  return key
+end
+
+--- config: style (see provider.styles), keys, dead, spent (lists of keys), limits (see
+--- meter), limit_headers, bodies (booleans), latency and chunk_delay (seconds), fail_every,
+--- overload_every (counts), now, advance (functions), server (keycycle.server).
 function provider.new(config)
-  local self = setmetatable({ config = config, by_key = {}, keys = {}, list = {},
-    auth_failed = 0, seen = 0 }, provider_mt)
-  for i, key in ipairs(config.keys) do
-    self.keys[i] = { index = i, name = key, meter = meter.new(config.limits, config.now),
-      requests = 0, ok = 0, refused = 0, failed = 0, input_tokens = 0, output_tokens = 0,
-      total_tokens = 0, streams = 0 }
-    self.by_key[key] = self.keys[i]
+  local self = setmetatable({ config = config, by_key = {}, keys = {}, seen = 0,
+    dialect = require("keycycle.mock." .. config.style) }, provider_mt)
+  for _, name in ipairs(config.keys) do add_key(self, name) end
+  for _, name in ipairs(config.dead or {}) do add_key(self, name).dead = true end
+  for _, name in ipairs(config.spent or {}) do
+    add_key(self, name).spent_until = config.now() + DAY
   end
+  self.journal = journal.new(self.keys, config.bodies)
   return self
 end
 
--- One line of the journal, and the key's sums.
-local function note(self, key, request, status, input, output)
-  if key then
-    key.requests = key.requests + 1
-    if status == 200 then
-      key.ok = key.ok + 1
-      key.input_tokens = key.input_tokens + input
-      key.output_tokens = key.output_tokens + output
-      key.total_tokens = key.total_tokens + input + output
-    elseif status == 429 then
-      key.refused = key.refused + 1
-    else
-      key.failed = key.failed + 1
-    end
-  else
-    self.auth_failed = self.auth_failed + 1
-  end
-  self.list[#self.list + 1] = { key = key and key.index, path = request:path(), status = status,
-    input_tokens = input, output_tokens = output, at = self.config.now() }
-  if #self.list > MOST_KEPT then table.remove(self.list, 1) end
+--- The path of the base_url that a client is given.
+function methods:base()
+  return self.dialect.base
+end
+
+local function note(self, visit, status, input, output)
+  self.journal:note(visit, status, input, output, self.config.now())
 end
 
 local function reply(request, status, headers, body)
-  headers["content-type"] = JSON_TYPE
-  request:reply(status, headers, body)
+  headers["content-type"] = headers["content-type"] or JSON_TYPE
+  request:reply(status, headers, type(body) == "table" and json.encode(body) or body)
 end
 
-local function refuse(self, key, request, status, body, headers)
-  note(self, key, request, status, 0, 0)
+local function limit_headers(self, visit, status)
+  if not self.config.limit_headers then return {} end
+  return self.dialect.limit_headers(visit.key.meter, status, self.config.now())
+end
+
+local function number(self, headers)
+  if self.dialect.id_header then
+    headers[self.dialect.id_header] = ("req_mock%d"):format(self.seen)
+  end
+end
+
+-- Answers with the dialect's error of a kind.
+local function refuse(self, visit, kind, about)
+  local request = visit.request
+  about = about or {}
+  about.seen, about.now, about.token = self.seen, self.config.now(), visit.token
+  about.method, about.path = request:method(), request:path()
+  about.model = about.model or visit.ask and visit.ask.model or "mock"
+  local errors = self.dialect.errors
+  local status, body, headers = (errors[kind] or errors[otherwise[kind]])(about)
   headers = headers or {}
-  headers["x-request-id"] = ("req_mock%d"):format(self.seen)
+  if about.metered then
+    for name, value in pairs(limit_headers(self, visit, status)) do
+      headers[name] = headers[name] or value
+    end
+  end
+  if about.delay and self.dialect.tells_delay ~= false then
+    headers["retry-after"] = about.delay
+  end
+  number(self, headers)
+  note(self, visit, status, 0, 0)
   reply(request, status, headers, body)
 end
 
--- A fault that the request itself asks for: "mock:status=503 retry_after=2".
-local function asked_fault(request, said)
-  local status = request:header "x-mock-status" or said:match "mock:status=(%d+)"
-  local delay = said:match "mock:retry_after=([%d.]+)" or said:match "retry_after=([%d.]+)"
-  if not status and said:find("mock:retry_after=", 1, true) then status = "429" end
-  return math.tointeger(tonumber(status)), delay
+local function stream(self, visit, t, headers, name)
+  local route, key, c = visit.route, visit.key, self.config
+  key.streams = key.streams + 1
+  local content_type = route.stream_type or "text/event-stream"
+  headers["content-type"] = type(content_type) == "function" and content_type(visit.ask)
+    or content_type
+  local events, head = route.events(visit.ask, t)
+  if name == "midstream" or name == "cut" then
+    events = table.move(events, 1, math.min(head + 2, #events - 1), 1, {})
+  end
+  if name == "midstream" then events[#events + 1] = route.broken(visit.ask, t) end
+  local send = name == "cut" and delivery.cut or delivery.stream
+  send(c.server, visit.request, headers, events, c.chunk_delay)
 end
 
-local function every(n, count)
-  return n and n > 0 and count % n == 0
+local function answer(self, visit, t, headers, name)
+  local body, more = visit.route.answer(visit.ask, t)
+  for field, value in pairs(more or {}) do headers[field] = value end
+  if type(body) == "table" then body = json.encode(body) end
+  if name ~= "cut" then return reply(visit.request, 200, headers, body) end
+  headers["content-type"] = headers["content-type"] or JSON_TYPE
+  delivery.cut(self.config.server, visit.request, headers, { body:sub(1, #body // 2) }, 0)
 end
 
--- The fault that is due: its status and delay, or nil.
-local function due_fault(self, request, said)
-  local status, delay = asked_fault(request, said)
-  if status and status >= 400 and status <= 599 then return status, delay end
-  if every(self.config.fail_every, self.seen) then return 500 end
-  if every(self.config.overload_every, self.seen) then return 503 end
-  return nil
+-- What was read and is not at fault is counted, then answered. `name`: of a fault of
+-- the answer.
+local function admit(self, visit, name)
+  local ask, key = visit.ask, visit.key
+  if key.spent_until and self.config.now() < key.spent_until then
+    return refuse(self, visit, "limited", fault.limited("day", key.spent_until
+      - self.config.now()))
+  end
+  ask.refused, ask.long = name == "policy", name == "midstream" or name == "cut"
+  local t = turn.take(ask)
+  if visit.route.silent then t.output = 0 end
+  local refused = key.meter:take(t.input, t.output)
+  if refused then
+    refused.metered = true
+    return refuse(self, visit, "limited", refused)
+  end
+  local streams = ask.stream and visit.route.events
+  if name == "midstream" and not streams then return refuse(self, visit, "failed") end
+  local headers = limit_headers(self, visit, 200)
+  number(self, headers)
+  note(self, visit, 200, t.input, t.output)
+  return (streams and stream or answer)(self, visit, t, headers, name)
 end
 
-local function fault(self, key, request, status, delay)
-  local body = openai.error(
-    "The server had an error while processing your request. Sorry about that!", "server_error")
-  if status == 429 then body = openai.limited("mock", "requests", 0, tonumber(delay) or 1) end
-  refuse(self, key, request, status, body, { ["retry-after"] = delay })
-end
-
-local function send_stream(self, request, headers, events)
-  local server, delay = self.config.server, self.config.chunk_delay
-  headers["content-type"] = "text/event-stream"
-  headers["cache-control"] = "no-cache"
-  request:start(200, headers)
-  local i = 0
-  local function more()
-    if not request:is_open() then return end
-    repeat
-      i = i + 1
-      request:chunk(events[i])
-    until i == #events or delay > 0 or request:backlog() > 256 * 1024
-    if i == #events then
-      request:finish()
-    else
-      server:after(math.max(delay, 0.001), more)
+-- Where the request has its key: the key and the name of that place.
+local function find_token(self, visit)
+  for _, place in ipairs(self.dialect.auth) do
+    local value = place.query and visit.query[place.query]
+      or place.header and visit.request:header(place.header)
+    if place.query then visit.query[place.query] = nil end
+    if value and place.prefix then
+      value = value:lower():sub(1, #place.prefix) == place.prefix and value:sub(#place.prefix + 1)
+    end
+    if value and visit.token == nil then
+      visit.token, visit.auth = value, place.header or "?" .. place.query
     end
   end
-  more()
 end
 
-local function admit(self, key, request, model, tokens)
-  local wait, unit, limit = key.meter:take(tokens)
-  local headers = self.config.limit_headers and openai.limit_headers(key.meter) or {}
-  headers["x-request-id"] = ("req_mock%d"):format(self.seen)
-  if not wait then return headers end
-  headers["retry-after"] = ("%d"):format(math.ceil(wait))
-  refuse(self, key, request, 429, openai.limited(model, unit, limit, wait), headers)
-  return nil
-end
-
-local function whole(value)
-  local n = math.tointeger(value)
-  return n and n > 0 and n or nil
-end
-
-local function chat(self, key, request, body)
-  if type(body.messages) ~= "table" or #body.messages == 0 then
-    return refuse(self, key, request, 400, openai.error(
-      "Missing required parameter: 'messages'.", "invalid_request_error",
-      "missing_required_parameter", "messages"))
+local function read_query(text)
+  local query = {}
+  for name, value in text:gmatch "([^&=]+)=?([^&]*)" do
+    query[name] = value:gsub("+", " "):gsub("%%(%x%x)", function(hex)
+      return string.char(tonumber(hex, 16))
+    end)
   end
-  local said, input = openai.read_messages(body.messages)
-  local status, delay = due_fault(self, request, said)
-  if status then return fault(self, key, request, status, delay) end
-  local most = whole(body.max_completion_tokens) or whole(body.max_tokens)
-  local text, reason = openai.answer(said, most)
-  local output = openai.tokens(text)
-  local headers = admit(self, key, request, body.model, input + output)
-  if not headers then return end
-  note(self, key, request, 200, input, output)
-  local id = ("chatcmpl-mock%d"):format(self.seen)
-  if not body.stream then
-    return reply(request, 200, headers, openai.completion(id, body.model, text, reason, input))
+  return query
+end
+
+-- The route of a path, its captures, and whether its method was the wrong one.
+local function find_route(self, request)
+  local wrong = false
+  for _, route in ipairs(self.dialect.routes) do
+    local captures = { request:path():match(route.path) }
+    if captures[1] and route.method == request:method() then return route, captures end
+    wrong = wrong or captures[1] ~= nil
   end
-  key.streams = key.streams + 1
-  local options = type(body.stream_options) == "table" and body.stream_options or {}
-  send_stream(self, request, headers,
-    openai.events(id, body.model, text, reason, input, options.include_usage ~= false))
+  return nil, nil, wrong
 end
 
-local function embeddings(self, key, request, body)
-  local inputs = type(body.input) == "string" and { body.input } or body.input
-  if type(inputs) ~= "table" or type(inputs[1]) ~= "string" then
-    return refuse(self, key, request, 400, openai.error(
-      "Missing required parameter: 'input'.", "invalid_request_error",
-      "missing_required_parameter", "input"))
+-- The body of a POST: a table, or nil and a problem.
+local function read_body(request, route)
+  if route.form == "multipart" then
+    local form, why = multipart.read(request:header "content-type", request:body())
+    return form, form == nil and { message = "Could not parse multipart form: " .. why } or nil
   end
-  local text, tokens = openai.embeddings(body.model, inputs)
-  local headers = admit(self, key, request, body.model, tokens)
-  if not headers then return end
-  note(self, key, request, 200, tokens, 0)
-  reply(request, 200, headers, text)
-end
-
-local function models(self, key, request)
-  local headers = admit(self, key, request, "models", 0)
-  if not headers then return end
-  note(self, key, request, 200, 0, 0)
-  reply(request, 200, headers, openai.models())
-end
-
-local routes = {
-  ["/v1/chat/completions"] = { method = "POST", run = chat },
-  ["/v1/embeddings"] = { method = "POST", run = embeddings },
-  ["/v1/models"] = { method = "GET", run = models },
-}
-
--- The body of a POST: a table, or nil after it was refused.
-local function read_body(self, key, request)
   local ok, body = pcall(json.decode, request:body())
-  if not ok or type(body) ~= "table" then
-    refuse(self, key, request, 400, openai.error(
-      "We could not parse the JSON body of your request.", "invalid_request_error"))
-    return nil
-  end
-  if type(body.model) ~= "string" then
-    refuse(self, key, request, 400, openai.error("you must provide a model parameter",
-      "invalid_request_error"))
-    return nil
-  end
-  return body
+  if ok and type(body) == "table" then return body end
+  return nil, { kind = "no_json", message = "We could not parse the JSON body of your request." }
 end
 
-local function journal(self)
-  local keys = {}
-  for i, key in ipairs(self.keys) do
-    keys[i] = { index = i, name = key.name, requests = key.requests, ok = key.ok,
-      refused = key.refused, failed = key.failed, input_tokens = key.input_tokens,
-      output_tokens = key.output_tokens, total_tokens = key.total_tokens,
-      streams = key.streams }
+-- What is asked; a dialect names the mistakes that clients make, and what else it
+-- stumbles over is refused all the same.
+local function read_ask(visit, captures)
+  local ok, ask, problem = pcall(visit.route.read, visit.body, captures, visit)
+  if ok then return ask, problem end
+  return nil, { message = "The mock cannot read this: " .. tostring(ask):gsub("^%S+: ", "") }
+end
+
+local function serve(self, request)
+  self.seen = self.seen + 1
+  local visit = { request = request, query = read_query(request:query()) }
+  find_token(self, visit)
+  visit.key = self.by_key[visit.token or ""]
+  if not visit.key or visit.key.dead then return refuse(self, visit, "auth") end
+  local problem = self.dialect.check and self.dialect.check(request)
+  if problem then return refuse(self, visit, problem.kind or "bad", problem) end
+  local route, captures, wrong = find_route(self, request)
+  if not route then return refuse(self, visit, wrong and "no_method" or "no_route") end
+  visit.route = route
+  if route.method == "POST" and route.form ~= "none" then
+    visit.body, problem = read_body(request, route)
+    if problem then return refuse(self, visit, problem.kind or "bad", problem) end
   end
-  return json.encode { keys = keys, auth_failed = self.auth_failed,
-    requests = json.array(self.list) }
+  visit.ask, problem = read_ask(visit, captures)
+  if problem then return refuse(self, visit, problem.kind or "bad", problem) end
+  visit.ask.seen = self.seen
+  local kind, about = fault.due(visit, self.seen, self.config, self.dialect.errors)
+  if kind then return refuse(self, visit, kind, about) end
+  admit(self, visit, about)
 end
 
 -- The mock's own paths: what tests ask and tell it.
 local function own_path(self, request)
   local path, method = request:path(), request:method()
   if path == "/journal" and method == "GET" then
-    reply(request, 200, {}, journal(self))
+    reply(request, 200, {}, self.journal:text())
   elseif path == "/journal/reset" and method == "POST" then
-    self.list, self.auth_failed = {}, 0
-    for _, key in ipairs(self.keys) do
-      for name, value in pairs(key) do
-        if math.type(value) == "integer" and name ~= "index" then key[name] = 0 end
-      end
-    end
+    self.journal:reset()
     reply(request, 200, {}, "{}")
   elseif path == "/advance" and method == "POST" and self.config.advance then
     self.config.advance(tonumber(request:query():match "seconds=([%d.]+)") or 0)
@@ -224,25 +252,6 @@ local function own_path(self, request)
     return false
   end
   return true
-end
-
-local function serve(self, request)
-  self.seen = self.seen + 1
-  local route = routes[request:path()]
-  local token = (request:header "authorization" or ""):match "^[Bb]earer%s+(.+)$" or ""
-  local key = self.by_key[token]
-  if not key then return refuse(self, nil, request, 401, openai.unknown_key(token)) end
-  if not route then
-    return refuse(self, key, request, 404, openai.error(("Invalid URL (%s %s)")
-      :format(request:method(), request:path()), "invalid_request_error", "unknown_url"))
-  end
-  if route.method ~= request:method() then
-    return refuse(self, key, request, 405, openai.error("Not allowed to " .. request:method(),
-      "invalid_request_error", "method_not_supported"))
-  end
-  if route.method == "GET" then return route.run(self, key, request) end
-  local body = read_body(self, key, request)
-  if body then route.run(self, key, request, body) end
 end
 
 --- Answers one request of the server, after the latency.

@@ -8,6 +8,13 @@ return keycycle.provider {
   auth = { header = "api-key", value = "{api_key}" },
   params = { "resource", deployment = "{model}", api_version = "2024-10-21" },
   headers = {},
+  -- Its resets are milliseconds on one host and seconds on the other: not read.
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
+      remaining = "x-ratelimit-remaining-requests" },
+    { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens",
+      remaining = "x-ratelimit-remaining-tokens" },
+  },
   charge = {},
   routes = {
     ["chat.completions.create"] = {

@@ -4,6 +4,12 @@ return keycycle.provider {
   name = "cohere",
   base_url = "https://api.cohere.com",
   auth = { header = "authorization", value = "Bearer {api_key}" },
+  -- Of trial keys alone.
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-trial-endpoint-call-limit",
+      remaining = "x-trial-endpoint-call-remaining" },
+    { unit = "requests", window = "month", limit = "x-endpoint-monthly-call-limit" },
+  },
   protocols = { chat = "cohere", embeddings = "cohere_embed", rerank = "cohere_rerank",
     transcription = "openai_transcription" },
   routes = {

@@ -5,6 +5,14 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://api.fireworks.ai/inference/v1",
   strategy = "global",
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
+      remaining = "x-ratelimit-remaining-requests" },
+    { unit = "input", window = "minute", limit = "x-ratelimit-limit-tokens-prompt",
+      remaining = "x-ratelimit-remaining-tokens-prompt" },
+    { unit = "output", window = "minute", limit = "x-ratelimit-limit-tokens-generated",
+      remaining = "x-ratelimit-remaining-tokens-generated" },
+  },
   protocols = { chat = "openai_chat", responses = "openai_responses",
     embeddings = "openai_embeddings", messages = "anthropic", rerank = "cohere_rerank" },
   routes = {

@@ -7,7 +7,7 @@ return keycycle.provider {
   base_url = "https://api.groq.com/openai/v1",
   params = {},
   headers = {},
-  charge = {},
+  charge = { cached = false },
   limit_headers = {
     { unit = "requests", window = "day", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",

@@ -5,6 +5,19 @@ return keycycle.provider {
   name = "mistral",
   extends = "openai_compatible",
   base_url = "https://api.mistral.ai/v1",
+  -- Which of them come depends on the plan; none says when it is reset.
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-ratelimit-limit-req-minute",
+      remaining = "x-ratelimit-remaining-req-minute" },
+    { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens-minute",
+      remaining = "x-ratelimit-remaining-tokens-minute" },
+    { unit = "requests", window = "10_second", limit = "x-ratelimit-limit-req-10-second",
+      remaining = "x-ratelimit-remaining-req-10-second" },
+    { unit = "tokens", window = "5_minute", limit = "x-ratelimit-limit-tokens-5-minute",
+      remaining = "x-ratelimit-remaining-tokens-5-minute" },
+    { unit = "tokens", window = "month", limit = "x-ratelimit-limit-tokens-month",
+      remaining = "x-ratelimit-remaining-tokens-month" },
+  },
   dialect = {
     chat = { seed_field = "random_seed", stream_usage = false, tool_id_length = 9 },
   },

@@ -28,9 +28,10 @@ return keycycle.provider {
     ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
     check = { method = "GET", path = "/models" },
   },
-  -- Limits are an organisation's: keys that name the same one share them ("Rate
-  -- limits" in its guide).
-  charge = { shared_by = "openai-organization" },
+  -- Limits are an organisation's: keys that name the same one share them. What a
+  -- request may answer at most is charged ("Rate limits" in its guide).
+  charge = { shared_by = "openai-organization", max_tokens = "reserve" },
+  -- A reset is that of the whole bucket. The project\'s come where it has a limit.
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",
@@ -38,5 +39,8 @@ return keycycle.provider {
     { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens",
       remaining = "x-ratelimit-remaining-tokens", reset = "x-ratelimit-reset-tokens",
       format = "go" },
+    { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-project-tokens",
+      remaining = "x-ratelimit-remaining-project-tokens",
+      reset = "x-ratelimit-reset-project-tokens", format = "go" },
   },
 }

@@ -6,6 +6,11 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://openrouter.ai/api/v1",
   strategy = "global",
+  -- On a refusal alone, of the minute or of the day.
+  limit_headers = {
+    { unit = "requests", limit = "x-ratelimit-limit", remaining = "x-ratelimit-remaining",
+      reset = "x-ratelimit-reset", format = "epoch_ms" },
+  },
   protocols = { chat = "openai_chat", responses = "openai_responses",
     embeddings = "openai_embeddings", messages = "anthropic", rerank = "cohere_rerank" },
   routes = {

@@ -4,6 +4,15 @@ return keycycle.provider {
   name = "together",
   extends = "openai_compatible",
   base_url = "https://api.together.xyz/v1",
+  -- Tokens by the recorded names, and by the documented ones.
+  limit_headers = {
+    { unit = "requests", window = "second", limit = "x-ratelimit-limit",
+      remaining = "x-ratelimit-remaining", reset = "x-ratelimit-reset" },
+    { unit = "tokens", window = "second", limit = "x-ratelimit-limit-tokens",
+      remaining = "x-ratelimit-remaining-tokens" },
+    { unit = "tokens", window = "second", limit = "x-tokenlimit-limit",
+      remaining = "x-tokenlimit-remaining" },
+  },
   protocols = { chat = "openai_chat", embeddings = "openai_embeddings", rerank = "cohere_rerank" },
   routes = {
     ["chat.completions.create"] = {

@@ -7,6 +7,17 @@ return keycycle.provider {
   base_url = "https://api.twelvelabs.io/v1.3",
   auth = { header = "x-api-key", value = "{api_key}" },
   params = { "index_id" },
+  -- How long the window is they do not say. The newer names are third parties'.
+  limit_headers = {
+    { unit = "requests", limit = "x-ratelimit-limit", remaining = "x-ratelimit-remaining",
+      reset = "x-ratelimit-reset", format = "epoch" },
+    { unit = "requests", limit = "x-ratelimit-request-limit",
+      remaining = "x-ratelimit-request-remaining", reset = "x-ratelimit-request-reset",
+      format = "epoch" },
+    { unit = "output", limit = "x-ratelimit-outputtoken-limit",
+      remaining = "x-ratelimit-outputtoken-remaining", reset = "x-ratelimit-outputtoken-reset",
+      format = "epoch" },
+  },
   protocols = { chat = "twelvelabs_analyze" },
   routes = {
     analyze = { method = "POST", path = "/analyze", protocol = "chat", class = "analyze",

@@ -4,6 +4,12 @@ return keycycle.provider {
   name = "xai",
   extends = "openai_compatible",
   base_url = "https://api.x.ai/v1",
+  limit_headers = {
+    { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
+      remaining = "x-ratelimit-remaining-requests" },
+    { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens",
+      remaining = "x-ratelimit-remaining-tokens" },
+  },
   protocols = { chat = "openai_chat", responses = "openai_responses",
     embeddings = "openai_embeddings" },
   routes = {

@@ -23,7 +23,7 @@
 #define MODELS 2
 #define ALL MODELS /* the line of every model */
 #define LIVE_MAX 400
-#define WINDOWS_MAX (KC_WINDOWS + KC_SIDES_MAX)
+#define WINDOWS_MAX (KC_WINDOWS + KC_SIDES_MAX + 1) /* and what was told */
 
 enum { REQUESTS, TOKENS, INPUT, OUTPUT, AMOUNTS };
 
@@ -67,6 +67,7 @@ struct world {
     struct kc_pool_config config;
     /* what may happen in it */
     bool parts, sides, calendar, crowded, learns, moves, slow, long_ages;
+    bool apart; /* under GLOBAL the last model counts by itself */
     bool mixed; /* not every line has the calendar */
     int zone;           /* in zones[] */
     uint64_t spans[KC_SIDES_MAX];
@@ -79,7 +80,9 @@ struct world {
     struct live live[LIVE_MAX];
     size_t live_len;
     struct line lines[KEYS_MAX + 1][MODELS + 1];
+    struct line unlimited;
     uint64_t learned[RECORDS][MODELS][KC_WINDOWS][KC_UNITS];
+    uint64_t learned_parts[RECORDS][MODELS][KC_UNITS];
     uint64_t observed[RECORDS][MODELS]; /* the newest lease that told of it */
     bool vague[RECORDS];  /* what the engine counts there nobody can know */
     bool was_in_group[KEYS_MAX + 1];
@@ -167,17 +170,24 @@ static uint32_t record_of(const struct world *w, uint32_t key)
     return w->group[key] ? KEYS_MAX + w->group[key] : key;
 }
 
+static bool is_together(const struct world *w, int model)
+{
+    return w->config.strategy == KC_GLOBAL &&
+           !(w->apart && model == MODELS - 1);
+}
+
 static const struct line *line_of(const struct world *w, uint32_t key,
                                   int model)
 {
-    bool by_model = w->config.strategy == KC_PER_MODEL;
+    bool by_model = !is_together(w, model);
+    bool alone = by_model && w->config.strategy == KC_GLOBAL;
     if (by_model && w->lines[key][model].set)
         return &w->lines[key][model];
-    if (w->lines[key][ALL].set)
+    if (w->lines[key][ALL].set && !alone)
         return &w->lines[key][ALL];
     if (by_model && w->lines[0][model].set)
         return &w->lines[0][model];
-    return &w->lines[0][ALL];
+    return alone ? &w->unlimited : &w->lines[0][ALL];
 }
 
 static uint64_t span_of(int window)
@@ -246,7 +256,7 @@ static void common_window(const struct world *w, uint32_t key, int model,
                           struct window *out)
 {
     uint64_t slack = slack_of(span_of(window), window == KC_DAY ? 64 : 32);
-    int m = w->config.strategy == KC_GLOBAL ? 0 : model;
+    int m = is_together(w, model) ? 0 : model;
     *out = (struct window){.from_ms = back(w->now + 1, span_of(window))};
     out->known_ms = out->from_ms; /* too late to give back */
     if (window == KC_DAY && l->calendar) {
@@ -288,6 +298,44 @@ static void side_window(const struct world *w, uint32_t key,
     }
 }
 
+/* Where a line has the side of a minute's parts; side_count: nowhere. */
+static uint32_t parts_side(const struct kc_limits *l)
+{
+    uint32_t i = 0;
+    while (i < l->side_count &&
+           !(l->sides[i].parts && l->sides[i].span_ms == MINUTE_MS))
+        i++;
+    return i;
+}
+
+/* What answers told of input and output lowers the line's own window, or is one
+ * more. What was granted before nobody knows apart, for all that is known. */
+static size_t told_window(const struct world *w, uint32_t key, int model,
+                          const struct kc_limits *l, bool late,
+                          struct window *out, size_t n)
+{
+    int m = is_together(w, model) ? 0 : model;
+    const uint64_t *told = w->learned_parts[record_of(w, key)][m];
+    uint32_t i = parts_side(l);
+    if ((told[0] == KC_UNLIMITED && told[1] == KC_UNLIMITED) ||
+        i == KC_SIDES_MAX)
+        return n;
+    struct window *win = &out[n - l->side_count + i];
+    if (i == l->side_count) {
+        uint64_t slack = late ? slack_of_side(MINUTE_MS) : 0;
+        *win = (struct window){.parts = true,
+                               .max = {KC_UNLIMITED, KC_UNLIMITED},
+                               .from_ms = back(w->now + 1, MINUTE_MS),
+                               .split_ms = KC_NEVER};
+        win->known_ms = win->from_ms;
+        win->from_ms = back(win->from_ms, slack);
+        n++;
+    }
+    for (int u = 0; u < KC_UNITS; u++)
+        win->max[u] = win->max[u] < told[u] ? win->max[u] : told[u];
+    return n;
+}
+
 static size_t windows_of(const struct world *w, uint32_t key, int model,
                          bool late, struct window out[WINDOWS_MAX])
 {
@@ -299,7 +347,7 @@ static size_t windows_of(const struct world *w, uint32_t key, int model,
     }
     for (uint32_t i = 0; i < line->limits.side_count; i++)
         side_window(w, key, line, i, late, &out[n++]);
-    return n;
+    return told_window(w, key, model, &line->limits, late, out, n);
 }
 
 /* -- what they count -------------------------------------------------------- */
@@ -353,7 +401,7 @@ static void count_quota(const struct world *w, uint32_t key, int model,
         if (k != key && (!w->group[k] || w->group[k] != w->group[key]))
             continue;
         for (int m = 0; m < MODELS; m++)
-            if (w->config.strategy == KC_GLOBAL || m == model)
+            if (m == model || (is_together(w, m) && is_together(w, model)))
                 count_log(&w->logs[k][m], win, n, late, out);
     }
 }

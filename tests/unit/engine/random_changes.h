@@ -247,9 +247,14 @@ static void check_remaining(struct world *w, const struct live *live,
     struct kc_request r = {.model = model_names[live->model],
                            .key = live->key,
                            .pin = true};
-    if (o->unit == KC_TOKENS)
+    if (o->parts || o->unit == KC_TOKENS)
         r.tokens = o->remaining + 1;
-    if (o->unit == KC_TOKENS || o->remaining == 0)
+    if (o->parts && o->unit == 0)
+        r.input = r.tokens;
+    const struct kc_limits *line = &line_of(w, live->key, live->model)->limits;
+    if (o->parts && parts_side(line) == KC_SIDES_MAX)
+        return; /* one window too many: it is left out */
+    if (r.tokens > 0 || o->remaining == 0)
         must(w, wait_of(w, r) != 0, "more is left than was told", live->key);
 }
 
@@ -257,9 +262,11 @@ static void learn(struct world *w, const struct live *live,
                   const struct kc_observation *o)
 {
     uint32_t record = record_of(w, live->key);
-    int m = w->config.strategy == KC_GLOBAL ? 0 : live->model;
+    int m = is_together(w, live->model) ? 0 : live->model;
+    uint64_t *told = o->parts ? &w->learned_parts[record][m][o->unit]
+                              : &w->learned[record][m][o->window][o->unit];
     if (o->limit != KC_UNLIMITED && o->limit != 0)
-        w->learned[record][m][o->window][o->unit] = o->limit;
+        *told = o->limit;
     if (o->remaining < o->limit && o->limit != KC_UNLIMITED) {
         w->vague[record] = true; /* others have used it, too */
         check_remaining(w, live, o);
@@ -274,6 +281,7 @@ static void do_observe(struct world *w)
         return;
     struct kc_observation o = {.window = (enum kc_window)below(w, KC_WINDOWS),
                                .unit = (enum kc_unit)below(w, KC_UNITS),
+                               .parts = one_in(w, 4),
                                .limit = KC_UNLIMITED,
                                .remaining = KC_UNLIMITED};
     if (!one_in(w, 8)) /* often the same as before */

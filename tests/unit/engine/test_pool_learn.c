@@ -146,6 +146,92 @@ static void what_others_used_counts_at_once(void **state)
     kc_pool_free(p);
 }
 
+static int ask(struct kc_pool *p, uint64_t now, uint64_t input, uint64_t output,
+               struct kc_grant *g, struct kc_refusal *r)
+{
+    struct kc_request request = {
+        .model = "m", .tokens = input + output, .input = input};
+    return kc_pool_acquire(p, now, &request, g, r);
+}
+
+static int observe_part(struct kc_pool *p, const struct kc_grant *g,
+                        enum kc_unit part, uint64_t limit, uint64_t remaining)
+{
+    struct kc_observation o = {
+        .parts = true, .unit = part, .limit = limit, .remaining = remaining};
+    return kc_pool_observe(p, START_MS, g->lease, &o);
+}
+
+static void input_and_output_are_learned_apart(void **state)
+{
+    (void)state;
+    for (int strategy = 0; strategy <= 1; strategy++) {
+        struct kc_pool *p =
+            new_pool((enum kc_strategy)strategy, KC_ROUND_ROBIN, 1);
+        struct kc_grant g;
+        struct kc_refusal r;
+        struct kc_limits l;
+        assert_int_equal(ask(p, START_MS, 10, 5, &g, &r), KC_OK);
+        kc_pool_stamp(p, START_MS, g.lease);
+        assert_int_equal(observe_part(p, &g, 0, 100, KC_UNLIMITED), KC_OK);
+        assert_int_equal(observe_part(p, &g, 1, 50, KC_UNLIMITED), KC_OK);
+        kc_pool_clear_limits(p); /* of the program: these stay */
+        assert_int_equal(ask(p, START_MS, 91, 0, &g, &r), KC_ELIMITED);
+        assert_string_equal(r.limit, "input_tokens_per_minute");
+        assert_int_equal(ask(p, START_MS, 0, 51, &g, &r), KC_EIMPOSSIBLE);
+        assert_string_equal(r.limit, "output_tokens_per_minute");
+        /* Others that the program sets are only lowered by them. */
+        kc_limits_unlimited(&l);
+        kc_limits_side(&l, MINUTE_MS, true)->max[0] = 40;
+        assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &l), KC_OK);
+        assert_int_equal(ask(p, START_MS, 31, 0, &g, &r), KC_ELIMITED);
+        assert_int_equal(ask(p, START_MS, 0, 51, &g, &r), KC_EIMPOSSIBLE);
+        /* Of the first one nobody knows any more what was input. */
+        assert_int_equal(ask(p, START_MS, 25, 0, &g, &r), KC_OK);
+        kc_pool_free(p);
+    }
+}
+
+static void what_remains_of_a_part_clamps_that_part(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g, h;
+    struct kc_refusal r;
+    assert_int_equal(ask(p, START_MS, 10, 10, &g, &r), KC_OK);
+    kc_pool_stamp(p, START_MS, g.lease);
+    assert_int_equal(observe_part(p, &g, 0, 100, 30), KC_OK);
+    assert_int_equal(observe_part(p, &g, 1, 100, 95), KC_OK); /* no room */
+    assert_int_equal(ask(p, START_MS, 31, 0, &h, &r), KC_ELIMITED);
+    assert_true(r.wait_ms >= MINUTE_MS && r.wait_ms <= MINUTE_MS + 2);
+    assert_int_equal(ask(p, START_MS, 30, 70, &h, &r), KC_OK);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, g.lease, KC_NOT_SENT, NULL), KC_OK);
+    assert_int_equal(
+        kc_pool_settle(p, START_MS, h.lease, KC_NOT_SENT, NULL), KC_OK);
+    assert_int_equal(ask(p, START_MS, 40, 90, &h, &r), KC_OK);
+    assert_int_equal(ask(p, START_MS + MINUTE_MS + 2, 60, 0, &g, &r), KC_OK);
+    kc_pool_free(p);
+}
+
+/* A line may have four windows of its own. */
+static void a_window_too_many_is_left_out(void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    struct kc_grant g;
+    struct kc_refusal r;
+    struct kc_limits l;
+    kc_limits_unlimited(&l);
+    for (uint64_t i = 1; i <= KC_SIDES_MAX; i++)
+        kc_limits_side(&l, i * 1000, false)->max[KC_TOKENS] = 1000;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &l), KC_OK);
+    assert_int_equal(ask(p, START_MS, 10, 10, &g, &r), KC_OK);
+    assert_int_equal(observe_part(p, &g, 0, 100, 0), KC_OK);
+    assert_int_equal(ask(p, START_MS, 500, 0, &g, &r), KC_OK);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +240,9 @@ int main(void)
         cmocka_unit_test(it_holds_for_the_key_or_the_group_where_limits_do),
         cmocka_unit_test(what_remains_clamps_and_never_loosens),
         cmocka_unit_test(an_answer_that_was_overtaken_clamps_nothing),
+        cmocka_unit_test(input_and_output_are_learned_apart),
+        cmocka_unit_test(what_remains_of_a_part_clamps_that_part),
+        cmocka_unit_test(a_window_too_many_is_left_out),
         cmocka_unit_test(others_use_leaves_no_debt_when_ours_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,8 @@ static void call(struct kc_pool *p, uint64_t now, const char *model)
     bool joined;
     kc_pool_stamp(p, now, g.lease);
     may(kc_pool_observe(p, now, g.lease, &o));
+    o.parts = true;
+    may(kc_pool_observe(p, now, g.lease, &o));
     may(kc_pool_join(p, now, g.key, "org-joined", &joined));
     if (may(kc_pool_listen(p, true, &serial)))
         may(kc_pool_listen(p, false, &serial));

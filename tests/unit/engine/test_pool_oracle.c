@@ -216,6 +216,11 @@ static void begin(struct world *w, uint64_t seed)
         .seed = seed};
     assert_int_equal(kc_pool_new(&w->config, &w->pool), KC_OK);
     memset(w->learned, 0xff, sizeof w->learned);
+    memset(w->learned_parts, 0xff, sizeof w->learned_parts);
+    kc_limits_unlimited(&w->unlimited.limits);
+    w->apart = one_in(w, 2);
+    if (w->apart)
+        assert_int_equal(kc_pool_set_only(w->pool, w->now, "a*"), KC_OK);
     bool grouped = !w->mixed && one_in(w, 3);
     for (uint32_t key = 1; key <= w->keys; key++)
         put(w, key, grouped && key <= 2);

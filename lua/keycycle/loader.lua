@@ -1,0 +1,213 @@
+--- Loads users' providers, policies and limits: which folders, in what order, and all
+--- or nothing. The scripts themselves run in the box.
+local core = require "keycycle.core"
+local box = require "keycycle.box"
+local entry = require "keycycle.entry"
+local errors = require "keycycle.errors"
+local limit_table = require "keycycle.limit_table"
+local log = require "keycycle.log"
+local policy = require "keycycle.policy"
+local provider = require "keycycle.provider"
+local scripts = require "keycycle.scripts"
+local trust = require "keycycle.trust"
+
+local loader = {}
+
+local MOST_BYTES = 1024 * 1024 -- of one script
+local kinds = { { kind = "provider", folder = "providers" },
+  { kind = "policy", folder = "policies" }, { kind = "limits", folder = "limits" } }
+
+local here = false      -- whether ./.keycycle is trusted
+local searched = false  -- whether the search path was loaded
+local folders = {}      -- in force: the earlier wins
+local files = {}        -- path -> { path, kind, stem, text, value }
+
+local function fail(path, line, fmt, ...)
+  local message = fmt:format(...)
+  local at = line and ("%s:%d"):format(path, line) or path
+  errors.raise(errors.ScriptError, { code = "script", file = path, line = line,
+    message = at .. ": " .. message })
+end
+
+--- Trusts the folder ./.keycycle, too; before the first wrapper is made.
+function loader.trust_here() here = true end
+
+local function search_path()
+  local list = {}
+  for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do list[#list + 1] = folder end
+  local xdg, home = os.getenv "XDG_CONFIG_HOME", os.getenv "HOME"
+  if xdg and xdg ~= "" then
+    list[#list + 1] = xdg .. "/keycycle"
+  elseif home and home ~= "" then
+    list[#list + 1] = home .. "/.config/keycycle"
+  end
+  if here then list[#list + 1] = ".keycycle" end
+  return list
+end
+
+local function read_text(path, size)
+  if size > MOST_BYTES then fail(path, nil, "the file is larger than %d bytes", MOST_BYTES) end
+  local file <close>, why = io.open(path, "rb")
+  local text = file and file:read(MOST_BYTES + 1)
+  if not text and size > 0 then fail(path, nil, "it cannot be read: %s", why or "no text") end
+  return text or ""
+end
+
+-- The scripts of one folder, in the order of their names.
+local function list_folder(dir, list)
+  for _, one in ipairs(kinds) do
+    local path = dir .. "/" .. one.folder
+    local sizes = core.lua_files(path) or {}
+    local names = {}
+    for name in pairs(sizes) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do
+      list[#list + 1] = { path = path .. "/" .. name, kind = one.kind, stem = name:sub(1, -5),
+        size = sizes[name] }
+    end
+  end
+end
+
+-- Runs a script in the box, unless the one that is in force has the same text.
+local function run(file)
+  file.text = read_text(file.path, file.size)
+  local before = files[file.path]
+  if before and before.text == file.text then
+    file.value = before.value
+    return
+  end
+  local loaded, err = box.load(file.text, "@" .. file.path)
+  if not loaded then fail(file.path, err.line, "%s", err.message) end
+  if (loaded.kind or "limits") ~= file.kind then
+    fail(file.path, nil, "it must return %s", file.kind == "limits" and "a table of limits"
+      or ("keycycle.%s { … }"):format(file.kind))
+  end
+  file.value = loaded.value
+end
+
+-- The line of a script that a complaint is about: where the name it quotes, or its
+-- last word before a colon, is set; else where the definition begins.
+local function line_of(file, message)
+  local name = message:match '"([%w_]+)"' or message:match "%.([%w_]+)[^%w_.]"
+  local n, begins = 0, nil
+  for line in (file.text .. "\n"):gmatch "(.-)\n" do
+    n = n + 1
+    if name and line:find("%f[%w_]" .. name .. "%f[^%w_]") then return n end
+    if not begins and line:find "%f[%w_]return%f[^%w_]" then begins = n end
+  end
+  return begins
+end
+
+-- What checks a definition raises about it becomes an error of the file.
+local function check(file, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if ok then return result end
+  if not errors.is(result, errors.ConfigurationError) then error(result, 0) end
+  fail(file.path, line_of(file, result.message), "%s", result.message)
+end
+
+local function copy_of(value)
+  local copy = {}
+  for k, v in pairs(value) do copy[k] = v end
+  return copy
+end
+
+local function note(all, sources, file, name, value)
+  if all[file.kind][name] ~= nil then
+    log.info("%s is not used: %s comes first", file.path, sources[file.kind][name])
+    return false
+  end
+  all[file.kind][name], sources[file.kind][name] = value, file.path
+  return true
+end
+
+-- Defines the providers: whatever one extends comes before it.
+local function define_providers(list, all, sources)
+  local by_name, defined = {}, {}
+  for _, file in ipairs(list) do
+    local name = file.kind == "provider" and file.value.name
+    if name and note(all, sources, file, name, file) then by_name[name] = file end
+  end
+  local define
+  local function find(name)
+    if by_name[name] then return define(by_name[name]) end
+    return provider.get(name)
+  end
+  function define(file)
+    if defined[file] == false then fail(file.path, nil, "it extends itself, through others") end
+    if defined[file] then return defined[file] end
+    defined[file] = false
+    defined[file] = check(file, provider.define, copy_of(file.value), find)
+    return defined[file]
+  end
+  for name, file in pairs(by_name) do all.provider[name] = define(file) end
+end
+
+local function define_others(list, all, sources)
+  for _, file in ipairs(list) do
+    if file.kind == "policy" then
+      local made = check(file, policy.define, copy_of(file.value))
+      note(all, sources, file, made.name or file.stem, made)
+    elseif file.kind == "limits" then
+      note(all, sources, file, file.stem, check(file, limit_table.read, file.value, file.stem))
+    end
+  end
+end
+
+local function check_trust(list, all, sources)
+  local held = entry.hosts()
+  for _, file in ipairs(list) do
+    local name = file.kind == "provider" and file.value.name
+    if name and sources.provider[name] == file.path then
+      local why = trust.refuses(all.provider[name], held)
+      if why then fail(file.path, line_of(file, " .base_url "), "%s", why) end
+    end
+  end
+end
+
+-- Reads the folders and puts what they define in force, or raises and changes nothing.
+local function load_folders(list)
+  local found, all = {}, { provider = {}, policy = {}, limits = {} }
+  local sources = { provider = {}, policy = {}, limits = {} }
+  for _, dir in ipairs(list) do list_folder(dir, found) end
+  for _, file in ipairs(found) do run(file) end
+  define_providers(found, all, sources)
+  define_others(found, all, sources)
+  check_trust(found, all, sources)
+  files, folders = {}, list
+  for _, file in ipairs(found) do files[file.path] = file end
+  scripts.replace(all, sources)
+  entry.refresh_all()
+end
+
+--- Loads the search path, once: the host does it before a script, else the first
+--- wrapper. Raises ScriptError.
+function loader.search()
+  if searched then return end
+  local list = search_path()
+  for _, dir in ipairs(folders) do list[#list + 1] = dir end
+  load_folders(list)
+  searched = true
+end
+
+--- Loads a folder that the program names, before all others. Raises ScriptError where
+--- there is none, or a script in it is faulty.
+---@param dir string it may hold providers/, policies/ and limits/
+function loader.load(dir)
+  if type(dir) ~= "string" or dir == "" then errors.invalid "load needs the name of a folder" end
+  local there, why = core.lua_files(dir)
+  if not there then fail(dir, nil, "it cannot be read: %s", why) end
+  local list = { dir }
+  for _, known in ipairs(folders) do
+    if known ~= dir then list[#list + 1] = known end
+  end
+  load_folders(list)
+end
+
+--- Loads again what has changed, keeps all counters. A faulty script raises
+--- ScriptError and leaves everything as it was.
+function loader.reload()
+  load_folders(folders)
+end
+
+return loader
