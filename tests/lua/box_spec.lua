@@ -79,7 +79,8 @@ describe("a value that leaves the box", function()
     end
     refused("local t = {} t.self = t return t", "self: a table contains itself")
     refused("local t = {} for _ = 1, 70 do t = { t } end return t", "more than 64 deep")
-    refused("local t = {} for _ = 1, 30 do t = { t, t } end return t", "more than 100000 keys and values")
+    refused("local t = {} for _ = 1, 30 do t = { t, t } end return t",
+      "more than 100000 keys and values")
     refused("local s, t = ('x'):rep(500000), {} for i = 1, 20 do t[i] = s end return t", "4 MiB")
     refused("return { f = tostring }", "f: a library function")
     refused("return { [{}] = 1 }", "a key must be")
