@@ -334,7 +334,8 @@ function box:close() end
 local hook = {}
 --- Calls the script's function: true, values…; or false, err as of box:run. What crosses, both
 --- ways, is copied without metamethods: nil, booleans, numbers, strings, tables of them as trees
---- 64 deep, 100,000 values, 4 MiB; json.null is left out. Else code "value"; so for functions.
+--- 64 deep, 100,000 keys and values, 4 MiB; json.null is left out. Else, and for functions: code
+--- "value".
 function hook:call(...) end
 
 return core
