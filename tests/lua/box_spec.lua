@@ -430,7 +430,7 @@ describe("the built-in files", function()
     local function same(given, there, path)
       if type(given) == "table" then
         for key, item in pairs(given) do same(item, there[key], path .. "." .. tostring(key)) end
-      elseif given == false then
+      elseif given == false and path:find(".routes.", 1, true) then
         assert.is_nil(there, path) -- what a provider takes out of the one it extends
       else
         assert.equal(type(given), type(there), path)
