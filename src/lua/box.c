@@ -133,6 +133,9 @@ static void forget(struct lk_box *b, lua_Integer id)
 
 static int set_up(lua_State *B)
 {
+    luaL_Buffer text; /* the first large one makes a metatable: now */
+    luaL_buffinitsize(B, &text, 2 * LUAL_BUFFERSIZE);
+    luaL_pushresultsize(&text, 0);
     lua_newtable(B);
     lua_rawsetp(B, LUA_REGISTRYINDEX, &functions_key);
     lk_box_openlib(B);
@@ -182,7 +185,8 @@ static void write_out(lua_State *B, int index, struct lk_copy *c)
 static int run_chunk(lua_State *B)
 {
     struct run_job *job = lua_touserdata(B, 1);
-    struct lk_copy c = {.bytes = job->out, .box = lk_box_of(B)};
+    struct lk_copy c = {.bytes = job->out, .booked = true};
+    c.box = lk_box_of(B);
     lk_box_newkinds(B);
     if (lua_load(B, read_text, job, job->chunkname, "t") != LUA_OK)
         return lua_error(B);
@@ -206,7 +210,7 @@ struct call_job {
 static int call_function(lua_State *B)
 {
     struct call_job *job = lua_touserdata(B, 1);
-    struct lk_copy c = {.bytes = job->out};
+    struct lk_copy c = {.bytes = job->out, .booked = true};
     lua_rawgetp(B, LUA_REGISTRYINDEX, &functions_key);
     lua_rawgeti(B, -1, job->id);
     lua_replace(B, 2);

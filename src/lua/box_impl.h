@@ -46,6 +46,7 @@ struct lk_box {
     size_t used;
     unsigned blocks[LK_BOX_CLASSES]; /* how many are alive, by size */
     bool refused;                    /* the last block asked for was */
+    size_t last_tag;                 /* what the last new block was for */
     /* of the entry under way, or of the last one */
     uint64_t work, unchecked, bytes, mono_us, cpu_us;
     int step; /* instructions between two looks at the clock */
@@ -111,6 +112,7 @@ struct lk_copy {
     size_t nodes;
     int null;             /* index of what means null, or 0 */
     struct lk_box *box;   /* functions become ids of this one; NULL: refused */
+    bool booked;          /* it leaves the box, which is charged for it */
     int depth;
     const void *above[LK_COPY_DEPTH];
     const char *why;      /* static text, once it failed */
@@ -118,7 +120,7 @@ struct lk_copy {
 };
 
 /* [-0, +0, - or m] Append the value at `index`. KC_OK; KC_ENOMEM; or
- * KC_EINVALID with `why`. Raises only where functions may become ids. */
+ * KC_EINVALID with `why`. Raises only in the box (`booked`). */
 KC_CHECKED int lk_copy_out(lua_State *L, int index, struct lk_copy *c);
 
 /* [-0, +n, m] Push all values of `bytes`, and return how many. `box`: index of

@@ -112,6 +112,8 @@ static int put_table(lua_State *L, int index, struct lk_copy *c)
 int lk_copy_out(lua_State *L, int index, struct lk_copy *c)
 {
     index = lua_absindex(L, index);
+    if (c->booked) /* to walk a table of holes takes long */
+        lk_box_charge(L, 1);
     if (++c->nodes > LK_COPY_NODES)
         return refuse(c, "it has more than 100000 keys and values");
     switch (lua_type(L, index)) {

@@ -14,6 +14,8 @@
 
 #define MAX_BYTES (64u << 20) /* allocated in one entry, all added up */
 #define MAX_STEP 1000
+#define NODE 24u        /* bytes of one pair in the hash part of a table */
+#define MAX_NODES 4096u /* of one table */
 
 static const char spent_mark; /* its address alone counts */
 
@@ -133,10 +135,26 @@ static void *refuse(struct lk_box *b)
     return NULL;
 }
 
+/* Numbers are hashed in a way that is known to all: a table whose keys collide
+ * is laid out anew in the square of their number, within one instruction. Only
+ * the buffer of a text is asked for in the same way, right after its userdata.
+ */
+static bool is_large_hash(struct lk_box *b, size_t tag, size_t size)
+{
+    size_t before = b->last_tag;
+    b->last_tag = tag;
+    if (tag != 0 || before == LUA_TUSERDATA || size <= NODE * MAX_NODES)
+        return false;
+    size_t nodes = size / NODE;
+    return size % NODE == 0 && (nodes & (nodes - 1)) == 0;
+}
+
 static void *box_alloc(void *ud, void *block, size_t tag, size_t size)
 {
     struct lk_box *b = ud;
     size_t old = block ? tag : 0;
+    if (!block && size && is_large_hash(b, tag, size))
+        return refuse(b);
     if (size == 0) {
         note_block(b, old, -1);
         b->used -= old;
@@ -144,8 +162,9 @@ static void *box_alloc(void *ud, void *block, size_t tag, size_t size)
         return NULL;
     }
     if (size > old &&
-        (size > LK_BOX_BLOCK || size - old > b->max_memory - b->used))
-        return refuse(b);
+        (size > LK_BOX_BLOCK || size - old > b->max_memory - b->used ||
+         (b->refused && b->end != LK_BOX_ALIVE)))
+        return refuse(b); /* each refusal of an ended box costs as much again */
     void *p = realloc(block, size);
     if (!p && size > old)
         return refuse(b);

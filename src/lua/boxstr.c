@@ -277,6 +277,7 @@ static int string_format(lua_State *B)
         if (f == end || *f++ == '%')
             continue;
         arg++;
+        lk_box_charge(B, 20); /* what a long number takes */
         if (f[-1] == 'p')
             return luaL_error(B, "'%%p' is not there in a script");
         if (f[-1] == 's' && arg <= lua_gettop(B)) {
