@@ -74,6 +74,7 @@ function limit_table.read(given, where)
   local tiers = {}
   for name, value in pairs(out.tiers) do
     if type(name) ~= "string" then invalid("%s.tiers has no field %s", where, tostring(name)) end
+    if type(value) ~= "table" then invalid("%s.tiers.%s must be a table", where, name) end
     tiers[name] = limit_table.level(value, where .. ".tiers." .. name, out.only)
   end
   out.tiers = tiers

@@ -9,6 +9,7 @@ local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local scripts = require "keycycle.scripts"
+local shape = require "keycycle.shape"
 local trust = require "keycycle.trust"
 
 local loader = {}
@@ -125,8 +126,11 @@ end
 local function define_providers(list, all, sources)
   local by_name, defined = {}, {}
   for _, file in ipairs(list) do
-    local name = file.kind == "provider" and file.value.name
-    if name and note(all, sources, file, name, file) then by_name[name] = file end
+    if file.kind == "provider" then
+      local name = file.value.name
+      check(file, shape.name, name, "provider.name")
+      if note(all, sources, file, name, file) then by_name[name] = file end
+    end
   end
   local define
   local function find(name)

@@ -3,6 +3,7 @@ local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local scripts = require "keycycle.scripts"
+local shape = require "keycycle.shape"
 
 local invalid = errors.invalid
 
@@ -12,6 +13,7 @@ local policy_mt = { __name = "keycycle.policy" }
 local fields = { name = "string", max_retries = "number", decide = "function" }
 local actions = { retry = true, rotate = true, disable = true, fail = true }
 local LONGEST = 86400   -- seconds a policy may have a call wait
+local MOST_RETRIES = 1000
 local MOST_SHOWN = 300  -- characters of what it raised or answered
 
 -- What a function was made into, and which policies were warned of: once is enough.
@@ -30,9 +32,10 @@ function policy.define(definition)
     if type(v) ~= fields[k] then invalid("policy.%s must be a %s", k, fields[k]) end
   end
   local most = definition.max_retries
-  if most and not (math.tointeger(most) and most >= 0) then
-    invalid "policy.max_retries must be a whole number, not negative"
+  if most and not (math.tointeger(most) and most >= 0 and most <= MOST_RETRIES) then
+    invalid("policy.max_retries must be a whole number from 0 to %d", MOST_RETRIES)
   end
+  if definition.name then shape.name(definition.name, "policy.name") end
   if not definition.decide then invalid "policy.decide is missing" end
   return setmetatable(definition, policy_mt)
 end

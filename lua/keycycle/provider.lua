@@ -8,6 +8,7 @@ local limit_headers = require "keycycle.limit_headers"
 local limit_table = require "keycycle.limit_table"
 local rules = require "keycycle.rules"
 local scripts = require "keycycle.scripts"
+local shape = require "keycycle.shape"
 
 local invalid = errors.invalid
 
@@ -62,6 +63,8 @@ local function check_auth(auth, where)
   if not auth.value or (auth.header == nil) == (auth.query == nil) then
     invalid("%s: auth needs value, and header or query", where)
   end
+  if auth.header then shape.header_name(auth.header, where .. ".auth.header") end
+  shape.header_value(auth.value, where .. ".auth.value")
 end
 
 local function check_path(path, where)
@@ -83,6 +86,9 @@ local function check_route(route, where, protocols)
     invalid("%s.protocol: there is no %q in protocols", where, route.protocol)
   end
   check_texts(route, where)
+  shape.query(route.query or {}, where .. ".query")
+  shape.query(route.stream_query or {}, where .. ".stream_query")
+  shape.json(route.fill or {}, where .. ".fill")
 end
 
 local protocol_functions = { encode = "function", decode = "function", event = "function",
@@ -103,14 +109,14 @@ local function check_protocols(protocols, where)
 end
 
 -- `{ "a", b = "default" }`: names of a key's parameters.
-local function check_params(params, where)
+local function check_params(params, where, prefix)
   for k, v in pairs(params) do
     local name = math.type(k) and v or k
     if type(name) ~= "string" or not name:find "^[%l_][%l%d_]*$" or type(v) ~= "string" then
       invalid("%s.params: names are small letters, digits and _; a default is a text", where)
     end
-    -- Its variable would be the key's of a provider with a longer name.
-    if name:find("api_key", 1, true) then
+    -- Its variable would be the key's of a provider with another name.
+    if shape.is_secret(prefix .. "_" .. name:upper()) then
       invalid("%s.params.%s: a parameter is no key", where, name)
     end
   end
@@ -126,9 +132,15 @@ local function check(definition, where)
     invalid("%s.env is the beginning of a variable: capitals, digits and _", where)
   end
   if definition.auth then check_auth(definition.auth, where) end
+  if definition.base_url then shape.url(definition.base_url, where .. ".base_url") end
   check_texts(definition.base_url, where .. ".base_url")
   check_texts(definition.headers, where .. ".headers")
-  check_params(definition.params or {}, where)
+  shape.headers(definition.headers or {}, where .. ".headers")
+  for _, name in ipairs { "usage", "estimate" } do
+    if type(definition[name]) == "table" then
+      shape.paths(definition[name], where .. "." .. name)
+    end
+  end
   if definition.charge then charge.check(definition.charge, where .. ".charge") end
   limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")
   if definition.limits then limit_table.read(definition.limits, where .. ".limits") end
@@ -138,7 +150,9 @@ end
 local function check_whole(definition, where)
   check_protocols(definition.protocols or {}, where)
   rules.check(definition.classify, definition.name)
+  check_params(definition.params or {}, where, provider.env_prefix(definition))
   for name, route in pairs(definition.routes or {}) do
+    shape.route_name(name, where .. ".routes")
     check_route(route, where .. ".routes." .. tostring(name), definition.protocols)
   end
 end
@@ -177,9 +191,7 @@ function provider.define(definition, find)
   if type(definition) ~= "table" then
     invalid("a provider is a table, not a %s", type(definition))
   end
-  if type(definition.name) ~= "string" or definition.name == "" then
-    invalid "provider.name is missing"
-  end
+  shape.name(definition.name, "provider.name")
   local where = "provider " .. definition.name
   check(definition, where)
   inherit(definition, where, find or provider.get)
