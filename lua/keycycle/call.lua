@@ -146,6 +146,10 @@ local function try_once(run, lease)
   return nil, result, judge(run, lease, result, told)
 end
 
+local function named(model)
+  return type(model) == "string" and model or nil
+end
+
 --- Starts a run: the state of one call over all its attempts.
 ---@param entry table a registered provider
 ---@param route table method, path, protocol
@@ -154,7 +158,7 @@ end
 function call.new(entry, route, request, opts)
   local chosen = policy.get(opts.policy or entry.config.policy)
   local protocol = wire.protocol(entry.adapter, route.protocol)
-  local model = request.model or request.json and request.json[opts.model_param or "model"]
+  local model = request.model or request.json and named(request.json[opts.model_param or "model"])
     or opts.model or entry.config.default_model or ""
   local estimate = opts.estimated_tokens
     or wire.estimate(entry.adapter, protocol, request.json or {})

@@ -32,6 +32,11 @@ local function file_part(name, given)
   elseif type(data) ~= "string" then
     bad("%s.data must be a text", name)
   end
+  for _, field in ipairs { "path", "filename", "content_type" } do
+    if given[field] ~= nil and type(given[field]) ~= "string" then
+      bad("%s.%s must be a text", name, field)
+    end
+  end
   local filename = given.filename or (given.path or name):match "[^/\\]*$"
   return { name = name, data = data, filename = filename, content_type = given.content_type }
 end
@@ -41,6 +46,8 @@ local function is_file(name, value)
     or type(value) == "table" and (value.data ~= nil or value.path ~= nil)
 end
 
+local plain = { string = true, number = true, boolean = true }
+
 local function add(parts, name, value, encode)
   if value == nil then return end
   if is_file(name, value) then
@@ -49,7 +56,7 @@ local function add(parts, name, value, encode)
     for _, one in ipairs(value) do add(parts, name, one, encode) end -- a field is repeated
   elseif type(value) == "table" then
     parts[#parts + 1] = { name = name, data = encode(value), content_type = "application/json" }
-  elseif type(value) == "function" or type(value) == "userdata" then
+  elseif not plain[type(value)] then
     bad("%s must be a text, a number, a list or a file, not a %s", name, type(value))
   else
     parts[#parts + 1] = { name = name, data = tostring(value) }

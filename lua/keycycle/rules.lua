@@ -19,6 +19,9 @@ local rules = {}
 local MOST_MATCHED = 2000
 local MOST_MATCHED_TWICE = 400 -- with two repetitions, whose cost is that to the third
 local MOST_PATTERN = 100
+local MOST_RULES = 200 -- of one provider
+local MOST_READ = 4000000 -- bytes, some of them again and again
+local MOST_STEPS = 1000000 -- of matching, for all rules and values of one answer
 
 local function set(words)
   local out = {}
@@ -43,6 +46,12 @@ local function plain(value)
   return kind == "boolean" and tostring(value) or nil
 end
 
+-- What all rules together read of one answer is bounded.
+local function may_read(bytes, seen)
+  seen.bytes_read = (seen.bytes_read or 0) + bytes
+  return seen.bytes_read <= MOST_READ
+end
+
 -- Each op: whether it fits `have` (any value that is there), by its compiled value.
 local ops = {
   equals = function(have, want) return plain(have) == want end,
@@ -53,17 +62,23 @@ local ops = {
     end
     return false
   end,
-  contains = function(have, want)
+  contains = function(have, want, seen)
     local text = plain(have)
     for i = 1, text and #want or 0 do
+      if not may_read(#text, seen) then return false end
       if text:find(want[i], 1, true) then return true end
     end
     return false
   end,
-  match = function(have, want)
+  -- All patterns of one classification share their steps.
+  match = function(have, want, seen)
     local kind = type(have)
-    return (kind == "string" or kind == "number")
-      and tostring(have):sub(1, want.bytes):find(want.pattern) ~= nil
+    if kind ~= "string" and kind ~= "number" then return false end
+    local ok, fits, left = pcall(core.match, tostring(have):sub(1, want.bytes), want.pattern,
+      seen.match_steps or MOST_STEPS)
+    if fits == "not enough memory" then error(fits, 0) end
+    seen.match_steps = ok and left or 0
+    return ok and fits
   end,
   exists = function() return true end,
   ["in"] = function(have, want)
@@ -202,6 +217,9 @@ end
 
 local function compile(list, name)
   local out, functions_end = {}, false
+  if #list > MOST_RULES then
+    errors.invalid("provider %s: classify has more than %d rules", name, MOST_RULES)
+  end
   for i, rule in ipairs(list) do
     local function fail(fmt, ...)
       local args = table.pack(...)
@@ -251,7 +269,10 @@ function rules.fits(rule, seen)
     if seen.status ~= nil and not rule.statuses[seen.status] then return false end
   end
   if not rule.paths then return true end
-  return paths.any(rule.paths, seen, function(have) return rule.test(have, rule.value) end)
+  return paths.any(rule.paths, seen, function(have)
+    return may_read(type(have) == "string" and #have or 1, seen)
+      and rule.test(have, rule.value, seen)
+  end)
 end
 
 return rules

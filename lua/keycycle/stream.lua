@@ -74,7 +74,8 @@ local function meaning(s, kind, native)
   if chunk == "not enough memory" then error(chunk, 0) end
   if not s.told then
     s.told = true -- once will do
-    log.warn("the protocol of %s failed: %s", s.run.entry.name, tostring(chunk))
+    log.warn("the protocol of %s failed: %s", s.run.entry.name,
+      classify.quoted(s.run.entry.pool, chunk))
   end
   return nil
 end

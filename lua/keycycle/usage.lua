@@ -1,6 +1,7 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
 local charge = require "keycycle.charge"
+local classify = require "keycycle.classify"
 local log = require "keycycle.log"
 local wire = require "keycycle.wire"
 
@@ -34,6 +35,18 @@ local function check(value)
   return out
 end
 
+-- What a function of the program or of a script reads from a body: whether it read it,
+-- and the usage. What it raises may quote the body, which may quote a key.
+local function ask(run, extract, body)
+  local ok, given = pcall(extract, body)
+  local found, why
+  if ok then found, why = check(given) else why = tostring(given) end
+  if not why then return true, found end
+  log.warn("the usage extractor of %s failed: %s", run.entry.name,
+    classify.quoted(run.entry.pool, why))
+  return false
+end
+
 --- The usage that a body or an event of a stream tells; nil: it tells none.
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
@@ -42,15 +55,14 @@ end
 function usage.of(run, body, told)
   local extract = run.opts.usage_extractor or wire.usage_reader(run.entry.adapter)
   if extract then
-    local ok, given = pcall(extract, body)
-    local found, why
-    if ok then found, why = check(given) else why = tostring(given) end
-    if not why then return found end
-    log.warn("the usage extractor of %s failed: %s", run.entry.name, why)
+    local read, found = ask(run, extract, body)
+    if read then return found end
   end
   if told then return (check(told)) end
   local protocol = run.protocol
-  return protocol and protocol.usage and type(body) == "table" and protocol.usage(body) or nil
+  if not (protocol and protocol.usage and type(body) == "table") then return nil end
+  if not protocol.own then return protocol.usage(body) end
+  return select(2, ask(run, protocol.usage, body))
 end
 
 --- Commits a lease with what was used. One that is over its maximum age was

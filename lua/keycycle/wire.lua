@@ -6,6 +6,7 @@ local errors = require "keycycle.errors"
 local wire = {}
 
 local CHARS_A_TOKEN = 4
+local MOST = 2 ^ 53 -- tokens: what JSON's numbers hold exactly
 
 -- Nothing is known of the request but its size.
 local function estimate_size(request)
@@ -57,15 +58,42 @@ local function estimator(given)
   end
 end
 
+-- A number of tokens that a user's function gave; nil: it gave none.
+local function tokens_of(fn, request)
+  local ok, given = pcall(fn, request)
+  if given == "not enough memory" then error(given, 0) end
+  local n = ok and tonumber(given)
+  return n and n >= 0 and n <= MOST and n or nil
+end
+
+local function counting(fn, stand_in)
+  return function(request) return tokens_of(fn, request) or stand_in(request) end
+end
+
+local chunk_fields = { text = "string", reasoning = "string", tool_call = "table" }
+
+-- Its chunks, without what is none of the kind that their readers rely on.
+local function checked_event(event)
+  return function(kind, data, state)
+    local chunk = event(kind, data, state)
+    for name, want in pairs(type(chunk) == "table" and chunk_fields or {}) do
+      if type(chunk[name]) ~= want then chunk[name] = nil end
+    end
+    return chunk
+  end
+end
+
 -- What a user's protocol does not say itself.
 local function complete(given)
   local usage = given.usage or given.decode and function(body)
     local answer = given.decode(body)
     return type(answer) == "table" and answer.usage or nil
   end
-  local estimate = given.estimate or estimate_size
-  return { encode = given.encode, decode = given.decode, event = given.event, usage = usage,
-    estimate = estimate, estimate_input = given.estimate_input or estimate }
+  local estimate = given.estimate and counting(given.estimate, estimate_size) or estimate_size
+  local input = given.estimate_input and counting(given.estimate_input, estimate) or estimate
+  return { encode = given.encode, decode = given.decode,
+    event = given.event and checked_event(given.event), usage = usage, own = true,
+    estimate = estimate, estimate_input = input }
 end
 
 local completed = setmetatable({}, { __mode = "k" })
@@ -105,11 +133,8 @@ end
 --- Tokens to reserve for a native request: what the adapter says, or its protocol.
 function wire.estimate(adapter, protocol, request)
   local own = estimator(adapter.estimate)
-  if own then
-    local ok, tokens = pcall(own, request)
-    tokens = ok and tonumber(tokens)
-    if tokens and tokens >= 0 and tokens < math.huge then return tokens end
-  end
+  local tokens = own and tokens_of(own, request)
+  if tokens then return tokens end
   return protocol and protocol.estimate and protocol.estimate(request) or 0
 end
 

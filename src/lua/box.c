@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lua/box_impl.h"
+#include "lua/boxmatch.h"
 #include "lua/jsonout.h"
 #include "lua/lk.h"
 #include "lua/pool.h"
@@ -431,4 +432,6 @@ void lk_open_box(lua_State *L)
     lk_newclass(L, LK_HOOK, hook_methods, hook_close);
     lua_pushcfunction(L, core_box);
     lua_setfield(L, -2, "box");
+    lua_pushcfunction(L, lk_core_match);
+    lua_setfield(L, -2, "match");
 }

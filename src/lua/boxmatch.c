@@ -5,7 +5,6 @@
 #include "lua/boxmatch.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "lua/box_impl.h"
@@ -26,6 +25,7 @@ void lk_match_init(struct lk_match *m, lua_State *B, const char *subject,
     m->pattern = pattern;
     m->pattern_end = pattern + pattern_len;
     m->steps = 0;
+    m->counted = false;
     m->depth = 0;
     m->count = 0;
 }
@@ -37,7 +37,12 @@ static void step(struct lk_match *m, size_t n)
         return;
     size_t steps = m->steps;
     m->steps = 0;
-    lk_box_charge(m->B, steps);
+    if (!m->counted)
+        lk_box_charge(m->B, steps);
+    else if (steps >= m->left)
+        luaL_error(m->B, "the pattern takes too long");
+    else
+        m->left -= steps;
 }
 
 /* -- one character --------------------------------------------------------- */
@@ -385,4 +390,23 @@ int lk_match_pushall(struct lk_match *m, const char *s, const char *e,
     for (int i = 0; i < n; i++)
         lk_match_push(m, i, s, e);
     return n;
+}
+
+int lk_core_match(lua_State *L)
+{
+    size_t len, pattern_len;
+    const char *text = luaL_checklstring(L, 1, &len), *s = text;
+    const char *pattern = luaL_checklstring(L, 2, &pattern_len), *e;
+    lua_Integer steps = luaL_checkinteger(L, 3);
+    bool anchor = pattern_len > 0 && *pattern == '^';
+    struct lk_match m;
+    lk_match_init(&m, L, text, len, pattern + anchor, pattern_len - anchor);
+    m.counted = true;
+    m.left = steps > 0 ? (size_t)steps : 0;
+    while (!(e = lk_match_at(&m, s)) && s++ < m.end && !anchor)
+        ;
+    lua_pushboolean(L, e != NULL);
+    lua_pushinteger(L, (lua_Integer)(m.left - (m.left < m.steps ? m.left
+                                                               : m.steps)));
+    return 2;
 }

@@ -6,6 +6,7 @@
 #ifndef KC_LUA_BOXMATCH_H
 #define KC_LUA_BOXMATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <lua.h>
@@ -17,6 +18,8 @@ struct lk_match {
     const char *begin, *end;         /* the subject */
     const char *pattern, *pattern_end;
     size_t steps; /* not booked yet */
+    bool counted; /* not in a box: `left` is what it may take */
+    size_t left;
     int depth;
     int count; /* of captures */
     struct {
@@ -40,5 +43,9 @@ void lk_match_push(struct lk_match *m, int i, const char *s, const char *e);
  * n. */
 int lk_match_pushall(struct lk_match *m, const char *s, const char *e,
                      int whole);
+
+/* core.match(text, pattern, steps) in the host's state -> whether it matches,
+ * steps left. Raises for a malformed pattern and once the steps are spent. */
+int lk_core_match(lua_State *L);
 
 #endif

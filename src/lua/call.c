@@ -118,32 +118,48 @@ static int call_status(lua_State *L)
     return 1;
 }
 
+/* [-0, +0, m] Add a field to the table at the top. */
+static void add_field(lua_State *L, const char *name, const char *value,
+                      size_t len)
+{
+    lua_pushlstring(L, value, len);
+    if (lua_getfield(L, -2, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+    } else {
+        lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_replace(L, -3);
+        lua_pop(L, 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
+/* Without the key, which a server may send back: scripts see these, and logs. */
 static int call_headers(lua_State *L)
 {
-    const struct kc_exchange *x = check_call(L)->call.exchange;
+    struct lk_call *box = check_call(L);
+    const struct kc_exchange *x = box->call.exchange;
     lua_newtable(L);
-    for (size_t i = 0; x && i < x->headers.len; i++) {
-        const struct kc_header *h = &x->headers.list[i];
-        if (lua_getfield(L, -1, h->name) == LUA_TNIL) {
-            lua_pop(L, 1);
-            lua_pushstring(L, h->value);
-        } else {
-            lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), h->value);
-            lua_remove(L, -2);
-        }
-        lua_setfield(L, -2, h->name);
+    kc_buf_clear(&box->text);
+    int err = kc_call_fields(&box->call, &box->text);
+    if (err == KC_ENOMEM)
+        return lk_nomem(L);
+    const char *value = kc_buf_str(&box->text);
+    for (size_t i = 0; x && err == KC_OK && i < x->headers.len; i++) {
+        size_t len = strcspn(value, "\n");
+        add_field(L, x->headers.list[i].name, value, len);
+        value += len + 1;
     }
+    kc_buf_deinit(&box->text);
     return 1;
 }
 
 static int call_header(lua_State *L)
 {
-    const struct kc_exchange *x = check_call(L)->call.exchange;
-    const char *name = luaL_checkstring(L, 2);
-    const char *value = x ? kc_headers_get(&x->headers, name) : NULL;
-    if (!value)
-        return 0;
-    lua_pushstring(L, value);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    call_headers(L);
+    lua_pushvalue(L, 2);
+    lua_gettable(L, -2);
     return 1;
 }
 

@@ -245,16 +245,36 @@ int kc_call_error(const struct kc_call *c, const char **detail)
     return c->exchange->err;
 }
 
+/* Blacks out the key that was sent. */
+static int blacken(const struct kc_call *c, struct kc_buf *text)
+{
+    if (!c->ledger)
+        return KC_OK;
+    if (kc_ledger_is_forked(c->ledger))
+        return KC_EFORKED; /* it cannot be done here */
+    return kc_pool_redact(kc_ledger_pool(c->ledger), c->key, text);
+}
+
+int kc_call_fields(const struct kc_call *c, struct kc_buf *out)
+{
+    int err = KC_OK;
+    if (!c->exchange)
+        return KC_OK;
+    const struct kc_headers *h = &c->exchange->headers;
+    for (size_t i = 0; err == KC_OK && i < h->len; i++) {
+        err = kc_buf_addstr(out, h->list[i].value);
+        if (err == KC_OK)
+            err = kc_buf_addch(out, '\n');
+    }
+    return err == KC_OK ? blacken(c, out) : err;
+}
+
 int kc_call_body(const struct kc_call *c, struct kc_buf *out)
 {
     if (!c->exchange)
         return KC_OK;
     const struct kc_buf *body = &c->exchange->body;
     bool failed = c->exchange->status >= 400 || c->exchange->err != KC_OK;
-    if (failed && c->ledger && kc_ledger_is_forked(c->ledger))
-        return KC_EFORKED; /* it cannot be redacted here */
     int err = kc_buf_add(out, kc_buf_str(body), body->len);
-    if (err == KC_OK && failed && c->ledger)
-        err = kc_pool_redact(kc_ledger_pool(c->ledger), c->key, out);
-    return err;
+    return err == KC_OK && failed ? blacken(c, out) : err;
 }

@@ -82,6 +82,10 @@ KC_CHECKED int kc_call_event(struct kc_call *c, struct kc_sse_event *out);
  * words. */
 int kc_call_error(const struct kc_call *c, const char **detail);
 
+/* kc_call_fields appends the values of the header fields, one a line and in
+ * their order, with the key blacked out. */
+KC_CHECKED int kc_call_fields(const struct kc_call *c, struct kc_buf *out);
+
 /* kc_call_body appends the body; of a status of 400 or more, and of a failure,
  * with the key blacked out. */
 KC_CHECKED int kc_call_body(const struct kc_call *c, struct kc_buf *out);

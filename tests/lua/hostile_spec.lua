@@ -140,3 +140,52 @@ describe("a hostile file", function()
     end
   end)
 end)
+
+describe("hostile rules", function()
+  local classify, core = require "keycycle.classify", require "keycycle.core"
+
+  it("cannot match without end", function()
+    local fits, left = core.match("xaab", "a-b", 1000)
+    assert.is_true(fits)
+    assert.is_true(left > 900 and left <= 1000, left)
+    assert.is_false((core.match("xaab", "^a-b", 1000)))
+    assert.is_true((core.match("", "", 0)))
+    for _, pattern in ipairs { "a*a*a*b", "a-a-a-b", ("a?"):rep(20) .. "b" } do
+      local ok, why = pcall(core.match, ("a"):rep(1000), pattern, 100000)
+      assert.is_false(ok)
+      assert.truthy(why:find("too long", 1, true), why)
+    end
+    assert.is_false(pcall(core.match, "a", "[", 1000))
+  end)
+
+  it("share what they may take of one answer", function()
+    local values = {}
+    for i = 1, 64 do values[i] = { code = ("a"):rep(400) } end
+    local body = keycycle.json.encode { errors = values, last = "ab" }
+    local function kind(...)
+      local rules = { ... }
+      for _, rule in ipairs(rules) do rule.kind, rule.status = "quota", 400 end
+      return classify.classify({ name = "mine", classify = rules },
+        { status = 400, headers = {}, body = body }, 1e9).kind
+    end
+    local function slow() return { path = "errors[*].code", op = "match", value = "a*a*b" } end
+    local function quick() return { path = "last", op = "match", value = "^ab$" } end
+    assert.equal("quota", kind(quick()))
+    assert.equal("quota", kind(quick(), slow()))
+    assert.equal("invalid_request", kind(slow(), { path = "last", op = "equals", value = "b" }))
+    local function long()
+      local rule = { path = "errors[*].code", op = "contains", value = {} }
+      for i = 1, 200 do rule.value[i] = ("a"):rep(i % 50 + 2) .. "b" end
+      return rule
+    end
+    local function short() return { path = "last", op = "contains", value = "ab" } end
+    assert.equal("quota", kind(long(), short()))
+    assert.equal("invalid_request", kind(long(), long(), short()))
+  end)
+
+  it("are no more than anybody needs", function()
+    local list = {}
+    for i = 1, 201 do list[i] = { status = 400, kind = "quota" } end
+    refused("more than 200", { classify = list })
+  end)
+end)

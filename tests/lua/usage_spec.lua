@@ -14,7 +14,8 @@ describe("usage", function()
 
   local function of(extract, adapters)
     return usage.of({ opts = { usage_extractor = extract }, protocol = chat,
-      entry = { name = "p", adapter = { usage = adapters } } }, body)
+      entry = { name = "p", adapter = { usage = adapters },
+        pool = { redact = function(_, text) return (text:gsub("sk%-secret", "***")) end } } }, body)
   end
 
   it("is what the protocol finds", function()
