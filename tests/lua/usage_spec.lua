@@ -1,6 +1,9 @@
 local chat = require "keycycle.protocol.openai_chat"
 local log = require "keycycle.log"
 local usage = require "keycycle.usage"
+local wire = require "keycycle.wire"
+
+local pool = { redact = function(_, text) return (text:gsub("sk%-secret", "***")) end }
 
 local body = { usage = { prompt_tokens = 3, completion_tokens = 4, total_tokens = 7 } }
 
@@ -15,7 +18,7 @@ describe("usage", function()
   local function of(extract, adapters)
     return usage.of({ opts = { usage_extractor = extract }, protocol = chat,
       entry = { name = "p", adapter = { usage = adapters },
-        pool = { redact = function(_, text) return (text:gsub("sk%-secret", "***")) end } } }, body)
+        pool = pool } }, body)
   end
 
   it("is what the protocol finds", function()
@@ -40,6 +43,27 @@ describe("usage", function()
     end
     assert.equal(7, of(function() error "oops" end).total_tokens)
     assert.truthy(lines[#lines]:find("oops", 1, true))
+  end)
+
+  it("of a user's protocol loses no answer, whatever it says", function()
+    local function own(fn)
+      local protocol = wire.protocol({ protocols = { chat = { usage = fn } } }, "chat")
+      return usage.of({ opts = {}, protocol = protocol, entry = { name = "p", adapter = {},
+        pool = pool } }, body)
+    end
+    assert.is_nil(own(function() error "oops" end))
+    assert.is_nil(own(function() return { total_tokens = {} } end))
+    assert.equal(2, #lines)
+    assert.is_nil(own(function() return nil end))
+    assert.equal(3, own(function() return { input_tokens = 1, output_tokens = 2 } end).total_tokens)
+    assert.equal(2, #lines)
+  end)
+
+  it("is quoted in the log without keys, short and on one line", function()
+    of(function() error("sk-secret\nx" .. ("y"):rep(1000), 0) end)
+    assert.is_nil(lines[1]:find("sk-secret", 1, true))
+    assert.is_nil(lines[1]:find "%c")
+    assert.is_true(#lines[1] < 400)
   end)
 
   it("never loses an answer to a lease that had ended", function()

@@ -22,6 +22,35 @@ describe("a provider's protocol", function()
   end)
 end)
 
+describe("a user's protocol", function()
+  local function with(functions)
+    local adapter = { protocols = { chat = functions } }
+    return wire.protocol(adapter, "chat"), adapter
+  end
+
+  it("whose estimates are none is estimated by the request's size", function()
+    for _, bad in ipairs { "many", -1, 0 / 0, 1 / 0, 1e300, {}, true } do
+      local function fn() return bad end
+      local protocol, adapter = with { estimate = fn, estimate_input = fn }
+      assert.equal(3, wire.estimate(adapter, protocol, { a = "123" }))
+      assert.equal(3, protocol.estimate_input { a = "123" })
+      assert.equal(3, wire.estimate({ estimate = fn }, with {}, { a = "123" }))
+    end
+    local protocol, adapter = with { estimate = function() error "x" end }
+    assert.equal(3, wire.estimate(adapter, protocol, { a = "123" }))
+    protocol = with { estimate = function() return 7 end }
+    assert.equal(7, protocol.estimate_input {})
+  end)
+
+  it("has chunks without what is no text", function()
+    local protocol = with { event = function(_, data) return data end }
+    assert.same({ done = true }, protocol.event("message",
+      { text = 5, reasoning = {}, tool_call = "x", done = true }, {}))
+    assert.equal("a", protocol.event("message", { text = "a" }, {}).text)
+    assert.equal(5, protocol.event("message", 5, {}))
+  end)
+end)
+
 describe("a neutral request", function()
   local function body(name, request)
     return wire.encode(provider.get(name), "chat", request).json
