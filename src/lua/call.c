@@ -126,7 +126,8 @@ static void add_field(lua_State *L, const char *name, const char *value,
     if (lua_getfield(L, -2, name) == LUA_TNIL) {
         lua_pop(L, 1);
     } else {
-        lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), lua_tostring(L, -2));
+        const char *before = lua_tostring(L, -1);
+        lua_pushfstring(L, "%s, %s", before, lua_tostring(L, -2));
         lua_replace(L, -3);
         lua_pop(L, 1);
     }

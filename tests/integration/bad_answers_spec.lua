@@ -128,6 +128,20 @@ describe("a call to a broken server", function()
     assert.truthy(err.body:find("No route for ***", 1, true))
   end)
 
+  it("never hands out a header that repeats the key", function()
+    local core, task = require "keycycle.core", require "keycycle.task"
+    local wrapper <close> = keycycle.MultiClientWrapper.new {}
+    wrapper:register_provider("broken", { base_url = raw.url "/v1", keys = { KEY } })
+    local lease <close> = wrapper:get_manager("broken"):get_key(MODEL)
+    local sent <close> = core.call { method = "GET", url = raw.url "/echo-key", lease = lease,
+      auth = { header = "authorization", value = "Bearer {api_key}" } }
+    task.wait(sent)
+    assert.equal("***", sent:headers()["x-token"])
+    assert.equal("1, 2", sent:headers()["x-a"])
+    assert.equal("***", sent:header "x-token")
+    assert.is_nil(sent:header "x-none")
+  end)
+
   it("does not follow a redirect to another host", function()
     fails("/redirect-other", keycycle.APIError)
   end)

@@ -33,8 +33,8 @@ describe("a hostile provider", function()
   end)
 
   it("injects no header", function()
-    for _, headers in ipairs { { x = "a\r\nauthorization: b" }, { ["x\r\ny"] = "a" }, { [""] = "a" },
-      { ["x y"] = "a" }, { ["x:"] = "a" }, { x = "a\0b" }, { x = {} }, { x = NAN ~= NAN },
+    for _, headers in ipairs { { x = "a\r\nauthorization: b" }, { ["x\r\ny"] = "a" },
+      { [""] = "a" }, { ["x y"] = "a" }, { ["x:"] = "a" }, { x = "a\0b" }, { x = {} }, { x = NAN ~= NAN },
       { [1] = "a" }, { x = print } } do
       refused("header", { headers = headers })
     end
@@ -99,7 +99,9 @@ describe("a hostile policy", function()
     for _, n in ipairs { NAN, 1e308, math.maxinteger, -1, 1001, 0.5 } do
       no("max_retries", { max_retries = n })
     end
-    for _, name in ipairs { 5, "", "a\nb", ("x"):rep(101), "a/b" } do no("name", { name = name }) end
+    for _, name in ipairs { 5, "", "a\nb", ("x"):rep(101), "a/b" } do
+      no("name", { name = name })
+    end
     no("decide", { decide = 5 })
     no("no field", { [1] = 2 })
   end)
@@ -133,7 +135,8 @@ describe("a hostile file", function()
   it("of limits is refused whatever it holds", function()
     for _, value in ipairs { "5", "{ default = 5 }", "{ default = function() end }", "{ [1] = {} }",
       "{ tiers = { a = function() end } }", "{ tiers = { a = 5 } }", "{ tiers = { [1] = {} } }",
-      "{ default = { requests_per_minute = 0/0 } }", "{ default = { requests_per_minute = 1e308 } }",
+      "{ default = { requests_per_minute = 0/0 } }",
+      "{ default = { requests_per_minute = 1e308 } }",
       "{ default = { windows = { { seconds = 0/0, requests = 1 } } } }",
       "{ default = { day_resets_at = '../../etc/passwd' } }" } do
       fault("x", "limits", "return " .. value)

@@ -290,12 +290,14 @@ static bool status(struct conn *c)
 
 static bool echo_key(struct conn *c)
 {
-    char body[1024];
+    char body[1024], fields[512];
     snprintf(body, sizeof body,
              "{\"error\":{\"message\":\"Incorrect API key provided: %s. "
              "(%.10s****)\",\"code\":\"invalid_api_key\"}}",
              c->token, c->token);
-    return json(c, 401, "", body);
+    snprintf(fields, sizeof fields, "x-a: 1\r\nx-token: %s\r\nx-a: 2\r\n",
+             c->token);
+    return json(c, 401, fields, body);
 }
 
 static bool html_echo(struct conn *c)

@@ -222,6 +222,10 @@ static void a_refusals_body_does_not_repeat_the_key(void **state)
     assert_int_equal(kc_call_body(&c, &body), KC_OK);
     assert_non_null(strstr(kc_buf_str(&body), "***"));
     assert_null(strstr(kc_buf_str(&body), "sk-test"));
+    kc_buf_clear(&body);
+    assert_int_equal(kc_call_fields(&c, &body), KC_OK);
+    assert_non_null(strstr(kc_buf_str(&body), "1\n***\n2\n"));
+    assert_null(strstr(kc_buf_str(&body), "sk-test"));
     kc_buf_deinit(&body);
     kc_call_deinit(&c);
 }
