@@ -27,7 +27,8 @@ end
 --- Writes one line; further arguments are formatted into it.
 function log.write(name, fmt, ...)
   if ranks[name] > ranks[level] then return end
-  pcall(sink, name, select("#", ...) > 0 and fmt:format(...) or fmt)
+  local line = select("#", ...) > 0 and fmt:format(...) or fmt
+  pcall(sink, name, (line:gsub("%c", " "))) -- what others say makes no lines of its own
 end
 
 for name in pairs(ranks) do

@@ -41,7 +41,8 @@ function request.check_query(entry, query)
 end
 
 local function copy_of(given)
-  local copy = setmetatable({}, getmetatable(given))
+  local mt = getmetatable(given) -- what says that it is a list; it may be hidden
+  local copy = setmetatable({}, type(mt) == "table" and mt or nil)
   for k, v in pairs(given) do copy[k] = v end
   return copy
 end
@@ -83,6 +84,9 @@ local function take_path_fields(entry, path, given)
     if not params[name] then
       local value = given[name]
       if not plain[type(value)] then bad(entry, "%s must be given: the path needs it", name) end
+      if ("/" .. tostring(value) .. "/"):find "/%.%.?/" then
+        bad(entry, "%s must not lead to another path", name)
+      end
       if out == given then out = copy_of(given) end
       out[name], values[name] = nil, value
     end

@@ -55,7 +55,7 @@ end
 local function end_of(s)
   local err = s.call:error()
   if err then return { transport = true, sent = true, err = err, status = s.info.status } end
-  if s.finished or not s.event_of then return nil end
+  if s.finished or s.told or not s.event_of then return nil end
   return transport_failure(s, "cut", "the stream ended before its last event")
 end
 
@@ -66,7 +66,8 @@ local function refusal(s, data)
     message = classify.message(body) or "an error inside the stream" }
 end
 
--- What an event means: a neutral chunk, or nil. A user's protocol may raise.
+-- What an event means: a neutral chunk, or nil. A user's protocol may raise: from then
+-- on every event is content, and the stream ends with its transfer.
 local function meaning(s, kind, native)
   if not s.event_of then return native.error ~= nil and { error = true } or nil end
   local ok, chunk = pcall(s.event_of, kind, native, s.state)
@@ -82,7 +83,7 @@ end
 
 local function note(s, native, chunk)
   s.usage = usage.of(s.run, native, chunk and chunk.usage) or s.usage
-  if not s.event_of then s.content = true end
+  if s.told or not s.event_of then s.content = true end
   if not chunk then return end
   local text = chunk.text or chunk.reasoning or ""
   s.seen_bytes = s.seen_bytes + #text

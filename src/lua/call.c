@@ -134,7 +134,7 @@ static void add_field(lua_State *L, const char *name, const char *value,
     lua_setfield(L, -2, name);
 }
 
-/* Without the key, which a server may send back: scripts see these, and logs. */
+/* Without the key, which a server may send back: scripts see these. */
 static int call_headers(lua_State *L)
 {
     struct lk_call *box = check_call(L);

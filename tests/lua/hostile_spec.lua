@@ -34,8 +34,8 @@ describe("a hostile provider", function()
 
   it("injects no header", function()
     for _, headers in ipairs { { x = "a\r\nauthorization: b" }, { ["x\r\ny"] = "a" },
-      { [""] = "a" }, { ["x y"] = "a" }, { ["x:"] = "a" }, { x = "a\0b" }, { x = {} }, { x = NAN ~= NAN },
-      { [1] = "a" }, { x = print } } do
+      { [""] = "a" }, { ["x y"] = "a" }, { ["x:"] = "a" }, { x = "a\0b" }, { x = {} },
+      { x = true }, { [1] = "a" }, { x = print } } do
       refused("header", { headers = headers })
     end
     refused("auth", { auth = { header = "x\r\ny", value = "{api_key}" } })

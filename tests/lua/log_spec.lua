@@ -23,6 +23,11 @@ describe("the log", function()
     assert.equal(3, #lines)
   end)
 
+  it("says it in one line, whatever is in it", function()
+    log.warn("a %s", "b\nkeycycle error: c\27[31m")
+    assert.same({ "warn: a b keycycle error: c [31m" }, lines)
+  end)
+
   it("refuses a level that is none", function()
     assert.has_error(function() log.set_level "loud" end)
   end)

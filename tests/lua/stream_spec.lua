@@ -250,3 +250,21 @@ describe("an extractor of usage", function()
     assert.is_true(#lines > 0)
   end)
 end)
+
+describe("a user's protocol that raises", function()
+  it("loses no stream: what comes is handed out, and is whole at its end", function()
+    local lines = {}
+    log.set_sink(function(_, line) lines[#lines + 1] = line end)
+    local lease, run = lease_of(), run_of()
+    run.protocol = { event = function() error("no " .. KEY, 0) end }
+    local result = stream.open(run, lease, transfer { text "a", text "b", stop })
+    assert.is_true(result.ok)
+    local seen = 0
+    for _ in result.stream do seen = seen + 1 end
+    log.set_sink(nil)
+    assert.equal(3, seen)
+    assert.is_true(lease.settled)
+    assert.equal(1, #lines)
+    assert.truthy(lines[1]:find("no ***", 1, true), lines[1])
+  end)
+end)
