@@ -21,6 +21,7 @@ local kinds = { { kind = "provider", folder = "providers" },
 local here = false      -- whether ./.keycycle is trusted
 local searched = false  -- whether the search path was loaded
 local folders = {}      -- in force: the earlier wins
+local named = {}        -- those that the program named
 local files = {}        -- path -> { path, kind, stem, text, value }
 
 local function fail(path, line, fmt, ...)
@@ -58,9 +59,13 @@ end
 local function list_folder(dir, list)
   for _, one in ipairs(kinds) do
     local path = dir .. "/" .. one.folder
-    local sizes = core.lua_files(path) or {}
+    local sizes, why, absent = core.lua_files(path)
+    if not sizes and not absent then
+      if named[dir] then fail(path, nil, "it cannot be read: %s", why) end
+      log.warn("%s cannot be read: %s", path, why)
+    end
     local names = {}
-    for name in pairs(sizes) do names[#names + 1] = name end
+    for name in pairs(sizes or {}) do names[#names + 1] = name end
     table.sort(names)
     for _, name in ipairs(names) do
       list[#list + 1] = { path = path .. "/" .. name, kind = one.kind, stem = name:sub(1, -5),
@@ -201,6 +206,7 @@ function loader.load(dir)
   if type(dir) ~= "string" or dir == "" then errors.invalid "load needs the name of a folder" end
   local there, why = core.lua_files(dir)
   if not there then fail(dir, nil, "it cannot be read: %s", why) end
+  named[dir] = true
   local list = { dir }
   for _, known in ipairs(folders) do
     if known ~= dir then list[#list + 1] = known end

@@ -11,7 +11,7 @@ local function folder_of(texts)
   local folder, remove = files.folder()
   local self = { path = folder, remove = remove }
   function self.write(name, text)
-    os.execute(("mkdir -p %s/%s"):format(folder, name:match "^(.*)/"))
+    os.execute(("mkdir -p %s/%s"):format(folder, name:match "^(.*)/" or ""))
     local f <close> = assert(io.open(folder .. "/" .. name, "w"))
     f:write(text)
   end
@@ -108,6 +108,12 @@ describe("a folder of scripts", function()
       'return keycycle.provider { name = "b", extends = "nobody" }' })
     assert.equal("https://api.acme.test/v1", provider.get("acme").base_url)
     assert.is_nil(provider.get "b")
+  end)
+
+  it("is refused where what it should hold cannot be read", function()
+    local one = folder { ["providers/acme.lua"] = ACME, ["limits"] = "no folder" }
+    raises(keycycle.ScriptError, "limits", keycycle.load, one.path)
+    assert.is_nil(provider.get "acme")
   end)
 
   it("must be there, and holds plain files", function()
