@@ -42,6 +42,20 @@ function servers.mock(options)
   return server
 end
 
+--- A server of the tests' own: a Lua script that the host runs with `settings` (a text,
+--- in a file) and that prints "listening on URL (pid N)".
+function servers.script(path, settings)
+  local file = os.tmpname()
+  local f <close> = assert(io.open(file, "w"))
+  f:write(settings)
+  f:flush()
+  local server, url = start(("%s/keycycle %s %s 2>&1"):format(servers.build, path, file),
+    "listening on (http://%S+) %(")
+  os.remove(file)
+  server.url = url
+  return server
+end
+
 --- aimock of npm with the fixtures of a folder, and variables of its environment as
 --- `NAME=value …`. `server.journal()` is what reached it, `server.forget()` empties
 --- that, `server.chaos { dropRate = 0.5 }` sets how often it fails; each takes a key
