@@ -1,54 +1,30 @@
---- What a refusal means: `{ kind, scope, window, retry_after }`.
+--- What a refusal means: `{ kind, scope, window, retry_after, reset_after }`.
 ---
---- First the adapter's ordered rules, then the generic ones by status. No body
---- can make it raise: what is not understood is classified by its status alone.
+--- First the adapter's own function and ordered rules, then the names that providers
+--- share, then the status alone. No body can make it raise or run long: what is not
+--- understood is classified by its status.
+---
+--- retry_after is the delay that the answer states, in seconds; reset_after, where it
+--- is known, how long it really takes until the window that is used up begins anew
+--- (Gemini states seconds for a day's quota): classify.cooling gives the one to obey.
+local core = require "keycycle.core"
+local delay = require "keycycle.delay"
+local error_body = require "keycycle.error_body"
 local errors = require "keycycle.errors"
-local json = require "keycycle.core".json
+local generic_rules = require "keycycle.generic_rules"
+local log = require "keycycle.log"
+local paths = require "keycycle.paths"
+local rules = require "keycycle.rules"
+local window = require "keycycle.window"
 
 local classify = {}
 
-local DAY = 86400
 local MAX_ERROR_BODY = 64 * 1024
 -- A 429 whose stated delay is shorter is waited for on the same key.
 local TEMPORARY_BELOW = 10
 
-local months = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8,
-  Sep = 9, Oct = 10, Nov = 11, Dec = 12 }
-
--- Days since 1970-01-01 of a date in the proleptic Gregorian calendar
--- (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-local function days(y, m, d)
-  if m <= 2 then y = y - 1 end
-  local era = y // 400
-  local yoe = y - era * 400
-  local doy = (153 * (m + (m > 2 and -3 or 9)) + 2) // 5 + d - 1
-  return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
-end
-
---- Epoch seconds of an HTTP date (RFC 9110, 5.6.7, the fixed form); nil else.
-function classify.http_date(text)
-  local d, mon, y, h, mi, s =
-    text:match "^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
-  local m = months[mon]
-  if not m then return nil end
-  return days(tonumber(y), m, tonumber(d)) * DAY + h * 3600 + mi * 60 + s
-end
-
---- Epoch seconds of an RFC 3339 time, "2026-01-02T03:04:05.6Z" or with an offset;
---- nil else.
-function classify.rfc3339(text)
-  local y, mo, d, h, mi, s, zone =
-    text:match "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):([%d.]+)(.+)$"
-  local seconds = tonumber(s)
-  if not seconds then return nil end
-  local offset = 0
-  if not zone:find "^[Zz]$" then
-    local sign, oh, om = zone:match "^([+-])(%d%d):?(%d%d)$"
-    if not sign then return nil end
-    offset = (oh * 3600 + om * 60) * (sign == "-" and -1 or 1)
-  end
-  return days(tonumber(y), tonumber(mo), tonumber(d)) * DAY + h * 3600 + mi * 60 + seconds - offset
-end
+--- What the provider says in words; nil when it says nothing readable.
+classify.message = error_body.message
 
 --- A body on its way into an error: without the keys it may echo, and cut.
 ---@param pool userdata whose keys they are
@@ -59,110 +35,12 @@ function classify.shown(pool, body)
   return text:sub(1, MAX_ERROR_BODY)
 end
 
-local function clamp(seconds)
-  if not seconds or seconds ~= seconds then return nil end
-  return math.max(0, math.min(seconds, DAY))
-end
-
 --- The delay that the headers state, in seconds, at most a day; nil: none that
---- can be understood. A negative one or a date that has passed says nothing.
+--- can be understood.
 ---@param headers? table lower-case names
 ---@param now? number epoch seconds
 function classify.retry_after(headers, now)
-  if not headers then return nil end
-  local ms = headers["retry-after-ms"]
-  local seconds = ms and tonumber(ms) and tonumber(ms) / 1000
-  local text = headers["retry-after"]
-  if not seconds and text then
-    seconds = tonumber(text)
-    if not seconds then
-      local date = classify.http_date(text)
-      seconds = date and date - (now or os.time())
-    end
-  end
-  if seconds and seconds < 0 then return nil end
-  return clamp(seconds)
-end
-
---- The provider's error object inside a body: `{ message, code, type, … }`.
-local function error_of(body)
-  if type(body) ~= "table" then return nil end
-  local err = body.error
-  if type(err) == "table" then return err end
-  if type(err) == "string" then return { message = err } end
-  if type(body.message) == "string" then return body end
-  return nil
-end
-
---- Reads a body, given as text or as a table: the table, or nil.
-function classify.body_table(body)
-  if type(body) == "table" then return body end
-  if type(body) ~= "string" or not body:find "^%s*[%[{]" then return nil end
-  local value = json.decode(body, { null = "absent" })
-  return type(value) == "table" and value or nil
-end
-
---- What the provider says in words; nil when it says nothing readable.
-function classify.message(body)
-  local err = error_of(classify.body_table(body))
-  local text = err and err.message
-  if type(text) ~= "string" then return nil end
-  return #text <= 500 and text or text:sub(1, 500) .. "…"
-end
-
-local function at_path(value, path)
-  for step in path:gmatch "[^.]+" do
-    if type(value) ~= "table" then return nil end
-    local i = math.tointeger(step)
-    value = value[step] or i and value[i]
-  end
-  return value
-end
-
-local tests = {
-  equals = function(have, want) return tostring(have):lower() == tostring(want):lower() end,
-  prefix = function(have, want) return tostring(have):sub(1, #want) == want end,
-  contains = function(have, want)
-    return tostring(have):lower():find(tostring(want):lower(), 1, true) ~= nil
-  end,
-  match = function(have, want) return tostring(have):sub(1, 2000):find(want) ~= nil end,
-  exists = function() return true end,
-}
-
-local function rule_fits(rule, status, body)
-  if rule.status and rule.status ~= status then return false end
-  if not rule.path then return rule.status ~= nil end
-  local have = at_path(body, rule.path)
-  if have == nil or type(have) == "table" then return false end
-  local test = tests[rule.op or "equals"]
-  return test ~= nil and test(have, rule.value)
-end
-
-local by_status = {
-  [401] = { "auth", "key" }, [402] = { "payment", "key" },
-  [403] = { "permission_region", "key" }, [404] = { "not_found", "request" },
-  [408] = { "temporary", "request" }, [413] = { "request_too_large", "request" },
-  [503] = { "overloaded", "provider" }, [529] = { "overloaded", "provider" },
-}
-
-local function generic(status, retry_after)
-  if status == 429 then
-    local short = retry_after and retry_after < TEMPORARY_BELOW
-    return { kind = short and "temporary" or "quota", scope = "model" }
-  end
-  local known = by_status[status]
-  if known then return { kind = known[1], scope = known[2] } end
-  if status and status >= 500 then return { kind = "server", scope = "provider" } end
-  return { kind = "invalid_request", scope = "request" }
-end
-
--- An error inside a 200: its own code may be the status it should have had.
-local function effective_status(status, body)
-  if status and status >= 400 then return status end
-  local err = error_of(body)
-  local code = err and (math.tointeger(tonumber(err.status)) or math.tointeger(tonumber(err.code)))
-  if code and code >= 400 and code <= 599 then return code end
-  return err and 500 or status
+  return delay.of_headers(headers, now or core.now())
 end
 
 --- Whether a verdict says that a rate or a quota is used up, rather than that
@@ -170,6 +48,12 @@ end
 ---@param status? integer the status that came, which of a 408 is no limit
 function classify.is_limit(verdict, status)
   return verdict.kind == "quota" or (verdict.kind == "temporary" and status ~= 408)
+end
+
+--- How long a spent quota keeps its key away, in seconds; nil: nothing says.
+function classify.cooling(verdict)
+  local stated, reset = verdict.retry_after, verdict.reset_after
+  return stated and reset and math.max(stated, reset) or stated or reset
 end
 
 --- Header fields by lower-case names, as texts; what is no table is none.
@@ -181,25 +65,145 @@ function classify.lower_names(headers)
   return out
 end
 
+local generic = {
+  by_name = rules.check(generic_rules.by_name, "(any)"),
+  without_status = rules.check(generic_rules.without_status, "(any)"),
+  by_status = rules.check(generic_rules.by_status, "(any)"),
+  delays = paths.compile(generic_rules.delays),
+}
+
+-- Statuses behind which a gateway, or the begin of a stream, hides the provider's own.
+local hiding = { [500] = true, [502] = true }
+
+-- The status that counts, nil where none says no.
+local function effective_status(status, stated)
+  if not status or status < 300 then return stated end
+  return hiding[status] and stated or status
+end
+
+-- An answer as rules and functions see it.
+local function read(response)
+  local body = error_body.read(response.body)
+  local status = math.tointeger(tonumber(response.status))
+  return { status = effective_status(status, body.status), sent_status = status,
+    headers = classify.lower_names(response.headers), layers = body.layers, texts = body.texts,
+    body = body.body }
+end
+
+local told = setmetatable({}, { __mode = "k" }) -- functions whose faults were logged
+
+local function tell(adapter, fn, fmt, ...)
+  if told[fn] then return end
+  told[fn] = true
+  log.warn("provider %s: classify " .. fmt, adapter.name or "?", ...)
+end
+
+-- What a provider's function says, checked; nil: nothing, and its rules decide.
+local function by_function(adapter, fn, seen)
+  local ok, said = pcall(fn, { status = seen.sent_status, headers = seen.headers,
+    body = seen.body, message = table.concat(seen.texts, "\n") })
+  if not ok then
+    if said == "not enough memory" then error(said, 0) end
+    tell(adapter, fn, "raised: %s", tostring(said))
+    return nil
+  end
+  if said == nil then return nil end
+  if type(said) ~= "table" or not rules.kinds[said.kind] then
+    local kind = type(said) == "table" and said.kind or said
+    tell(adapter, fn, "returned no kind that is known: %s", tostring(kind))
+    return nil
+  end
+  return { kind = said.kind, scope = rules.scopes[said.scope] and said.scope or "key",
+    window = rules.windows[said.window] and said.window or nil,
+    retry_after = delay.clamp(tonumber(said.retry_after)) }
+end
+
+local function verdict_of(rule)
+  return { kind = rule.kind, scope = rule.scope or "key", window = rule.window }, rule
+end
+
+local function first_fit(list, seen, adapter)
+  for _, rule in ipairs(list) do
+    if type(rule) == "function" then
+      local verdict = by_function(adapter, rule, seen)
+      if verdict then return verdict, rule end
+    elseif rules.fits(rule, seen) then
+      return verdict_of(rule)
+    end
+  end
+  return nil
+end
+
+local function by_status(seen)
+  local status = seen.status
+  local verdict, rule = first_fit(generic.by_status, seen)
+  if verdict then return verdict, rule end
+  if not status or status >= 500 then return { kind = "server", scope = "provider" } end
+  return { kind = "invalid_request", scope = "request" }
+end
+
+local function generic_verdict(seen)
+  local verdict, rule = first_fit(generic.by_name, seen)
+  if not verdict and not seen.status then
+    verdict, rule = first_fit(generic.without_status, seen)
+  end
+  if verdict then return verdict, rule end
+  return by_status(seen)
+end
+
+-- The delay that the answer states: in headers, the rule's field, the fields that are
+-- known, its sentences.
+local function stated_delay(seen, rule, now)
+  local found = delay.of_headers(seen.headers, now)
+  local function value(v) return delay.of_value(v, now) end
+  found = found or rule and rule.delay and paths.first(rule.delay, seen, value)
+    or paths.first(generic.delays, seen, value)
+  for _, text in ipairs(seen.texts) do
+    local spoken = delay.of_text(text)
+    -- Google's field is cut to whole seconds, its sentence is not.
+    if spoken and (not found or spoken > found and spoken < found + 1) then return spoken end
+  end
+  return found
+end
+
+local function window_in(texts)
+  for _, text in ipairs(texts) do
+    local found = window.of_text(text)
+    if found then return found end
+  end
+  return nil
+end
+
+local short = { second = true, minute = true }
+
+-- Fills in what the answer says of time. What a function said is left as it is.
+local function finish(verdict, rule, seen, now)
+  local fixed = type(rule) == "function"
+  if fixed then rule = nil end
+  local wait = verdict.retry_after or stated_delay(seen, rule, now)
+  verdict.retry_after = wait
+  if verdict.kind == "quota" and not fixed then
+    verdict.window = verdict.window or window_in(seen.texts)
+    local brief = not verdict.window or short[verdict.window]
+    if brief and wait and wait < TEMPORARY_BELOW then verdict.kind = "temporary" end
+  end
+  if rule and rule.resets then
+    verdict.reset_after = delay.until_reset(verdict.window, rule.resets, now)
+  end
+  return verdict
+end
+
 --- Classifies a response.
 ---@param adapter? table the provider's definition
 ---@param response table status, headers (by name), body (text or table)
----@return table verdict kind, scope, window, retry_after
-function classify.classify(adapter, response)
-  local body = classify.body_table(response.body)
-  local status = effective_status(math.tointeger(tonumber(response.status)), body)
-  local retry_after = classify.retry_after(classify.lower_names(response.headers))
-  for _, rule in ipairs(adapter and adapter.classify or {}) do
-    local ok, fits = pcall(rule_fits, rule, status, body)
-    if fits == "not enough memory" then error(fits, 0) end
-    if ok and fits then
-      return { kind = rule.kind, scope = rule.scope or "key", window = rule.window,
-        retry_after = retry_after }
-    end
-  end
-  local verdict = generic(status, retry_after)
-  verdict.retry_after = retry_after
-  return verdict
+---@param now? number epoch seconds
+---@return table verdict kind, scope, window, retry_after, reset_after
+function classify.classify(adapter, response, now)
+  local seen = read(response)
+  local own = adapter and rules.check(adapter.classify, adapter.name or "?") or {}
+  local verdict, rule = first_fit(own, seen, adapter)
+  if not verdict then verdict, rule = generic_verdict(seen) end
+  return finish(verdict, rule, seen, now or core.now())
 end
 
 return classify

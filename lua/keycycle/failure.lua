@@ -72,7 +72,7 @@ function failure.error(run, verdict)
   end
   local message = last.message or ("the provider answered with status " .. last.status)
   local fields = fields_of(run, {
-    message = message, code = verdict.kind, retry_after = verdict.retry_after,
+    message = message, code = verdict.kind, retry_after = classify.cooling(verdict),
   })
   if classify.is_limit(verdict, last.status) then
     fields.code = "rate_limited"
@@ -103,7 +103,7 @@ function failure.known(run, verdict, index)
   local last = run.attempts[#run.attempts]
   return {
     kind = verdict.kind, scope = verdict.scope, window = verdict.window,
-    retry_after = verdict.retry_after, status = last.status, provider = run.entry.name,
+    retry_after = classify.cooling(verdict), status = last.status, provider = run.entry.name,
     model = run.model, key_index = index, attempt = #run.attempts,
     key_attempt = run.key_attempt, elapsed = core.mono() - run.started_at,
     remaining = failure.remaining(run),

@@ -50,8 +50,8 @@ function keycycle.ProviderEnvConfig(given)
   return given
 end
 
---- What a response means: `{ kind, scope, window, retry_after }`. An unknown
---- provider gets the generic rules.
+--- What a response means: `{ kind, scope, window, retry_after, reset_after }`. An
+--- unknown provider gets the generic rules.
 function keycycle.classify(name, response)
   if type(response) ~= "table" then
     error("classify needs { status =, headers =, body = }, not a " .. type(response), 2)

@@ -1,6 +1,6 @@
 --- A provider's rate-limit headers in one neutral form, and what a lease learns of
 --- them.
-local classify = require "keycycle.classify"
+local delay = require "keycycle.delay"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 
@@ -8,23 +8,6 @@ local limit_headers = {}
 
 local MOST = 2 ^ 53
 local DAY = 86400
-
-local seconds_in = { d = 86400, h = 3600, m = 60, s = 1, ms = 0.001, us = 1e-6, ["µs"] = 1e-6,
-  ["μs"] = 1e-6, ns = 1e-9 } -- the micro sign, and the Greek letter
-
--- A duration as Go prints it, "6m0s", "7.66s", "120ms", "1h2m3s", also with days and
--- blanks: "1d 2h".
-local function go_duration(text)
-  local sum, rest = 0, text:gsub("%s+", "")
-  if rest == "" then return nil end
-  while rest ~= "" do
-    local number, unit, more = rest:match "^([%d.]+)([^%d.]+)(.*)$"
-    local value = tonumber(number)
-    if not value or not seconds_in[unit] then return nil end
-    sum, rest = sum + value * seconds_in[unit], more
-  end
-  return sum
-end
 
 local function after(at, now)
   return at and at - now
@@ -42,8 +25,8 @@ local function any(text, now)
   local value = number(text)
   if value and value >= EPOCH_MS then return value / 1000 - now end
   if value and value >= EPOCH then return value - now end
-  return value or go_duration(text) or after(classify.rfc3339(text), now)
-    or after(classify.http_date(text), now)
+  return value or delay.duration(text) or after(delay.rfc3339(text), now)
+    or after(delay.http_date(text), now)
 end
 
 -- The item of a structured field (RFC 9651) of which the least remains, as RateLimit of
@@ -63,7 +46,7 @@ end
 
 -- How each format tells when a window is fresh again: seconds from now.
 local formats = {
-  go = function(text) return go_duration(text) or number(text) end,
+  go = function(text) return delay.duration(text) or number(text) end,
   seconds = function(text) return number((text:gsub("s%s*$", ""))) end,
   ms = function(text)
     local value = number((text:gsub("ms%s*$", "")))
@@ -74,7 +57,7 @@ local formats = {
     local at = number(text)
     return after(at and at / 1000, now)
   end,
-  rfc3339 = function(text, now) return after(classify.rfc3339(text), now) end,
+  rfc3339 = function(text, now) return after(delay.rfc3339(text), now) end,
   any = any,
   ietf = function(text) return tonumber(param(text, "t")) end,
 }

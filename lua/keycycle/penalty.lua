@@ -42,7 +42,7 @@ end
 ---@param verdict table
 ---@param config? table the provider's configuration
 function penalty.delay(verdict, config)
-  return verdict.reset_after or verdict.retry_after or config and config.cooldown_seconds
+  return classify.cooling(verdict) or config and config.cooldown_seconds
     or UNSTATED[verdict.window]
 end
 

@@ -4,9 +4,10 @@ local builtin = require "keycycle.builtin"
 local charge = require "keycycle.charge"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local scripts = require "keycycle.scripts"
 local limit_headers = require "keycycle.limit_headers"
 local limit_table = require "keycycle.limit_table"
+local rules = require "keycycle.rules"
+local scripts = require "keycycle.scripts"
 
 local invalid = errors.invalid
 
@@ -135,6 +136,7 @@ end
 -- What can only be told with what it extends.
 local function check_whole(definition, where)
   check_protocols(definition.protocols or {}, where)
+  rules.check(definition.classify, definition.name)
   for name, route in pairs(definition.routes or {}) do
     check_route(route, where .. ".routes." .. tostring(name), definition.protocols)
   end

@@ -4,8 +4,9 @@
 --- both at the end, at an error, when closed (`break` closes it) or collected.
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
-local errors = require "keycycle.errors"
+local failure = require "keycycle.failure"
 local log = require "keycycle.log"
+local penalty = require "keycycle.penalty"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
 
@@ -123,18 +124,17 @@ local function read(s)
   end
 end
 
+-- What broke the stream off holds for the key as if it had come at once.
 local function raise(s, failed)
   local run = s.run
   s:close()
-  local fields = { provider = run.entry.name, model = run.model, status = failed.status,
-    body = failed.body, attempts = run.attempts, key_suffix = s.info.key_suffix }
-  if failed.transport then error(errors.from_core(failed.err, fields), 0) end
-  local verdict = classify.classify(run.entry.adapter, failed)
-  fields.code, fields.message = verdict.kind, failed.message
-  fields.retry_after = verdict.retry_after
-  local limited = classify.is_limit(verdict, failed.status)
-  if limited then fields.code = "rate_limited" end
-  errors.raise(limited and errors.RateLimitError or errors.APIError, fields)
+  failed.key_suffix, run.last = s.info.key_suffix, failed
+  local verdict
+  if not failed.transport then
+    verdict = classify.classify(run.entry.adapter, failed)
+    penalty.apply(s.lease, verdict, failed.status, run.entry.config)
+  end
+  error(failure.error(run, verdict), 0)
 end
 
 -- The next event and its meaning; nil at the end, where the stream is closed.

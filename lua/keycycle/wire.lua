@@ -32,10 +32,13 @@ local function from_paths(paths)
   end
 end
 
+local readers = setmetatable({}, { __mode = "k" })
+
 -- `usage = { input_tokens = "meta.tokens.in" }` and functions are both served.
 local function reader(given)
-  if type(given) == "table" then return from_paths(given) end
-  return given
+  if type(given) ~= "table" then return given end
+  readers[given] = readers[given] or from_paths(given)
+  return readers[given]
 end
 
 local function estimator(given)

@@ -63,7 +63,7 @@ static int put_function(lua_State *L, int index, struct lk_copy *c)
 /* The first key on the way up: the innermost one. */
 static void note_key(lua_State *L, struct lk_copy *c)
 {
-    if (c->key[0])
+    if (c->key[0] || c->nodes > LK_COPY_NODES)
         return;
     if (lua_type(L, -2) == LUA_TSTRING)
         snprintf(c->key, sizeof c->key, "%s", lua_tostring(L, -2));
@@ -113,7 +113,7 @@ int lk_copy_out(lua_State *L, int index, struct lk_copy *c)
 {
     index = lua_absindex(L, index);
     if (++c->nodes > LK_COPY_NODES)
-        return refuse(c, "it has more than 100000 values");
+        return refuse(c, "it has more than 100000 keys and values");
     switch (lua_type(L, index)) {
     case LUA_TNIL:
         return put(c, NIL, NULL, 0);

@@ -293,6 +293,19 @@ static int core_zone_known(lua_State *L)
     return 1;
 }
 
+/* zone_midnight(name, at) -> seconds since the epoch; nil: no such zone */
+static int core_zone_midnight(lua_State *L)
+{
+    struct kc_zone zone;
+    const char *name = luaL_checkstring(L, 1);
+    lua_Number at = luaL_checknumber(L, 2);
+    luaL_argcheck(L, at >= 0 && at < 1e11, 2, "seconds since the epoch");
+    if (kc_zone_find(name, &zone) != KC_OK)
+        return 0;
+    lk_pushms(L, kc_zone_midnight(&zone, (uint64_t)at * 1000));
+    return 1;
+}
+
 static int pool_set_limits(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
@@ -473,4 +486,6 @@ void lk_open_pool(lua_State *L)
     lua_setfield(L, -2, "pool");
     lua_pushcfunction(L, core_zone_known);
     lua_setfield(L, -2, "zone_known");
+    lua_pushcfunction(L, core_zone_midnight);
+    lua_setfield(L, -2, "zone_midnight");
 }

@@ -79,7 +79,8 @@ describe("a value that leaves the box", function()
     end
     refused("local t = {} t.self = t return t", "self: a table contains itself")
     refused("local t = {} for _ = 1, 70 do t = { t } end return t", "more than 64 deep")
-    refused("local t = {} for _ = 1, 30 do t = { t, t } end return t", "more than 100000 values")
+    refused("local t = {} for _ = 1, 30 do t = { t, t } end return t",
+      "more than 100000 keys and values")
     refused("local s, t = ('x'):rep(500000), {} for i = 1, 20 do t[i] = s end return t", "4 MiB")
     refused("return { f = tostring }", "f: a library function")
     refused("return { [{}] = 1 }", "a key must be")
@@ -419,6 +420,34 @@ describe("the library in the box", function()
     assert.same(a, c)
     assert.are_not.same(a, b)
     assert.is_nil(value_of "return math.randomseed(1, 2)")
+  end)
+end)
+
+describe("the built-in files", function()
+  it("run in the box as they do outside, and give the same data", function()
+    local builtin = require "keycycle.builtin"
+    local folders = { provider = "providers", policy = "policies", limits = "limits" }
+    local function same(given, there, path)
+      if type(given) == "table" then
+        for key, item in pairs(given) do same(item, there[key], path .. "." .. tostring(key)) end
+      else
+        assert.equal(type(given), type(there), path)
+        if type(given) ~= "function" then assert.equal(given, there, path) end
+      end
+    end
+    local seen = 0
+    for kind, folder in pairs(folders) do
+      for _, name in ipairs(builtin.names(kind)) do
+        local path = ("lua/keycycle/%s/%s.lua"):format(folder, name)
+        local file <close> = assert(io.open(path))
+        local script, err = scripts.load(file:read "a", "@" .. path)
+        assert(script, err and err.message)
+        if kind ~= "limits" then assert.equal(kind, script.kind, path) end
+        same(script.value, builtin.get(kind, name), path)
+        seen = seen + 1
+      end
+    end
+    assert.is_true(seen > 3)
   end)
 end)
 

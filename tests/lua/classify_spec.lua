@@ -1,16 +1,20 @@
 local keycycle = require "keycycle"
 local classify = require "keycycle.classify"
+local delays = require "keycycle.delay"
+local provider = require "keycycle.provider"
 
-local function kind(status, headers, body, provider)
-  return keycycle.classify(provider or "unheard-of",
+local function kind(status, headers, body, name)
+  return keycycle.classify(name or "unheard-of",
     { status = status, headers = headers or {}, body = body or "" }).kind
 end
 
 describe("a status alone", function()
   local kinds = {
     [400] = "invalid_request", [401] = "auth", [402] = "payment", [403] = "permission_region",
-    [404] = "not_found", [408] = "temporary", [409] = "invalid_request",
-    [413] = "request_too_large", [422] = "invalid_request", [429] = "quota", [500] = "server",
+    [404] = "not_found", [408] = "temporary", [409] = "invalid_request", [410] = "not_found",
+    [412] = "invalid_request", [451] = "permission_region", [499] = "server", [520] = "server",
+    [302] = "invalid_request", [501] = "invalid_request", [413] = "request_too_large",
+    [422] = "invalid_request", [429] = "quota", [500] = "server",
     [502] = "server", [503] = "overloaded", [504] = "server", [529] = "overloaded",
     [599] = "server",
   }
@@ -40,7 +44,8 @@ describe("a 429", function()
     local body = '{"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}}'
     assert.equal("payment", kind(429, nil, body, "openai"))
     assert.equal("payment", kind(429, nil, body, "groq"))
-    assert.equal("quota", kind(429, nil, body))
+    assert.equal("payment", kind(429, nil, body))
+    assert.equal("quota", kind(429, nil, body, "sambanova"))
   end)
 end)
 
@@ -56,13 +61,13 @@ describe("the stated delay", function()
   end)
 
   it("is read from a date of HTTP", function()
-    local at = classify.http_date "Wed, 21 Oct 2026 07:28:00 GMT"
+    local at = delays.http_date "Wed, 21 Oct 2026 07:28:00 GMT"
     assert.equal(1792567680, at)
     assert.equal(30, delay("Wed, 21 Oct 2026 07:28:00 GMT", nil, at - 30))
-    assert.equal(0, classify.http_date "Thu, 01 Jan 1970 00:00:00 GMT")
-    assert.equal(951782400, classify.http_date "Tue, 29 Feb 2000 00:00:00 GMT")
-    assert.is_nil(classify.http_date "Wed, 21 Foo 2026 07:28:00 GMT")
-    assert.is_nil(classify.http_date "tomorrow")
+    assert.equal(0, delays.http_date "Thu, 01 Jan 1970 00:00:00 GMT")
+    assert.equal(951782400, delays.http_date "Tue, 29 Feb 2000 00:00:00 GMT")
+    assert.is_nil(delays.http_date "Wed, 21 Foo 2026 07:28:00 GMT")
+    assert.is_nil(delays.http_date "tomorrow")
   end)
 
   it("is at most a day", function()
@@ -117,6 +122,156 @@ describe("the provider's own codes", function()
   end)
 end)
 
+describe("the time that a verdict states", function()
+  local NOW = 1767225600 -- 2026-01-01T00:00:00Z, 16:00 of the day before in Los Angeles
+  local function of(name, body, headers, status)
+    return classify.classify(provider.get(name), { status = status or 429, headers = headers,
+      body = body }, NOW)
+  end
+  local function quota(id, delay)
+    return keycycle.json.encode { error = { code = 429, status = "RESOURCE_EXHAUSTED",
+      message = "Quota exceeded. Please retry in 8.5s.", details = {
+        { ["@type"] = "RetryInfo", retryDelay = delay },
+        { ["@type"] = "QuotaFailure", violations = { { quotaId = id } } } } } }
+  end
+
+  it("is the stated one, and for a day's quota also until the day is over", function()
+    local verdict = of("gemini", quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "8s"))
+    assert.same({ kind = "quota", scope = "model", window = "day", retry_after = 8.5,
+      reset_after = 8 * 3600 }, verdict)
+    assert.equal(8 * 3600, classify.cooling(verdict))
+  end)
+
+  it("makes a short quota temporary, and a day's never", function()
+    assert.equal("temporary", of("gemini", quota("RequestsPerMinutePerModel", "8s")).kind)
+    assert.equal("quota", of("gemini", quota("RequestsPerMinutePerModel", "18s")).kind)
+    assert.equal("quota", of("gemini", quota("RequestsPerDay", "1s")).kind)
+  end)
+
+  it("is a reset that a rule's field or header names", function()
+    local body = keycycle.json.encode { error = { code = 429, message = "free-models-per-day",
+      metadata = { headers = { ["X-RateLimit-Reset"] = tostring((NOW + 90) * 1000) } } } }
+    local verdict = of("openrouter", body)
+    assert.equal("day", verdict.window)
+    assert.equal(90, verdict.retry_after)
+    assert.equal(86400, verdict.reset_after)
+    local headers = { ["X-Ratelimit-Reset"] = tostring(NOW + 60) }
+    assert.equal(60, of("twelvelabs", "", headers).retry_after)
+    assert.equal(20, of("huggingface", '{"error":"loading","estimated_time":20.0}', nil, 503)
+      .retry_after)
+  end)
+
+  it("is that of the headers before that of the body", function()
+    assert.equal(5, of("gemini", quota("RequestsPerMinute", "30s"), { ["retry-after"] = "5" })
+      .retry_after)
+  end)
+
+  it("is until the next month for a month's quota", function()
+    local verdict = of("anthropic", keycycle.json.encode { error = { type = "rate_limit_error",
+      details = { error_code = "enforced_spend_limit_reached" } } })
+    assert.equal("month", verdict.window)
+    assert.equal(31 * 86400, verdict.reset_after)
+  end)
+
+  it("is none where nothing states it", function()
+    local verdict = of("openai", "slow down")
+    assert.is_nil(verdict.retry_after)
+    assert.is_nil(classify.cooling(verdict))
+    assert.equal(7, classify.cooling { retry_after = 7 })
+    assert.equal(7, classify.cooling { reset_after = 7 })
+    assert.equal(9, classify.cooling { retry_after = 9, reset_after = 7 })
+  end)
+end)
+
+describe("a provider's own function", function()
+  local lines
+  local function acme(given)
+    return keycycle.provider { name = "acme", classify = given }
+  end
+  local function verdict_of(given, response)
+    return classify.classify(acme(given), response or { status = 429 })
+  end
+  before_each(function()
+    lines = {}
+    keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
+  end)
+  after_each(function() keycycle.log.set_sink(nil) end)
+
+  it("decides before the rules, alone or at their head", function()
+    local function payment() return { kind = "payment", scope = "group" } end
+    local rule = { status = 429, kind = "overloaded" }
+    assert.equal("payment", verdict_of(payment).kind)
+    assert.equal("payment", verdict_of({ payment, rule }).kind)
+    assert.equal("overloaded", verdict_of({ function() end, rule }).kind)
+    assert.equal("overloaded", verdict_of({ function() end, function() end, rule }).kind)
+    assert.equal("quota", verdict_of(function() end).kind)
+  end)
+
+  it("is told what came", function()
+    local got
+    local function look(response) got = response end
+    verdict_of(look, { status = 429, headers = { ["X-A"] = 5 },
+      body = '{"error":{"message":"m"}}' })
+    assert.equal(429, got.status)
+    assert.equal("5", got.headers["x-a"])
+    assert.equal("m", got.body.error.message)
+    assert.equal("m", got.message)
+    verdict_of(look, { status = 500, body = "words" })
+    assert.equal("words", got.body)
+  end)
+
+  it("has its verdict taken as it is, but for what is not understood", function()
+    local verdict = verdict_of(function()
+      return { kind = "quota", scope = "moon", window = "week", retry_after = 2, more = 1 }
+    end)
+    assert.same({ kind = "quota", scope = "key", retry_after = 2 }, verdict)
+    for _, delay in ipairs { "soon", -1, 0 / 0, {} } do
+      assert.is_nil(verdict_of(function() return { kind = "auth", retry_after = delay } end)
+        .retry_after)
+    end
+    assert.equal(86400, verdict_of(function() return { kind = "quota", retry_after = 1e9 } end)
+      .retry_after)
+  end)
+
+  it("is passed over, and logged once, when it raises or says nonsense", function()
+    for _, fn in ipairs { function() error "boom" end, function() return { kind = "weird" } end,
+      function() return "quota" end, function() return {} end } do
+      lines = {}
+      local adapter = acme { fn, { status = 429, kind = "overloaded" } }
+      for _ = 1, 3 do
+        assert.equal("overloaded", classify.classify(adapter, { status = 429 }).kind)
+      end
+      assert.equal(1, #lines)
+      assert.is_truthy(lines[1]:find("acme", 1, true))
+    end
+  end)
+end)
+
+describe("an answer behind a gateway", function()
+  it("is classified by the status that it names, where the sent one hides it", function()
+    local body = keycycle.json.encode { message = "failed",
+      error = 'Error code: 401 - {"error":{"message":"m"}}' }
+    assert.equal("auth", kind(500, nil, body))
+    assert.equal("auth", kind(502, nil, body))
+    assert.equal("auth", kind(200, nil, body))
+    assert.equal("overloaded", kind(503, nil, body))
+    assert.equal("quota", kind(429, nil, body))
+  end)
+
+  it("is classified by the innermost of its codes", function()
+    local body = keycycle.json.encode { error = { code = "relay_failed", message = "failed",
+      metadata = { raw = '{"error":{"code":"context_length_exceeded"}}' } } }
+    assert.equal("context_length", kind(400, nil, body))
+  end)
+
+  it("does not lose the key that the router has at the provider", function()
+    local body = keycycle.json.encode { error = { code = 401, message = "Provider returned error",
+      metadata = { raw = '{"error":{"code":"invalid_api_key"}}', provider_name = "OpenAI" } } }
+    assert.equal("server", kind(401, nil, body, "openrouter"))
+    assert.equal("auth", kind(401, nil, '{"error":{"code":401,"message":"m"}}', "openrouter"))
+  end)
+end)
+
 describe("an error inside a 200", function()
   it("is classified by the status that it names", function()
     assert.equal("quota", kind(200, nil, '{"error":{"code":429,"message":"m"}}'))
@@ -124,6 +279,10 @@ describe("an error inside a 200", function()
     assert.equal("auth", kind(200, nil, '{"error":{"status":401}}'))
     assert.equal("context_length",
       kind(200, nil, '{"error":{"code":"context_length_exceeded"}}', "openai"))
+    assert.equal("payment", kind(200, nil, '{"error":{"type":"insufficient_quota"}}'))
+    assert.equal("quota", kind(200, nil, '{"error":{"type":"rate_limit_error"}}'))
+    assert.equal("overloaded", kind(200, nil,
+      'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n', "anthropic"))
   end)
 
   it("is the server's fault where it names none", function()
@@ -143,8 +302,8 @@ describe("no body", function()
   it("can make it raise", function()
     for _, body in ipairs(bodies) do
       for _, status in ipairs { 200, 400, 401, 429, 500 } do
-        for _, provider in ipairs { "openai", "unheard-of" } do
-          local verdict = keycycle.classify(provider, { status = status, body = body })
+        for _, name in ipairs { "openai", "unheard-of" } do
+          local verdict = keycycle.classify(name, { status = status, body = body })
           assert.equal("string", type(verdict.kind))
         end
       end

@@ -108,6 +108,9 @@ function journal:close(timeout) end
 
 --- Whether a time zone of that name can be had.
 function core.zone_known(name) end
+--- The first local midnight after `at` in a time zone, both in seconds since the epoch;
+--- nil: no such zone.
+function core.zone_midnight(name, at) end
 
 ---@class keycycle.core.pool
 local pool = {}
@@ -331,7 +334,8 @@ function box:close() end
 local hook = {}
 --- Calls the script's function: true, values…; or false, err as of box:run. What crosses, both
 --- ways, is copied without metamethods: nil, booleans, numbers, strings, tables of them as trees
---- 64 deep, 100,000 values, 4 MiB; json.null is left out. Else code "value"; so for functions.
+--- 64 deep, 100,000 keys and values, 4 MiB; json.null is left out. Else, and for functions: code
+--- "value".
 function hook:call(...) end
 
 return core

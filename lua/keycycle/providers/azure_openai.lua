@@ -40,4 +40,19 @@ return keycycle.provider {
       method = "GET", path = "/openai/models", query = { ["api-version"] = "{api_version}" },
     },
   },
+  -- learn.microsoft.com/azure/ai-services/openai: rates are of a minute, whose sentence
+  -- says a day only for a free account.
+  classify = {
+    { status = 429, path = "message", op = "contains", value = { "high demand", "overloaded" },
+      kind = "overloaded", scope = "provider" },
+    { status = 429, path = "message", op = "contains", value = "retry after 86400 seconds",
+      kind = "quota", scope = "model", window = "day" },
+    { status = 429, path = "message", op = "contains", value = { "token rate limit",
+      "call rate limit" }, kind = "quota", scope = "model", window = "minute" },
+    { status = 400, path = "message", op = "contains", value = "content management policy",
+      kind = "content_policy", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "context window" }, kind = "context_length",
+      scope = "request" },
+  },
 }

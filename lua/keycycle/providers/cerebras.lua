@@ -34,4 +34,12 @@ return keycycle.provider {
     ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
     check = { method = "GET", path = "/models" },
   },
+  -- inference-docs.cerebras.ai/support/error: its "quota" is a rate.
+  classify = {
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "length of the messages", kind = "context_length", scope = "request" },
+  },
 }

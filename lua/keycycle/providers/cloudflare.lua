@@ -22,4 +22,20 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models/search" },
     check = { method = "GET", path = "/models/search", query = { per_page = 1 } },
   },
+  -- developers.cloudflare.com/workers-ai/platform/errors
+  classify = {
+    { path = "errors[*].code", op = "in", value = { 3036, 4006 }, kind = "quota", scope = "group",
+      window = "day", resets = "UTC" },
+    { status = 429, path = "message", op = "contains", value = "daily free allocation",
+      kind = "quota", scope = "group", window = "day", resets = "UTC" },
+    { path = "errors[*].code", op = "in", value = { 3040 }, kind = "overloaded",
+      scope = "provider" },
+    { path = "errors[*].code", op = "in", value = { 10000, 3023 }, kind = "auth" },
+    { path = "errors[*].code", op = "in", value = { 5035, 5016, 5018, 3041 },
+      kind = "permission_region", scope = "key" },
+    { path = "errors[*].code", op = "in", value = { 5007, 3042 }, kind = "not_found",
+      scope = "model" },
+    { path = "errors[*].code", op = "in", value = { 3006 }, kind = "request_too_large",
+      scope = "request" },
+  },
 }

@@ -24,4 +24,12 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/v1/models" },
     check = { method = "POST", path = "/v1/check-api-key" },
   },
+  -- docs.cohere.com/reference/errors
+  classify = {
+    { status = 429, path = "message", op = "contains", value = { "/ month", "per month" },
+      kind = "quota", scope = "group", window = "month", resets = "UTC" },
+    { status = 498, kind = "content_policy", scope = "request" }, -- "Unsafe Request"
+    { status = 400, path = "message", op = "contains", value = "too many tokens",
+      kind = "context_length", scope = "request" },
+  },
 }

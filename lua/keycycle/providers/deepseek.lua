@@ -17,4 +17,14 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- api-docs.deepseek.com/quick_start/error_codes: concurrency is all that is limited.
+  classify = {
+    { path = "message", op = "prefix", value = "insufficient balance", kind = "payment",
+      scope = "group" },
+    { status = 429, kind = "temporary", scope = "group" },
+    { status = 400, path = "message", op = "prefix", value = "content exists risk",
+      kind = "content_policy", scope = "request" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
+  },
 }

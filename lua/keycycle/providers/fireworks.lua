@@ -32,4 +32,14 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- 412: the account is suspended, as a rule for want of money.
+  classify = {
+    { status = 412, kind = "payment", scope = "group" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "prompt is too long" }, kind = "context_length",
+      scope = "request" },
+  },
 }

@@ -28,4 +28,28 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- ai.google.dev/gemini-api/docs/troubleshooting. The generic rules know Google's
+  -- statuses, reasons and quotas; "check your plan and billing details" says nothing.
+  classify = {
+    { status = 429, path = "message", op = "contains", value = "PerDayPerProject", kind = "quota",
+      scope = "model", window = "day", resets = "America/Los_Angeles" },
+    { status = 400, path = "message", op = "prefix", value = { "api key not valid",
+      "api key expired" }, kind = "auth" },
+    { status = 403, path = "message", op = "contains", value = { "reported as leaked",
+      "has been suspended" }, kind = "auth" },
+    { status = { 402, 403, 429 }, path = "message", op = "contains", value = { "depleted",
+      "spending cap" }, kind = "payment", scope = "group" },
+    { status = 400, path = "error.status", value = "FAILED_PRECONDITION",
+      kind = "permission_region", scope = "provider" },
+    { status = 400, path = "message", op = "contains", value = "location is not supported",
+      kind = "permission_region", scope = "provider" },
+    { status = 400, path = "message", op = "contains",
+      value = "exceeds the maximum number of tokens", kind = "context_length",
+      scope = "request" },
+    { path = "promptFeedback.blockReason", op = "exists", kind = "content_policy",
+      scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+  },
 }

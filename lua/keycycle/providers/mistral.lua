@@ -21,4 +21,18 @@ return keycycle.provider {
   dialect = {
     chat = { seed_field = "random_seed", stream_usage = false, tool_id_length = 9 },
   },
+  -- docs.mistral.ai
+  classify = {
+    { status = 429, path = "header:x-ratelimit-remaining-tokens-month", op = "lte", value = 0,
+      kind = "quota", scope = "group", window = "month", resets = "UTC" },
+    { status = 429, path = "message", op = "contains", value = "capacity exceeded",
+      kind = "overloaded", scope = "provider" },
+    { path = "error.code", value = 3505, kind = "overloaded", scope = "provider" },
+    { path = "error.code", value = 1500, kind = "not_found", scope = "model" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "too large for model", kind = "context_length", scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+  },
 }

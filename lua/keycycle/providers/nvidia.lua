@@ -6,4 +6,9 @@ return keycycle.provider {
   base_url = "https://integrate.api.nvidia.com/v1",
   strategy = "global",
   dialect = { embeddings = { input_types = { query = "query", document = "passage" } } },
+  classify = {
+    { status = 403, kind = "auth", scope = "key" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
+  },
 }

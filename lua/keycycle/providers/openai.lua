@@ -1,5 +1,13 @@
 --- OpenAI: the dialect that many others speak.
 -- developers.openai.com/api/docs, and its OpenAPI file of 2026-08-21.
+-- A request that is larger than the limit itself: no wait and no other key helps.
+local function over_the_limit(response)
+  local limit, requested = response.message:match "Limit (%d+), Used %d+, Requested ~?(%d+)"
+  if response.status == 429 and limit and tonumber(requested) > tonumber(limit) then
+    return { kind = "request_too_large", scope = "request" }
+  end
+end
+
 return keycycle.provider {
   name = "openai",
   extends = "openai_compatible",
@@ -42,5 +50,25 @@ return keycycle.provider {
     { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-project-tokens",
       remaining = "x-ratelimit-remaining-project-tokens",
       reset = "x-ratelimit-reset-project-tokens", format = "go" },
+  },
+  classify = {
+    over_the_limit,
+    { status = { 413, 429 }, path = "message", op = "contains", value = "request too large",
+      kind = "request_too_large", scope = "request" },
+    { status = 429, path = "message", op = "contains", value = { "check your plan and billing",
+      "check your billing details" }, kind = "payment", scope = "group" },
+    { status = { 400, 429 }, path = "message", op = "prefix", value = "billing hard limit",
+      kind = "payment", scope = "group" },
+    { status = { 400, 403, 404 }, path = "message", op = "contains",
+      value = "organization must be verified", kind = "permission_region", scope = "group" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "context window" }, kind = "context_length",
+      scope = "request" },
+    { status = 400, path = "message", op = "contains", value = "safety system",
+      kind = "content_policy", scope = "request" },
+    { status = 401, path = "message", op = "prefix", value = "incorrect api key", kind = "auth" },
   },
 }

@@ -13,4 +13,14 @@ return keycycle.provider {
       remaining = "x-ratelimit-remaining-requests-day", reset = "x-ratelimit-reset-requests-day",
       format = "any" },
   },
+  -- docs.sambanova.ai: insufficient_quota is a rate here, and no matter of money.
+  classify = {
+    { status = 429, path = "header:x-ratelimit-remaining-requests-day", op = "lte", value = 0,
+      kind = "quota", scope = "model", window = "day",
+      delay = "header:x-ratelimit-reset-requests-day" },
+    { status = 429, path = "error.code", value = "insufficient_quota", kind = "quota",
+      scope = "model" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum context length", kind = "context_length", scope = "request" },
+  },
 }

@@ -25,4 +25,15 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- docs.together.ai/docs/rate-limits: a dynamic rate is one of seconds.
+  classify = {
+    { status = 429, path = "error.type", op = "in", value = { "dynamic_request_limited",
+      "dynamic_token_limited" }, kind = "temporary", scope = "model" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = { "maximum context length", "max_new_tokens` must be" }, kind = "context_length",
+      scope = "request" },
+  },
 }

@@ -35,4 +35,12 @@ return keycycle.provider {
     ["indexes.retrieve"] = { method = "GET", path = "/indexes/{index_id}", class = "indexes" },
     check = { method = "GET", path = "/indexes", class = "indexes", query = { page_limit = 1 } },
   },
+  -- docs.twelvelabs.io/api-reference/error-codes; a 429 has no body.
+  classify = {
+    { path = "error.code", value = "region_not_allowed", kind = "permission_region",
+      scope = "provider" },
+    { path = "error.code", value = "api_allowed_for_paid_plan", kind = "payment",
+      scope = "group" },
+    { status = 429, kind = "quota", scope = "group", delay = "header:x-ratelimit-reset" },
+  },
 }

@@ -25,4 +25,21 @@ return keycycle.provider {
     ["models.list"] = { method = "GET", path = "/models" },
     check = { method = "GET", path = "/models" },
   },
+  -- docs.x.ai: a wrong key is a 400, and credits that are used up a 403 or a 429.
+  classify = {
+    { status = { 400, 401 }, path = "message", op = "prefix", value = "incorrect api key",
+      kind = "auth" },
+    { status = { 402, 403, 429 }, path = "message", op = "contains",
+      value = { "free usage quota exceeded", "available credits", "spending limit" },
+      kind = "payment", scope = "group" },
+    { status = 429, path = "message", op = "contains", value = "requests per second",
+      kind = "temporary", scope = "model" },
+    { status = { 400, 403 }, path = "message", op = "contains", value = "usage guidelines",
+      kind = "content_policy", scope = "request" },
+    { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",
+      "at capacity", "no capacity", "high traffic", "high demand" }, kind = "overloaded",
+      scope = "provider" },
+    { status = { 400, 413, 422 }, path = "message", op = "contains",
+      value = "maximum prompt length", kind = "context_length", scope = "request" },
+  },
 }
