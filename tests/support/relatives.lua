@@ -186,8 +186,8 @@ define("sambanova", {
         type = "insufficient_quota", code = "insufficient_quota" } }, {
         ["x-ratelimit-limit-requests"] = "20", ["x-ratelimit-reset-requests"] = "20s",
         ["x-ratelimit-remaining-requests"] = day and "19" or "0",
-        ["x-ratelimit-limit-requests-day"] = "20",
-        ["x-ratelimit-remaining-requests-day"] = day and "0" or "19",
+        ["x-ratelimit-limit-requests-day"] = "12000",
+        ["x-ratelimit-remaining-requests-day"] = day and "0" or "11980",
         ["x-ratelimit-reset-requests-day"] = "4h17m" }
     end,
     overloaded = says(429, { request_id = "mock", error = { message = "The queue is full",
