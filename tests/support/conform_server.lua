@@ -13,7 +13,7 @@ local fault = require "keycycle.mock.fault"
 local json = require "keycycle.json"
 local mock = require "keycycle.mock.provider"
 
-local NAMES = { "accept", "anthropic-version", "api-key", "authorization", "content-type",
+local NAMES = { "accept", "anthropic-version", "api-key", "authorization", "content-type", "host",
   "openai-organization", "openai-project", "x-api-key", "x-goog-api-key", "x-hf-bill-to" }
 
 local file <close> = assert(io.open(arg[1]))
