@@ -6,6 +6,9 @@ local conform = require "tests.support.conform"
 local facts = require "tests.support.facts"
 local provider = require "keycycle.provider"
 
+setup(conform.start)
+teardown(conform.stop)
+
 -- The request as its body must be: without what the route puts elsewhere.
 local function body_of(form, request)
   local body = {}

@@ -5,6 +5,9 @@ local conform = require "tests.support.conform"
 local facts = require "tests.support.facts"
 local raises = require "tests.support.raises"
 
+setup(conform.start)
+teardown(conform.stop)
+
 local DAY = 86400
 local MIDNIGHT_UTC = 80000     -- seconds after both clocks' begin
 local MIDNIGHT_PACIFIC = 18800
@@ -140,6 +143,16 @@ for _, name in ipairs(facts.names()) do
       check_rotated(s, s:ask "Hello", "auth")
       assert.same({ "suspended", "ready" }, s:states())
       assert.equal(2, keycycle.info(s:ask "again").key_index)
+    end)
+
+    it("key is dead, streams from another", function()
+      open { dead = { conform.KEYS[1] } }
+      local stream = s:stream "one two three"
+      assert.equal("You said: one two three", stream:text())
+      local info = keycycle.info(stream)
+      assert.same({ { 1, 2 }, { "suspended", "ready" } },
+        { conform.trail(info.attempts, "key_index"), s:states() })
+      check_secrets(s, info)
     end)
 
     it("keys are all dead, says so and shows none of them", function()

@@ -9,6 +9,9 @@ local facts = require "tests.support.facts"
 local provider = require "keycycle.provider"
 local wire = require "keycycle.wire"
 
+setup(conform.start)
+teardown(conform.stop)
+
 -- A session that speaks neutrally: `as` names the protocol of the adapter.
 local function open(name)
   local s = conform.open(name)
@@ -58,6 +61,18 @@ local function check_usage(s, response, info, before)
   return theirs.total_tokens
 end
 
+describe("client:request", function()
+  it("knows what a path means that is filled in already, and settles its usage", function()
+    local s <close> = open "azure_openai"
+    local answer = s.client:request { path = "/openai/deployments/mine/chat/completions",
+      query = { ["api-version"] = "2025-04-01-preview" }, json = encoded(s, { user "Hi" }).json }
+    assert.equal("You said: Hi", answer.choices[1].message.content)
+    assert.equal(s:journal()[1].total_tokens, keycycle.info(answer).usage.total_tokens)
+    assert.same({ "/openai/deployments/mine/chat/completions", "api-version=2025-04-01-preview" },
+      { s:last().path, s:last().query })
+  end)
+end)
+
 for _, name in ipairs(facts.names()) do
   describe("the provider " .. name .. ", asked neutrally,", function()
     local s
@@ -74,6 +89,8 @@ for _, name in ipairs(facts.names()) do
         check_usage(s, response, info)
         local entry = s:last()
         assert.equal(stream and s.fact.stream_path or s.fact.path, entry.path)
+        local most = entry.json.generationConfig or entry.json
+        assert.equal(64, most[s.fact.most or "max_tokens"])
       end)
 
       it(way .. " what was cut short, and says so", function()
@@ -107,13 +124,13 @@ for _, name in ipairs(facts.names()) do
         if one.protocol == s.as and not one.stream then route = one end
       end
       local made = encoded(s, { user "Hello" })
-      local answer = s.client:request { path = route.path, query = route.query,
+      local answer = s.client:request { path = made.path or route.path, query = route.query,
         headers = made.headers, json = made.json, model = s.fact.model }
       assert.equal("You said: Hello", s.protocol.decode(answer).content)
       check_usage(s, s.protocol.decode(answer), keycycle.info(answer))
       assert.equal(s.fact.path, (s:last().path))
       made = encoded(s, { user "one two three four five" }, true)
-      local stream = s.client:request { path = route.stream_path or route.path,
+      local stream = s.client:request { path = made.path or route.stream_path or route.path,
         query = route.stream_query or route.query, json = made.json, model = s.fact.model,
         stream = true }
       assert.equal("You said: one two three four five", read_stream(s, stream).content)

@@ -11,6 +11,9 @@ local provider = require "keycycle.provider"
 local turn = require "keycycle.mock.turn"
 local wire = require "keycycle.wire"
 
+setup(conform.start)
+teardown(conform.stop)
+
 local s
 local function open(name) s = conform.open(name) end
 after_each(function() s:close() end)

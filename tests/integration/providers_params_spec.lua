@@ -6,6 +6,9 @@ local facts = require "tests.support.facts"
 local files = require "tests.support.files"
 local raises = require "tests.support.raises"
 
+setup(conform.start)
+teardown(conform.stop)
+
 local s
 local function open(...) s = conform.open(...) end
 
@@ -29,6 +32,9 @@ local function field_of(name)
 end
 
 local function path_of(entry) return entry.path end
+
+before_each(function() keycycle.log.set_sink(function() end) end)
+after_each(function() keycycle.log.set_sink(nil) end)
 
 describe("a key's own parameters", function()
   after_each(function() s:close() end)

@@ -1,5 +1,6 @@
 --- One provider of a wrapper of its own, beside a server that has its form: what the
---- specs of all providers ask, and what they look at.
+--- specs of all providers ask, and what they look at. The server is one for all sessions
+--- of a spec, one after the other: `setup(conform.start)`, `teardown(conform.stop)`.
 local keycycle = require "keycycle"
 local asking = require "tests.support.asking"
 local facts = require "tests.support.facts"
@@ -13,11 +14,6 @@ conform.START = 1e9 -- where both clocks begin
 local methods = {}
 local session_mt = { __index = methods }
 
--- The base_url of the fact sheet, on the server instead of the provider's host.
-local function base_on(server, fact)
-  return server.url .. fact.base:match "^https?://[^/]+(.*)$"
-end
-
 local function keys_of(fact)
   local keys = {}
   for i, key in ipairs(conform.KEYS) do
@@ -27,17 +23,35 @@ local function keys_of(fact)
   return keys
 end
 
+local server
+
+-- The base_url of the fact sheet, on the server instead of the provider's host.
+local function base_on(fact)
+  return server.url .. fact.base:match "^https?://[^/]+(.*)$"
+end
+
+--- Starts the server.
+function conform.start()
+  server = servers.script "tests/support/conform_server.lua"
+end
+
+--- Stops it.
+function conform.stop()
+  server.stop()
+end
+
 --- Opens one: `options` for the server (conform_server.lua), `config` for
 --- register_provider, `opts` for the client.
 function conform.open(name, options, config, opts)
   local fact = facts[name]
   local settings = { style = fact.style, keys = conform.KEYS }
   for k, v in pairs(options or {}) do settings[k] = v end
-  local server = servers.script("tests/support/conform_server.lua",
-    keycycle.json.encode(settings))
+  local answer = keycycle.http.request { method = "POST", url = server.url .. "/become",
+    body = keycycle.json.encode(settings) }
+  assert(answer.status == 204, answer.body)
   local clock = keycycle.clock.manual(conform.START)
   local wrapper = keycycle.MultiClientWrapper.new { clock = clock }
-  local all = { keys = keys_of(fact), selection = "fill_first", base_url = base_on(server, fact) }
+  local all = { keys = keys_of(fact), selection = "fill_first", base_url = base_on(fact) }
   for k, v in pairs(config or {}) do all[k] = v end
   wrapper:register_provider(name, all)
   return setmetatable({ name = name, fact = fact, form = asking[fact.form], server = server,
@@ -47,7 +61,6 @@ end
 
 function methods:close()
   self.wrapper:stop()
-  self.server.stop()
 end
 
 session_mt.__close = methods.close

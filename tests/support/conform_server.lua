@@ -1,40 +1,34 @@
---- conform_server.lua FILE: a provider on loopback for the specs of all providers.
+--- conform_server.lua: a provider on loopback for the specs of all providers.
 ---
---- The mock of a style, or of a relative of OpenAI's (relatives.lua), on a clock that
---- moves by hand from 1e9 on. In front of it everything that comes is written down as
---- it stood on the wire (GET /seen), keys as "{1}", "{2}", and some requests are answered
---- by faults before the mock sees them. FILE is JSON:
+--- It becomes what POST /become says: the mock of a style, or of a relative of OpenAI's
+--- (relatives.lua), anew, on a clock that moves by hand from 1e9 on. In front of it
+--- everything that comes is written down as it stood on the wire (GET /seen), keys as
+--- "{1}", "{2}", and some requests are answered by faults before the mock sees them. The
+--- body of /become is JSON:
 ---   style, keys, dead, spent   as `keycycle mock` has them
----   rpm                        requests a key may make a minute
----   faults                     list of { key (index, nil: any), times (default: always),
----                              and kind, window, wait (an error of the style) or
----                              status, headers, body }
+---   faults   list of { key (index, nil: any), times (default: always), and kind, window,
+---            wait (an error of the style) or status, headers, body }
 local fault = require "keycycle.mock.fault"
 local json = require "keycycle.json"
 local mock = require "keycycle.mock.provider"
+local relatives = require "tests.support.relatives"
 
 local NAMES = { "accept", "anthropic-version", "api-key", "authorization", "content-type", "host",
   "openai-organization", "openai-project", "x-api-key", "x-goog-api-key", "x-hf-bill-to" }
 
-local file <close> = assert(io.open(arg[1]))
-local options = json.decode(file:read "a")
-
-local known = {}
-for _, style in ipairs(mock.styles) do known[style] = true end
-if not known[options.style] then
-  package.preload["keycycle.mock." .. options.style] = function()
-    return require("tests.support.relatives")[options.style]
-  end
+for style, dialect in pairs(relatives) do
+  package.preload["keycycle.mock." .. style] = function() return dialect end
 end
 
-local now = 1e9
 local server <close> = assert(require("keycycle.server").open { port = 0 })
-local provider = mock.new { style = options.style, keys = options.keys, dead = options.dead,
-  spent = options.spent, limits = { requests = { minute = options.rpm } }, bodies = true,
-  limit_headers = true, latency = 0, chunk_delay = 0, server = server,
-  now = function() return now end, advance = function(seconds) now = now + seconds end }
+local options, provider, list, now
 
-local list = json.array {}
+local function become(text)
+  options, list, now = json.decode(text), json.array {}, 1e9
+  provider = mock.new { style = options.style, keys = options.keys, dead = options.dead,
+    spent = options.spent, limits = {}, bodies = false, limit_headers = true, latency = 0,
+    chunk_delay = 0, server = server, now = function() return now end }
+end
 
 -- A text with "{1}" for the first key, and the index of the key that it held.
 local function without_keys(text)
@@ -91,10 +85,14 @@ print(("listening on http://127.0.0.1:%d (pid %d)"):format(server:port(), pid))
 io.stdout:flush()
 server:run(function(request)
   local path = request:path()
-  if path == "/seen" then
+  if path == "/become" then
+    become(request:body())
+    return request:reply(204, {}, "")
+  elseif path == "/seen" then
     return request:reply(200, { ["content-type"] = "application/json" }, json.encode(list))
+  elseif path == "/journal" then
+    return provider:handle(request)
   end
-  if path == "/journal" or path == "/advance" then return provider:handle(request) end
   local entry = note(request)
   local one = next_fault(entry)
   if one then return refuse(request, entry, one) end

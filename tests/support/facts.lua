@@ -5,6 +5,7 @@
 ---   auth      header and value, "{key}" for the key
 ---   headers   further ones that must be sent
 ---   form      in asking.lua                model  a name of one of its own
+---   most      the field of the most tokens that may come back ("max_tokens")
 ---   style     of the mock, or a relative   params parameters of a key
 ---   embed, rerank, transcribe              path and native request of these; `used`: the
 ---                                          tokens that the answer tells are the mock's
@@ -37,20 +38,20 @@ local function provider(name, fact)
 end
 
 provider("openai", {
-  base = "https://api.openai.com/v1", model = "gpt-4o-mini", responses = "/v1/responses",
+  most = "max_completion_tokens", base = "https://api.openai.com/v1", model = "gpt-4o-mini", responses = "/v1/responses",
   embed = openai_embed("/v1/embeddings", "text-embedding-3-small"),
   transcribe = transcribed("/v1/audio/transcriptions", "whisper-1"),
 })
 
 provider("groq", {
-  base = "https://api.groq.com/openai/v1", model = "openai/gpt-oss-120b",
+  most = "max_completion_tokens", base = "https://api.groq.com/openai/v1", model = "openai/gpt-oss-120b",
   responses = "/openai/v1/responses",
   embed = openai_embed("/openai/v1/embeddings", "nomic-embed-text-v1_5"),
   transcribe = transcribed("/openai/v1/audio/transcriptions", "whisper-large-v3"),
 })
 
 provider("azure_openai", {
-  base = "https://{resource}.openai.azure.com", model = "gpt-4o-mini", style = "azure",
+  most = "max_completion_tokens", base = "https://{resource}.openai.azure.com", model = "gpt-4o-mini", style = "azure",
   auth = { ["api-key"] = "{key}" }, query = "api-version=2024-10-21",
   path = "/openai/deployments/gpt-4o-mini/chat/completions", responses = "/openai/v1/responses",
   params = { { resource = "res-one" }, { resource = "res-two" } },
@@ -67,7 +68,7 @@ provider("anthropic", {
 })
 
 provider("gemini", {
-  base = "https://generativelanguage.googleapis.com/v1beta", model = "gemini-2.5-flash",
+  most = "maxOutputTokens", base = "https://generativelanguage.googleapis.com/v1beta", model = "gemini-2.5-flash",
   form = "contents", path = "/v1beta/models/gemini-2.5-flash:generateContent",
   stream_path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent",
   stream_query = "alt=sse", auth = { ["x-goog-api-key"] = "{key}" },
@@ -102,7 +103,7 @@ provider("openrouter", {
   embed = openai_embed("/api/v1/embeddings", "openai/text-embedding-3-small"),
 })
 
-provider("cerebras", { base = "https://api.cerebras.ai/v1", model = "gpt-oss-120b",
+provider("cerebras", { most = "max_completion_tokens", base = "https://api.cerebras.ai/v1", model = "gpt-oss-120b",
   form = "chat_unasked" })
 
 provider("twelvelabs", {
@@ -136,7 +137,7 @@ provider("fireworks", { base = "https://api.fireworks.ai/inference/v1", form = "
 provider("xai", { base = "https://api.x.ai/v1", model = "grok-4", form = "chat_unasked",
   responses = "/v1/responses", embed = openai_embed("/v1/embeddings", "v1") })
 
-provider("perplexity", { base = "https://api.perplexity.ai", model = "openai/gpt-5",
+provider("perplexity", { most = "max_output_tokens", base = "https://api.perplexity.ai", model = "openai/gpt-5",
   form = "responses", path = "/v1/responses", check = { "GET", "/v1/models" },
   embed = openai_embed("/v1/embeddings", "pplx-embed") })
 

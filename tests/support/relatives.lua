@@ -54,13 +54,21 @@ local function define(name, o)
   relatives[name] = family.new(o)
 end
 
-local function refused_field(name)
-  return function(route)
-    local read = route.read
-    function route.read(body, ...)
-      if body[name] == nil then return read(body, ...) end
+-- What Mistral refuses and others do not: fields it has not, ids that are not its own.
+local function strict(route)
+  local read = route.read
+  function route.read(body, ...)
+    if body.stream_options ~= nil or body.seed ~= nil then
       return nil, { status = 422, message = "Extra inputs are not permitted" }
     end
+    for _, message in ipairs(body.messages or {}) do
+      local id = message.tool_call_id or message.tool_calls and message.tool_calls[1].id
+      if id and not id:find("^" .. ("%w"):rep(9) .. "$") then
+        return nil, { message = "Tool call id was " .. id .. " but must be a-z, A-Z, 0-9, with a "
+          .. "length of 9." }
+      end
+    end
+    return read(body, ...)
   end
 end
 
@@ -80,7 +88,7 @@ define("mistral", {
       type = "service_tier_capacity_exceeded" }),
   },
 })
-refused_field "stream_options"(relatives.mistral.routes[1])
+strict(relatives.mistral.routes[1])
 
 define("deepseek", {
   base = "", endpoints = { "chat", "responses", "models" }, shape = { usage = "last" },

@@ -42,16 +42,11 @@ function servers.mock(options)
   return server
 end
 
---- A server of the tests' own: a Lua script that the host runs with `settings` (a text,
---- in a file) and that prints "listening on URL (pid N)".
-function servers.script(path, settings)
-  local file = os.tmpname()
-  local f <close> = assert(io.open(file, "w"))
-  f:write(settings)
-  f:flush()
-  local server, url = start(("%s/keycycle %s %s 2>&1"):format(servers.build, path, file),
+--- A server of the tests' own: a Lua script that the host runs and that prints
+--- "listening on URL (pid N)".
+function servers.script(path)
+  local server, url = start(("%s/keycycle %s 2>&1"):format(servers.build, path),
     "listening on (http://%S+) %(")
-  os.remove(file)
   server.url = url
   return server
 end
