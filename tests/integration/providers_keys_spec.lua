@@ -11,12 +11,13 @@ teardown(conform.stop)
 local DAY = 86400
 local MIDNIGHT_UTC = 80000     -- seconds after both clocks' begin
 local MIDNIGHT_PACIFIC = 18800
+local NEXT_MONTH = 1894400
 local UNTIL_STATED = { minute = { "cooling", 20 }, day = { "exhausted", DAY } }
 -- What states no delay is asked again soon, and then less and less often.
 local SOON = { "cooling", nil }
 
 -- By provider: the state of the key, and for how many seconds, by the minute's refusal and
--- by the one of its longest window. A month is asked for again once a day.
+-- by the one of its longest window.
 local limited = {
   azure_openai = UNTIL_STATED, openai = UNTIL_STATED, anthropic = UNTIL_STATED,
   groq = UNTIL_STATED, cerebras = UNTIL_STATED, llamacpp = UNTIL_STATED, vllm = UNTIL_STATED,
@@ -24,10 +25,10 @@ local limited = {
   gemini_openai = { minute = { "cooling", 20 }, day = { "exhausted", MIDNIGHT_PACIFIC } },
   openrouter = { minute = { "cooling", 20 }, day = { "exhausted", MIDNIGHT_UTC } },
   twelvelabs = { minute = { "cooling", 20 }, day = { "exhausted", MIDNIGHT_UTC } },
-  cohere = { minute = SOON, day = { "exhausted", DAY } },
-  mistral = { minute = SOON, day = { "exhausted", DAY } },
+  cohere = { minute = SOON, day = { "exhausted", NEXT_MONTH } },
+  mistral = { minute = SOON, day = { "exhausted", NEXT_MONTH } },
   sambanova = { minute = { "cooling", 20 }, day = { "exhausted", 4 * 3600 + 17 * 60 } },
-  huggingface = { minute = { "exhausted", 112 }, day = { "exhausted", DAY } },
+  huggingface = { minute = { "exhausted", 112 }, day = { "exhausted", NEXT_MONTH } },
   together = { minute = { "cooling", 20 } }, fireworks = { minute = { "cooling", 20 } },
   cloudflare = { day = { "exhausted", MIDNIGHT_UTC } },
   xai = { minute = SOON }, perplexity = { minute = SOON }, nvidia = { minute = SOON },
@@ -82,6 +83,11 @@ local function check_state(s, index, expected)
   end
   return seconds
 end
+
+it("a key that is shown anywhere would be noticed", function()
+  assert.is_true(conform.shows_key { { here = { "Bad " .. conform.KEYS[2] .. "!" } } })
+  assert.is_false(conform.shows_key { "aaaa-1", 5, { [true] = "bbbb-2" } })
+end)
 
 for _, name in ipairs(facts.names()) do
   describe("the provider " .. name .. ", whose", function()

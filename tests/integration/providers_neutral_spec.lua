@@ -30,7 +30,9 @@ end
 local function for_face(s, made, stream)
   local request = {}
   for k, v in pairs(made.json) do request[k] = v end
-  for _, k in ipairs(s.form.in_path or {}) do request[k] = k == "model" and s.fact.model or stream end
+  for _, k in ipairs(s.form.in_path or {}) do
+    request[k] = k == "model" and s.fact.model or stream
+  end
   if s.fact.form == "analyze" then request.model_name = nil end
   return request
 end

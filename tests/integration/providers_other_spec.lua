@@ -159,7 +159,8 @@ local function check_form(name, form, path, as)
     local made = wire.encode(adapter, as, { model = s.fact.model, max_tokens = 64,
       tools = { asking.TOOL }, stream = stream,
       messages = { { role = "user", content = "mock:tool=weather" } } })
-    local answer, neutral = form.call(s.client)(made.json), nil
+    local answer = form.call(s.client)(made.json)
+    local neutral
     if stream then
       local whole, state = collect.new(), {}
       for event in answer do whole:add(protocol.event("message", event, state)) end

@@ -8,7 +8,7 @@ local raises = require "tests.support.raises"
 setup(conform.start)
 teardown(conform.stop)
 
-local DAY = 86400
+local NEXT_MONTH = 1894400 -- seconds after both clocks' begin
 local UNPAID, DEAD = { "exhausted", false }, { "suspended", 60 }
 
 local function envelope(message, kind, code)
@@ -29,7 +29,7 @@ local of_key = {
       .. "Billing to upgrade or purchase credits." } }, "payment", UNPAID },
   { "anthropic", 429, { type = "error", error = { type = "rate_limit_error",
     message = "spend limit", details = { error_code = "enforced_spend_limit_reached" } } },
-    "quota", { "exhausted", DAY } },
+    "quota", { "exhausted", NEXT_MONTH } },
   { "anthropic", 429, { type = "error", error = { type = "rate_limit_error",
     message = "This request would exceed the rate limit for your organization of 30,000 input "
       .. "tokens per minute." } }, "quota", { "cooling", 12 }, { ["retry-after"] = "12" } },
@@ -77,7 +77,7 @@ local of_key = {
   { "nvidia", 429, { status = 429, title = "Too Many Requests" }, "quota", { "cooling" } },
   { "huggingface", 402, { error = "You have exceeded your monthly included credits for Inference "
     .. "Providers. Subscribe to PRO to get 20x more monthly included credits." }, "quota",
-    { "exhausted", DAY } },
+    { "exhausted", NEXT_MONTH } },
   { "cloudflare", 429, { success = false, errors = { { code = 3036, message = "you have used up "
     .. "your daily free allocation of 10,000 neurons" } } }, "quota", { "exhausted", 80000 } },
   { "cloudflare", 403, { success = false, errors = { { code = 3023,

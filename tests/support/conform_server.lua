@@ -35,7 +35,9 @@ local function without_keys(text)
   local found
   for i, key in ipairs(options.keys) do
     local first, last = text:find(key, 1, true)
-    if first then text, found = text:sub(1, first - 1) .. "{" .. i .. "}" .. text:sub(last + 1), i end
+    if first then
+      text, found = text:sub(1, first - 1) .. "{" .. i .. "}" .. text:sub(last + 1), i
+    end
   end
   return text, found
 end
@@ -43,8 +45,9 @@ end
 local function note(request)
   local entry = { method = request:method(), headers = {} }
   for _, name in ipairs(NAMES) do
-    local value, found = request:header(name), nil
+    local value = request:header(name)
     if value then
+      local found
       entry.headers[name], found = without_keys(value)
       entry.key = entry.key or found
     end

@@ -38,27 +38,29 @@ local function provider(name, fact)
 end
 
 provider("openai", {
-  most = "max_completion_tokens", base = "https://api.openai.com/v1", model = "gpt-4o-mini", responses = "/v1/responses",
+  most = "max_completion_tokens",
+  base = "https://api.openai.com/v1", model = "gpt-4o-mini", responses = "/v1/responses",
   embed = openai_embed("/v1/embeddings", "text-embedding-3-small"),
   transcribe = transcribed("/v1/audio/transcriptions", "whisper-1"),
 })
 
 provider("groq", {
-  most = "max_completion_tokens", base = "https://api.groq.com/openai/v1", model = "openai/gpt-oss-120b",
+  most = "max_completion_tokens",
+  base = "https://api.groq.com/openai/v1", model = "openai/gpt-oss-120b",
   responses = "/openai/v1/responses",
   embed = openai_embed("/openai/v1/embeddings", "nomic-embed-text-v1_5"),
   transcribe = transcribed("/openai/v1/audio/transcriptions", "whisper-large-v3"),
 })
 
 provider("azure_openai", {
-  most = "max_completion_tokens", base = "https://{resource}.openai.azure.com", model = "gpt-4o-mini", style = "azure",
+  most = "max_completion_tokens",
+  base = "https://{resource}.openai.azure.com", model = "gpt-4o-mini", style = "azure",
   auth = { ["api-key"] = "{key}" }, query = "api-version=2024-10-21",
   path = "/openai/deployments/gpt-4o-mini/chat/completions", responses = "/openai/v1/responses",
   params = { { resource = "res-one" }, { resource = "res-two" } },
   embed = openai_embed("/openai/deployments/embed-3/embeddings", "embed-3"),
   transcribe = transcribed("/openai/deployments/whisper/audio/transcriptions", "whisper"),
-  -- The mock lists models under /openai/v1 alone.
-  check = { "GET", "/openai/models" }, no_models = true,
+  check = { "GET", "/openai/models" },
 })
 
 provider("anthropic", {
@@ -68,7 +70,8 @@ provider("anthropic", {
 })
 
 provider("gemini", {
-  most = "maxOutputTokens", base = "https://generativelanguage.googleapis.com/v1beta", model = "gemini-2.5-flash",
+  most = "maxOutputTokens",
+  base = "https://generativelanguage.googleapis.com/v1beta", model = "gemini-2.5-flash",
   form = "contents", path = "/v1beta/models/gemini-2.5-flash:generateContent",
   stream_path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent",
   stream_query = "alt=sse", auth = { ["x-goog-api-key"] = "{key}" },
@@ -101,9 +104,12 @@ provider("openrouter", {
   base = "https://openrouter.ai/api/v1", model = "openai/gpt-4o-mini", form = "chat_unasked",
   responses = "/api/v1/responses", check = { "GET", "/api/v1/key" },
   embed = openai_embed("/api/v1/embeddings", "openai/text-embedding-3-small"),
+  rerank = reranked("/api/v1/rerank", true), messages = "/api/v1/messages",
 })
 
-provider("cerebras", { most = "max_completion_tokens", base = "https://api.cerebras.ai/v1", model = "gpt-oss-120b",
+provider("cerebras", {
+  most = "max_completion_tokens",
+  base = "https://api.cerebras.ai/v1", model = "gpt-oss-120b",
   form = "chat_unasked" })
 
 provider("twelvelabs", {
@@ -118,7 +124,8 @@ provider("twelvelabs", {
 })
 
 provider("mistral", { base = "https://api.mistral.ai/v1", model = "mistral-small-latest",
-  form = "chat_unasked", embed = openai_embed("/v1/embeddings", "mistral-embed") })
+  form = "chat_unasked", embed = openai_embed("/v1/embeddings", "mistral-embed"),
+  transcribe = transcribed("/v1/audio/transcriptions", "voxtral-mini-latest") })
 
 provider("deepseek", { base = "https://api.deepseek.com", model = "deepseek-chat",
   form = "chat_unasked", responses = "/responses" })
@@ -126,7 +133,8 @@ provider("deepseek", { base = "https://api.deepseek.com", model = "deepseek-chat
 provider("together", { base = "https://api.together.xyz/v1",
   model = "meta-llama/Llama-3.3-70B-Instruct-Turbo", form = "chat_unasked",
   embed = openai_embed("/v1/embeddings", "BAAI/bge-base-en-v1.5"),
-  rerank = reranked("/v1/rerank", true) })
+  rerank = reranked("/v1/rerank", true),
+  transcribe = transcribed("/v1/audio/transcriptions", "openai/whisper-large-v3") })
 
 provider("fireworks", { base = "https://api.fireworks.ai/inference/v1", form = "chat_unasked",
   model = "accounts/fireworks/models/llama-v3p3-70b-instruct",
@@ -137,7 +145,9 @@ provider("fireworks", { base = "https://api.fireworks.ai/inference/v1", form = "
 provider("xai", { base = "https://api.x.ai/v1", model = "grok-4", form = "chat_unasked",
   responses = "/v1/responses", embed = openai_embed("/v1/embeddings", "v1") })
 
-provider("perplexity", { most = "max_output_tokens", base = "https://api.perplexity.ai", model = "openai/gpt-5",
+provider("perplexity", {
+  most = "max_output_tokens",
+  base = "https://api.perplexity.ai", model = "openai/gpt-5",
   form = "responses", path = "/v1/responses", check = { "GET", "/v1/models" },
   embed = openai_embed("/v1/embeddings", "pplx-embed") })
 
@@ -147,7 +157,8 @@ provider("nvidia", { base = "https://integrate.api.nvidia.com/v1",
 
 provider("sambanova", { base = "https://api.sambanova.ai/v1",
   model = "Meta-Llama-3.3-70B-Instruct",
-  embed = openai_embed("/v1/embeddings", "E5-Mistral-7B-Instruct") })
+  embed = openai_embed("/v1/embeddings", "E5-Mistral-7B-Instruct"),
+  transcribe = transcribed("/v1/audio/transcriptions", "Whisper-Large-v3") })
 
 provider("huggingface", { base = "https://router.huggingface.co/v1",
   model = "openai/gpt-oss-120b:cheapest", responses = "/v1/responses" })
@@ -166,10 +177,14 @@ provider("cloudflare", {
 })
 
 provider("ollama", { base = "http://localhost:11434/v1", model = "llama3.2",
+  responses = "/v1/responses",
   embed = openai_embed("/v1/embeddings", "nomic-embed-text") })
 provider("llamacpp", { base = "http://localhost:8080/v1", model = "local",
+  responses = "/v1/responses", rerank = reranked("/v1/rerank", true),
   embed = openai_embed("/v1/embeddings", "local") })
 provider("vllm", { base = "http://localhost:8000/v1", model = "meta-llama/Llama-3.1-8B-Instruct",
+  responses = "/v1/responses", rerank = reranked("/v1/rerank", true),
+  transcribe = transcribed("/v1/audio/transcriptions", "openai/whisper-small"),
   embed = openai_embed("/v1/embeddings", "BAAI/bge-m3") })
 
 --- The names in order.

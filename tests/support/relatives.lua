@@ -5,6 +5,7 @@ local anthropic = require "keycycle.mock.anthropic_messages"
 local cohere = require "keycycle.mock.cohere"
 local family = require "keycycle.mock.openai_family"
 local json = require "keycycle.json"
+local openrouter = require "keycycle.mock.openrouter"
 
 local relatives = {}
 
@@ -73,7 +74,7 @@ local function strict(route)
 end
 
 define("mistral", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "last" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "last" },
   errors = {
     auth = says(401, { detail = "Invalid API Key" }),
     limited = by_window {
@@ -104,7 +105,7 @@ define("deepseek", {
 })
 
 define("together", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "last" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "last" },
   routes = { rerank "^/v1/rerank$" },
   errors = {
     auth = says(401, envelope("Invalid API key provided. You can find your API key at "
@@ -184,7 +185,7 @@ define("nvidia", {
 })
 
 define("sambanova", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "asked" },
   errors = {
     auth = says(401, { request_id = "mock", error = { message = "Invalid API key",
       type = "invalid_request_error", param = null, code = "invalid_authentication" } }),
@@ -241,7 +242,7 @@ for _, route in ipairs(relatives.cloudflare.routes) do
 end
 
 define("ollama", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "responses", "embeddings", "models" }, shape = { usage = "asked" },
   errors = {
     auth = says(401, envelope("unauthorized", "api_error", null, null)),
     limited = says(429, envelope("you've reached your hourly usage limit, please upgrade to "
@@ -252,7 +253,8 @@ define("ollama", {
 })
 
 define("llamacpp", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "responses", "embeddings", "models" },
+  routes = { rerank "^/v1/rerank$" }, shape = { usage = "asked" },
   errors = {
     auth = says(401, { error = { code = 401, message = "Invalid API Key",
       type = "authentication_error" } }),
@@ -262,12 +264,17 @@ define("llamacpp", {
 })
 
 define("vllm", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "responses", "embeddings", "models", "transcriptions" },
+  routes = { rerank "^/v1/rerank$" }, shape = { usage = "asked" },
   errors = {
     auth = says(401, { error = "Unauthorized" }),
     overloaded = says(503, { error = { message = "The server is overloaded", param = null,
       type = "ServiceUnavailableError", code = 503 } }),
   },
 })
+
+-- What the mock's OpenRouter has not.
+table.insert(openrouter.routes, rerank "^/api/v1/rerank$")
+table.insert(openrouter.routes, at("^/api/v1/messages$", anthropic.route))
 
 return relatives
