@@ -5,9 +5,13 @@ local asking = require "tests.support.asking"
 local conform = require "tests.support.conform"
 local facts = require "tests.support.facts"
 local provider = require "keycycle.provider"
+local raises = require "tests.support.raises"
 
 setup(conform.start)
 teardown(conform.stop)
+
+-- Whose error inside a stream says that the servers are overloaded.
+local overloaded = { anthropic = true, gemini = true, gemini_openai = true }
 
 -- The request as its body must be: without what the route puts elsewhere.
 local function body_of(form, request)
@@ -106,6 +110,21 @@ for _, name in ipairs(facts.names()) do
       local used = s:used()
       assert.same({ 2, 0 }, { used[1], used[3] })
       assert.is_true(keycycle.info(stream).usage.total_tokens > 0)
+    end)
+
+    it("raises what breaks a stream off, after the text that came, and blames no key", function()
+      local code = overloaded[name] and "overloaded" or "server"
+      for fault, class in pairs { midstream = keycycle.APIError, cut = keycycle.TransportError } do
+        local stream, texts = s:stream("mock:fault=" .. fault), {}
+        local err = raises(class, nil, function()
+          for chunk in stream do texts[#texts + 1] = s.form.said(chunk) end
+        end)
+        assert.equal("You said: one two three four", table.concat(texts))
+        assert.equal(fault == "cut" and "cut" or code, err.code)
+        assert.is_true(keycycle.info(stream).usage.total_tokens > 0)
+      end
+      local used = s:used()
+      assert.same({ 2, 0, { "ready", "ready" } }, { used[1], used[3], s:states() })
     end)
 
     if asking[facts[name].form].tool then

@@ -74,7 +74,8 @@ local function strict(route)
 end
 
 define("mistral", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "last" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" },
+  shape = { usage = "last" },
   errors = {
     auth = says(401, { detail = "Invalid API Key" }),
     limited = by_window {
@@ -105,7 +106,8 @@ define("deepseek", {
 })
 
 define("together", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "last" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" },
+  shape = { usage = "last" },
   routes = { rerank "^/v1/rerank$" },
   errors = {
     auth = says(401, envelope("Invalid API key provided. You can find your API key at "
@@ -185,7 +187,8 @@ define("nvidia", {
 })
 
 define("sambanova", {
-  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "embeddings", "models", "transcriptions" },
+  shape = { usage = "asked" },
   errors = {
     auth = says(401, { request_id = "mock", error = { message = "Invalid API key",
       type = "invalid_request_error", param = null, code = "invalid_authentication" } }),
@@ -242,7 +245,8 @@ for _, route in ipairs(relatives.cloudflare.routes) do
 end
 
 define("ollama", {
-  base = "/v1", endpoints = { "chat", "responses", "embeddings", "models" }, shape = { usage = "asked" },
+  base = "/v1", endpoints = { "chat", "responses", "embeddings", "models" },
+  shape = { usage = "asked" },
   errors = {
     auth = says(401, envelope("unauthorized", "api_error", null, null)),
     limited = says(429, envelope("you've reached your hourly usage limit, please upgrade to "
@@ -254,7 +258,8 @@ define("ollama", {
 
 define("llamacpp", {
   base = "/v1", endpoints = { "chat", "responses", "embeddings", "models" },
-  routes = { rerank "^/v1/rerank$" }, shape = { usage = "asked" },
+  routes = { rerank "^/v1/rerank$" },
+  shape = { usage = "asked" },
   errors = {
     auth = says(401, { error = { code = 401, message = "Invalid API Key",
       type = "authentication_error" } }),
@@ -265,7 +270,8 @@ define("llamacpp", {
 
 define("vllm", {
   base = "/v1", endpoints = { "chat", "responses", "embeddings", "models", "transcriptions" },
-  routes = { rerank "^/v1/rerank$" }, shape = { usage = "asked" },
+  routes = { rerank "^/v1/rerank$" },
+  shape = { usage = "asked" },
   errors = {
     auth = says(401, { error = "Unauthorized" }),
     overloaded = says(503, { error = { message = "The server is overloaded", param = null,
