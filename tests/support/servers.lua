@@ -42,6 +42,15 @@ function servers.mock(options)
   return server
 end
 
+--- A server of the tests' own: a Lua script that the host runs and that prints
+--- "listening on URL (pid N)".
+function servers.script(path)
+  local server, url = start(("%s/keycycle %s 2>&1"):format(servers.build, path),
+    "listening on (http://%S+) %(")
+  server.url = url
+  return server
+end
+
 --- aimock of npm with the fixtures of a folder, and variables of its environment as
 --- `NAME=value …`. `server.journal()` is what reached it, `server.forget()` empties
 --- that, `server.chaos { dropRate = 0.5 }` sets how often it fails; each takes a key
