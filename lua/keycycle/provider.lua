@@ -94,9 +94,14 @@ end
 local protocol_functions = { encode = "function", decode = "function", event = "function",
   usage = "function", estimate = "function", estimate_input = "function" }
 
+-- Files beside the protocols that are none.
+local no_protocol = { answer = true, collect = true, estimate = true, neutral = true }
+
 local function check_protocols(protocols, where)
-  local names, known = core.builtin_names "keycycle/protocol/", {}
-  for _, name in ipairs(names) do known[name] = true end
+  local names, known = {}, {}
+  for _, name in ipairs(core.builtin_names "keycycle/protocol/") do
+    if not no_protocol[name] then names[#names + 1], known[name] = name, true end
+  end
   for name, given in pairs(protocols) do
     local at = where .. ".protocols." .. tostring(name)
     if type(given) == "table" then

@@ -39,6 +39,7 @@ end
 -- and the usage. What it raises may quote the body, which may quote a key.
 local function ask(run, extract, body)
   local ok, given = pcall(extract, body)
+  if given == "not enough memory" then error(given, 0) end
   local found, why
   if ok then found, why = check(given) else why = tostring(given) end
   if not why then return true, found end

@@ -68,6 +68,17 @@ describe("a hostile provider", function()
     assert.truthy(keycycle.provider(with(route { fill = { a = { 1, "b", true } } })))
   end)
 
+  it("has protocols that are some", function()
+    for _, given in ipairs { "collect", "neutral", "estimate", "answer", "../box", "", 5, print } do
+      refused("no protocol", { protocols = { chat = given } })
+    end
+    -- The list of what is none is complete.
+    for _, name in ipairs(require "keycycle.core".builtin_names "keycycle/protocol/") do
+      local ok = pcall(keycycle.provider, with { protocols = { chat = name } })
+      assert.equal(require("keycycle.protocol." .. name).encode ~= nil, ok, name)
+    end
+  end)
+
   it("has paths for usage and estimates", function()
     for _, name in ipairs { "usage", "estimate" } do
       refused(name .. ".total_tokens", { [name] = { total_tokens = 5 } })
