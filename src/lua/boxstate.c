@@ -13,7 +13,7 @@
 #include "util/clock.h"
 
 #define MAX_BYTES (64u << 20) /* allocated in one entry, all added up */
-#define MAX_STEP 1000
+#define MAX_STEP 500
 #define NODE 24u        /* bytes of one pair in the hash part of a table */
 #define MAX_NODES 4096u /* of one table */
 
@@ -42,11 +42,11 @@ static void arm(struct lk_box *b)
     int step = MAX_STEP;
     for (int i = LK_BOX_CLASSES - 1; i >= 0; i--) {
         if (b->blocks[i]) {
-            step = 1 << (LK_BOX_CLASSES - 1 - i);
+            step = MAX_STEP >> i;
             break;
         }
     }
-    if (b->end != LK_BOX_ALIVE)
+    if (b->end != LK_BOX_ALIVE || step == 0)
         step = 1;
     if (step == b->step)
         return;
