@@ -142,6 +142,8 @@ static void *refuse(struct lk_box *b)
 static bool is_large_hash(struct lk_box *b, size_t tag, size_t size)
 {
     size_t before = b->last_tag;
+    if (tag == LUA_NUMTYPES)
+        return false; /* an upvalue, which some 5.4 make in between */
     b->last_tag = tag;
     if (tag != 0 || before == LUA_TUSERDATA || size <= NODE * MAX_NODES)
         return false;
