@@ -18,7 +18,7 @@ local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
 local function raise_missing(run, lease, name)
-  local prefix = provider.env_prefix(run.entry.adapter)
+  local prefix = provider.env_prefix(run.adapter)
   local index = lease.index
   lease:cancel()
   errors.raise(errors.InvalidConfigurationError, {
@@ -37,7 +37,7 @@ local function values_of(run, lease)
     if fields and fields[name] ~= nil then return fields[name] end
     if not params then
       local _
-      params, _, defaults = lease.params, provider.params(run.entry.adapter)
+      params, _, defaults = lease.params, provider.params(run.adapter)
     end
     local value = params[name]
     if value == nil then value = defaults[name] end
@@ -58,7 +58,7 @@ local function query_of(run, lease, value_of)
 end
 
 local function url_of(run, lease, value_of)
-  local base, missing = template.base(run.opts.base_url or run.entry.base_url, value_of)
+  local base, missing = template.base(run.base_url, value_of)
   if missing then raise_missing(run, lease, missing) end
   local path
   path, missing = template.path(run.request.path, value_of)
@@ -86,7 +86,7 @@ local function headers_of(run, content_type, value_of)
       end
     end
   end
-  add_adapter_headers(add, run.entry.adapter.headers, value_of)
+  add_adapter_headers(add, run.adapter.headers, value_of)
   add(run.entry.config.headers)
   add(run.opts.headers)
   add(run.request.headers)
@@ -114,7 +114,7 @@ local function start(run, lease, left)
   local body, content_type = body_of(run, lease, value_of)
   local call, err = core.call {
     method = run.request.method, url = url,
-    headers = headers_of(run, content_type, value_of), auth = run.entry.adapter.auth, body = body,
+    headers = headers_of(run, content_type, value_of), auth = run.adapter.auth, body = body,
     stream = run.request.stream, lines = run.request.lines, lease = lease,
     allow_insecure = run.entry.config.allow_insecure,
     request_timeout = opts.request_timeout or REQUEST_TIMEOUT,

@@ -42,16 +42,13 @@ local function at(value, path)
   return type(value) == "userdata" and value or nil
 end
 
--- One that ran over its bounds is told of once, and counted.
+-- Who calls tells of what a call met; what holds for all later ones is told here.
 local function count(script, err)
-  if not is_breach(err) then
-    script.breaches = 0
-    return
+  script.breaches = is_breach(err) and script.breaches + 1 or 0
+  if script.breaches == BREACHES then
+    log.warn("the script %s is not called any more: %s, %d times in a row", script.name,
+      err.message, BREACHES)
   end
-  script.breaches = script.breaches + 1
-  if script.warned then return end
-  script.warned = true
-  log.warn("the script %s was stopped: %s", script.name, err.message)
 end
 
 local function fail(script, err)
@@ -77,12 +74,28 @@ local function finish(script, ok, ...)
   return ...
 end
 
-local function call(script, index, ...)
+local function call(script, index, method, ...)
   if script.breaches >= BREACHES then
     error(("%s: not called any more, for it ran over its bounds %d times"):format(script.name,
       BREACHES), 0)
   end
-  return finish(script, find(script, index):call(...))
+  local found = find(script, index)
+  return finish(script, found[method](found, ...))
+end
+
+-- A protocol's `event` notes in a table what it needs at later events; in the box it
+-- does so in a copy.
+local function event_of(script, index)
+  return function(kind, data, state)
+    local after, chunk = call(script, index, "call_keep", kind, data, state)
+    for k in pairs(state) do state[k] = nil end
+    for k, v in pairs(after) do state[k] = v end
+    return chunk
+  end
+end
+
+local function is_event(path)
+  return #path == 3 and path[1] == "protocols" and path[3] == "event"
 end
 
 -- A copy of `value` with closures for hooks; `path` leads to it.
@@ -90,7 +103,8 @@ local function dress(script, value, path)
   if type(value) == "userdata" then
     local index = #script.paths + 1
     script.paths[index], script.hooks[index] = path, value
-    return function(...) return call(script, index, ...) end
+    if is_event(path) then return event_of(script, index) end
+    return function(...) return call(script, index, "call", ...) end
   end
   if type(value) ~= "table" then return value end
   local out = {}
@@ -106,7 +120,8 @@ end
 --- "policy" or "limits" where the script said so (`return keycycle.policy { … }`), else nil.
 --- Each function in `value` takes and returns plain values (no functions) and raises a text
 --- `file:line: what` when the script fails or runs over its bounds. After three calls over
---- the bounds in a row they raise at once, until the text is loaded anew.
+--- the bounds in a row they raise at once, until the text is loaded anew, which the log
+--- tells.
 ---@param text string Lua source
 ---@param chunkname string as `load` takes it: "@providers/acme.lua"
 ---@return { kind: string?, value: any }? script

@@ -18,7 +18,7 @@ local provider_mt = { __name = "keycycle.provider" }
 local fields = {
   name = "string", extends = "string", base_url = "string", strategy = "string",
   env = "string", auth = "table", params = "table", headers = "table", protocols = "table",
-  routes = "table", limits = "table", limit_headers = "table", classify = "table|function",
+  routes = "table", limits = "table|function", limit_headers = "table", classify = "table|function",
   usage = "table|function", estimate = "table|function", charge = "table", dialect = "table",
 }
 local route_fields = { method = "string", path = "string", protocol = "string",

@@ -5,7 +5,7 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
-local log = require "keycycle.log"
+local hook = require "keycycle.hook"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
 
@@ -34,7 +34,7 @@ local function settle(s)
   if lease.settled then return end
   local used = usage_of(s)
   s.info.usage = used
-  usage.settle(lease, used, s.run.entry.adapter.charge)
+  usage.settle(lease, used, s.run.adapter.charge)
 end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.
@@ -65,17 +65,17 @@ local function refusal(s, data)
     message = classify.message(body) or "an error inside the stream" }
 end
 
--- What an event means: a neutral chunk, or nil. A user's protocol may raise.
+-- What an event means: a neutral chunk, or nil. A user's protocol may raise; then the
+-- rest of the stream is read without it.
 local function meaning(s, kind, native)
   if not s.event_of then return native.error ~= nil and { error = true } or nil end
   local ok, chunk = pcall(s.event_of, kind, native, s.state)
   if ok then return type(chunk) == "table" and chunk or nil end
   if chunk == "not enough memory" then error(chunk, 0) end
-  if not s.told then
-    s.told = true -- once will do
-    log.warn("the protocol of %s failed: %s", s.run.entry.name, tostring(chunk))
-  end
-  return nil
+  hook.tell(s.event_of, "the protocol of %s failed, and is done without: %s", s.run.entry.name,
+    tostring(chunk))
+  s.event_of = false
+  return meaning(s, kind, native)
 end
 
 local function note(s, native, chunk)
@@ -129,7 +129,7 @@ local function raise(s, failed)
   local fields = { provider = run.entry.name, model = run.model, status = failed.status,
     body = failed.body, attempts = run.attempts, key_suffix = s.info.key_suffix }
   if failed.transport then error(errors.from_core(failed.err, fields), 0) end
-  local verdict = classify.classify(run.entry.adapter, failed)
+  local verdict = classify.classify(run.adapter, failed)
   fields.code, fields.message = verdict.kind, failed.message
   fields.retry_after = classify.cooling(verdict)
   local limited = classify.is_limit(verdict, failed.status)
@@ -181,7 +181,7 @@ function stream.open(run, lease, call)
   local protocol = run.protocol
   local s = { run = run, lease = lease, call = call, buffered = {}, taken = 0, seen_bytes = 0,
     seen_events = 0, closed = false, content = false, finished = false, ended = false,
-    kind = false, data = false, usage = false, told = false, state = {},
+    kind = false, data = false, usage = false, state = {},
     event_of = protocol and protocol.event or false,
     info = { status = call:status(), headers = call:headers() } }
   while not s.content and not s.ended do

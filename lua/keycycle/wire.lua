@@ -2,10 +2,12 @@
 --- says of its own, and stand-ins for what a user's protocol leaves out.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
+local hook = require "keycycle.hook"
 
 local wire = {}
 
 local CHARS_A_TOKEN = 4
+local MOST = 2 ^ 53 -- what counts hold
 
 -- Nothing is known of the request but its size.
 local function estimate_size(request)
@@ -54,15 +56,50 @@ local function estimator(given)
   end
 end
 
--- What a user's protocol does not say itself.
-local function complete(given)
+-- What is wrong with an estimate; nothing: it is left to others.
+local function no_count(value)
+  if value == nil or math.type(value) and value >= 0 and value <= MOST then return nil end
+  return ("it answered %s, which is no count of tokens"):format(type(value))
+end
+
+-- Where a user's estimate fails the size decides.
+local function guarded_estimate(what, fn)
+  return function(request)
+    local _, tokens = hook.call(what, no_count, fn, request)
+    return tokens or estimate_size(request)
+  end
+end
+
+local chunk_fields = { text = "string", reasoning = "string", finish_reason = "string",
+  tool_call = "table", usage = "table" }
+
+-- What a user's `event` returned; what is no chunk raises.
+local function checked_chunk(chunk)
+  if chunk == nil then return nil end
+  if type(chunk) ~= "table" then error("event answered a " .. type(chunk) .. ", not a chunk", 0) end
+  for name, want in pairs(chunk_fields) do
+    if chunk[name] ~= nil and type(chunk[name]) ~= want then
+      error(("event answered %s = a %s, not a %s"):format(name, type(chunk[name]), want), 0)
+    end
+  end
+  return chunk
+end
+
+-- What a user's protocol does not say itself, and what guards against its faults:
+-- `usage` and `event` may raise, the estimates do not.
+local function complete(given, name)
   local usage = given.usage or given.decode and function(body)
     local answer = given.decode(body)
     return type(answer) == "table" and answer.usage or nil
   end
-  local estimate = given.estimate or estimate_size
-  return { encode = given.encode, decode = given.decode, event = given.event, usage = usage,
-    estimate = estimate, estimate_input = given.estimate_input or estimate }
+  local what = ("provider %s: estimate"):format(name)
+  local estimate = given.estimate and guarded_estimate(what, given.estimate) or estimate_size
+  local input = given.estimate_input
+  return { own = true, encode = given.encode, decode = given.decode, usage = usage,
+    event = given.event and function(kind, data, state)
+      return checked_chunk(given.event(kind, data, state))
+    end,
+    estimate = estimate, estimate_input = input and guarded_estimate(what, input) or estimate }
 end
 
 local completed = setmetatable({}, { __mode = "k" })
@@ -75,7 +112,7 @@ function wire.protocol(adapter, name)
   local given = name and adapter.protocols and adapter.protocols[name]
   if type(given) == "string" then return require("keycycle.protocol." .. given) end
   if type(given) ~= "table" then return nil end
-  completed[given] = completed[given] or complete(given)
+  completed[given] = completed[given] or complete(given, adapter.name or "?")
   return completed[given]
 end
 
@@ -103,9 +140,9 @@ end
 function wire.estimate(adapter, protocol, request)
   local own = estimator(adapter.estimate)
   if own then
-    local ok, tokens = pcall(own, request)
-    tokens = ok and tonumber(tokens)
-    if tokens and tokens >= 0 and tokens < math.huge then return tokens end
+    local what = ("provider %s: estimate"):format(adapter.name or "?")
+    local _, tokens = hook.call(what, no_count, own, request)
+    if tokens then return tokens end
   end
   return protocol and protocol.estimate and protocol.estimate(request) or 0
 end

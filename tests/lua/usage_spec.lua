@@ -14,7 +14,7 @@ describe("usage", function()
 
   local function of(extract, adapters)
     return usage.of({ opts = { usage_extractor = extract }, protocol = chat,
-      entry = { name = "p", adapter = { usage = adapters } } }, body)
+      adapter = { usage = adapters }, entry = { name = "p" } }, body)
   end
 
   it("is what the protocol finds", function()
@@ -28,6 +28,8 @@ describe("usage", function()
     assert.same({ input_tokens = 1, output_tokens = 2, total_tokens = 3, model = "m" },
       of(says { input_tokens = 1, output_tokens = 2.0, model = "m" }))
     assert.is_nil(of(says(nil)))
+    assert.equal(7, of(nil, says(nil)).total_tokens)
+    assert.equal(7, of(nil, { total_tokens = "not.there" }).total_tokens)
     assert.same({}, lines)
   end)
 
@@ -37,8 +39,11 @@ describe("usage", function()
       assert.equal(7, of(function() return bad end).total_tokens)
       assert.equal(i, #lines)
     end
-    assert.equal(7, of(function() error "oops" end).total_tokens)
+    local function broken() error "oops" end
+    local n = #lines
+    for _ = 1, 3 do assert.equal(7, of(broken).total_tokens) end
     assert.truthy(lines[#lines]:find("oops", 1, true))
+    assert.equal(n + 1, #lines)
   end)
 
   it("never loses an answer to a lease that had ended", function()

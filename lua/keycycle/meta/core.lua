@@ -337,5 +337,8 @@ local hook = {}
 --- 64 deep, 100,000 keys and values, 4 MiB; json.null is left out. Else, and for functions: code
 --- "value".
 function hook:call(...) end
+--- The same, but what the function made of its last argument (a copy crosses) comes before
+--- its values: true, argument, values…; or false, err.
+function hook:call_keep(...) end
 
 return core
