@@ -1,5 +1,6 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
+local address = require "keycycle.address"
 local builtin = require "keycycle.builtin"
 local charge = require "keycycle.charge"
 local core = require "keycycle.core"
@@ -51,7 +52,10 @@ local function check_texts(given, where)
       invalid("%s holds {api_key}, which is filled in for auth.value only", where)
     end
   elseif type(given) == "table" then
-    for k, v in pairs(given) do check_texts(v, where .. "." .. tostring(k)) end
+    for k, v in pairs(given) do
+      check_texts(k, where)
+      check_texts(v, where .. "." .. tostring(k))
+    end
   end
 end
 
@@ -61,12 +65,20 @@ local function check_auth(auth, where)
   if not auth.value or (auth.header == nil) == (auth.query == nil) then
     invalid("%s: auth needs value, and header or query", where)
   end
+  local why = address.auth_fault(auth)
+  if why then invalid("%s.auth: %s", where, why) end
+end
+
+local function check_headers(headers, where, auth)
+  for name, value in pairs(headers) do
+    local why = address.header_fault(name, value, auth)
+    if why then invalid("%s.headers.%s %s", where, tostring(name), why) end
+  end
 end
 
 local function check_path(path, where)
-  if path:sub(1, 1) ~= "/" or path:find "[%s%c]" then
-    invalid("%s must begin with / and hold no space", where)
-  end
+  local why = address.path_fault(path)
+  if why then invalid("%s %s", where, why) end
 end
 
 local function check_route(route, where, protocols)
@@ -81,7 +93,6 @@ local function check_route(route, where, protocols)
   if route.protocol and not (protocols or {})[route.protocol] then
     invalid("%s.protocol: there is no %q in protocols", where, route.protocol)
   end
-  check_texts(route, where)
 end
 
 local protocol_functions = { encode = "function", decode = "function", event = "function",
@@ -125,8 +136,11 @@ local function check(definition, where)
     invalid("%s.env is the beginning of a variable: capitals, digits and _", where)
   end
   if definition.auth then check_auth(definition.auth, where) end
-  check_texts(definition.base_url, where .. ".base_url")
-  check_texts(definition.headers, where .. ".headers")
+  for name, value in pairs(definition) do
+    if name ~= "auth" then check_texts(value, where .. "." .. name) end
+  end
+  local why = definition.base_url and address.url_fault(definition.base_url)
+  if why then invalid("%s.base_url %q: %s", where, definition.base_url, why) end
   check_params(definition.params or {}, where)
   if definition.charge then charge.check(definition.charge, where .. ".charge") end
   limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")
@@ -136,6 +150,7 @@ end
 -- What can only be told with what it extends.
 local function check_whole(definition, where)
   check_protocols(definition.protocols or {}, where)
+  check_headers(definition.headers or {}, where, definition.auth)
   rules.check(definition.classify, definition.name)
   for name, route in pairs(definition.routes or {}) do
     check_route(route, where .. ".routes." .. tostring(name), definition.protocols)

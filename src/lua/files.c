@@ -23,11 +23,12 @@ static int dir_close(lua_State *L)
     return 0;
 }
 
-static int fail(lua_State *L, const char *why)
+static int fail(lua_State *L, const char *why, bool missing)
 {
     lua_pushnil(L);
     lua_pushstring(L, why);
-    return 2;
+    lua_pushboolean(L, missing);
+    return 3;
 }
 
 /* [-0, +0, v] Add the size of `file` in the folder at 1 to the table at -1,
@@ -50,8 +51,8 @@ static bool is_script(const char *file)
     return file[0] != '.' && len > 4 && strcmp(file + len - 4, ".lua") == 0;
 }
 
-/* core.lua_files(folder): sizes of its plain *.lua files by name; or nil,
- * why. */
+/* core.lua_files(folder): sizes of its plain *.lua files by name; or nil, why,
+ * whether there is no such folder. */
 static int core_lua_files(lua_State *L)
 {
     luaL_checkstring(L, 1);
@@ -63,13 +64,13 @@ static int core_lua_files(lua_State *L)
     lua_newtable(L);
     box->dir = opendir(lua_tostring(L, 1));
     if (!box->dir)
-        return fail(L, strerror(errno));
+        return fail(L, strerror(errno), errno == ENOENT || errno == ENOTDIR);
     int n = 0;
     for (struct dirent *e; (e = readdir(box->dir)) != NULL;) {
         if (!is_script(e->d_name))
             continue;
         if (++n > MAX_FILES)
-            return fail(L, "it holds too many files");
+            return fail(L, "it holds more than 1000 scripts", false);
         add_file(L, e->d_name);
     }
     return 1;

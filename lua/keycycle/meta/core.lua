@@ -21,8 +21,9 @@ function core.builtin(file, env) end
 ---@return string[]
 function core.builtin_names(folder) end
 
---- Sizes of a folder's plain *.lua files by name; or nil, why.
----@return table?, string?
+--- Sizes of a folder's plain *.lua files by name; or nil, why, and whether there is no
+--- such folder.
+---@return table?, string?, boolean?
 function core.lua_files(folder) end
 
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
