@@ -43,16 +43,17 @@ local function at(value, path)
 end
 
 -- Who calls tells of what a call met; what holds for all later ones is told here.
-local function count(script, err)
-  script.breaches = is_breach(err) and script.breaches + 1 or 0
-  if script.breaches == BREACHES then
-    log.warn("the script %s is not called any more: %s, %d times in a row", script.name,
-      err.message, BREACHES)
+local function count(script, index, err)
+  local n = is_breach(err) and (script.breaches[index] or 0) + 1 or 0
+  script.breaches[index] = n
+  if n == BREACHES then
+    log.warn("the script %s: its %s is not called any more: %s, %d times in a row", script.name,
+      table.concat(script.paths[index], "."), err.message, BREACHES)
   end
 end
 
-local function fail(script, err)
-  count(script, err)
+local function fail(script, index, err)
+  count(script, index, err)
   error(err.message, 0)
 end
 
@@ -60,7 +61,7 @@ end
 local function find(script, index)
   if script.box ~= get_box() then
     local ok, value = run(script)
-    if not ok then fail(script, value) end
+    if not ok then fail(script, index, value) end
     for i, path in ipairs(script.paths) do script.hooks[i] = at(value, path) or false end
   end
   local hook = script.hooks[index]
@@ -68,19 +69,19 @@ local function find(script, index)
   return hook
 end
 
-local function finish(script, ok, ...)
-  if not ok then fail(script, (...)) end
-  script.breaches = 0
+local function finish(script, index, ok, ...)
+  if not ok then fail(script, index, (...)) end
+  script.breaches[index] = 0
   return ...
 end
 
 local function call(script, index, method, ...)
-  if script.breaches >= BREACHES then
+  if (script.breaches[index] or 0) >= BREACHES then
     error(("%s: not called any more, for it ran over its bounds %d times"):format(script.name,
       BREACHES), 0)
   end
   local found = find(script, index)
-  return finish(script, found[method](found, ...))
+  return finish(script, index, found[method](found, ...))
 end
 
 -- A protocol's `event` notes in a table what it needs at later events; in the box it
@@ -120,7 +121,7 @@ end
 --- "policy" or "limits" where the script said so (`return keycycle.policy { … }`), else nil.
 --- Each function in `value` takes and returns plain values (no functions) and raises a text
 --- `file:line: what` when the script fails or runs over its bounds. After three calls over
---- the bounds in a row they raise at once, until the text is loaded anew, which the log
+--- the bounds in a row one raises at once, until the text is loaded anew, which the log
 --- tells.
 ---@param text string Lua source
 ---@param chunkname string as `load` takes it: "@providers/acme.lua"
@@ -128,7 +129,7 @@ end
 ---@return table? err code "script" | "budget" | "memory" | "value", message, file, line
 function box.load(text, chunkname)
   local script = { text = text, chunkname = chunkname, name = chunkname:gsub("^[@=]", ""),
-    paths = {}, hooks = {}, breaches = 0 }
+    paths = {}, hooks = {}, breaches = {} }
   local ok, value, kind = run(script)
   if not ok then
     value.file = value.file or script.name

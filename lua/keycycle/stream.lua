@@ -79,7 +79,7 @@ local function meaning(s, kind, native)
 end
 
 local function note(s, native, chunk)
-  s.usage = usage.of(s.run, native, chunk and chunk.usage) or s.usage
+  s.usage = usage.of(s.run, native, chunk and chunk.usage, true) or s.usage
   if not s.event_of then s.content = true end
   if not chunk then return end
   local text = chunk.text or chunk.reasoning or ""

@@ -52,8 +52,9 @@ end
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
 ---@param told? table what the protocol has read from it already
+---@param is_event? boolean whether it is one; a user's protocol reads those as `event` only
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
-function usage.of(run, body, told)
+function usage.of(run, body, told, is_event)
   local callers = run.opts.usage_extractor
   local extract = callers or wire.usage_reader(run.adapter)
   if extract then
@@ -65,6 +66,7 @@ function usage.of(run, body, told)
   if told then return (check(told)) end
   local protocol = run.protocol
   if not protocol or not protocol.usage or type(body) ~= "table" then return nil end
+  if is_event and protocol.own then return nil end
   return by_protocol(run, protocol, body)
 end
 

@@ -59,7 +59,8 @@ end
 -- What is wrong with an estimate; nothing: it is left to others.
 local function no_count(value)
   if value == nil or math.type(value) and value >= 0 and value <= MOST then return nil end
-  return ("it answered %s, which is no count of tokens"):format(type(value))
+  return ("it answered %s, which is no count of tokens"):format(math.type(value) and value
+    or "a " .. type(value))
 end
 
 -- Where a user's estimate fails the size decides.
@@ -90,7 +91,8 @@ end
 local function complete(given, name)
   local usage = given.usage or given.decode and function(body)
     local answer = given.decode(body)
-    return type(answer) == "table" and answer.usage or nil
+    if type(answer) ~= "table" then error("decode answered a " .. type(answer), 0) end
+    return answer.usage
   end
   local what = ("provider %s: estimate"):format(name)
   local estimate = given.estimate and guarded_estimate(what, given.estimate) or estimate_size

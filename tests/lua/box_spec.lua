@@ -515,7 +515,7 @@ describe("a script that is loaded", function()
     assert.is_false(ok)
     assert.truthy(message:find("not called any more", 1, true), message)
     assert.equal(1, #lines)
-    assert.truthy(lines[1]:find("script.lua is not called any more", 1, true), lines[1])
+    assert.truthy(lines[1]:find("script.lua: its f is not called any more", 1, true), lines[1])
     assert.equal(1, load(text).value.f(false))
   end)
 

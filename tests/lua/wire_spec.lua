@@ -64,9 +64,19 @@ describe("what a provider says of its own usage", function()
   it("estimates by paths or by a function, whose faults do not matter", function()
     assert.equal(12, wire.estimate({ estimate = { "prompt", "max" } }, nil,
       { prompt = "12345678", max = 10 }))
-    assert.equal(9, wire.estimate({ estimate = function() return 9 end }, nil, {}))
-    assert.equal(0, wire.estimate({ estimate = function() error "x" end }, nil, {}))
-    assert.equal(0, wire.estimate({ estimate = function() return -1 end }, nil, {}))
+    local function estimate(fn) return wire.estimate({ estimate = fn }, nil, {}) end
+    local lines = {}
+    keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
+    assert.equal(9, estimate(function() return 9 end))
+    assert.equal(0, estimate(function() end))
+    assert.same({}, lines)
+    for i, bad in ipairs { function() error "x" end, function() return -1 end,
+      function() return 1e300 end, function() return "5" end } do
+      assert.equal(0, estimate(bad))
+      assert.equal(0, estimate(bad))
+      assert.equal(i, #lines)
+    end
+    keycycle.log.set_sink(nil)
   end)
 end)
 
