@@ -113,7 +113,8 @@ end
 local function check(file, fn, ...)
   local ok, result = pcall(fn, ...)
   if ok then return result end
-  if not errors.is(result, errors.ConfigurationError) then error(result, 0) end
+  local of_another = errors.is(result, errors.ScriptError)
+  if of_another or not errors.is(result, errors.ConfigurationError) then error(result, 0) end
   fail(file.path, line_of(file, result.message), "%s", result.message)
 end
 
@@ -145,7 +146,9 @@ local function define_providers(list, all, sources)
     return provider.get(name)
   end
   function define(file)
-    if defined[file] == false then fail(file.path, nil, "it extends itself, through others") end
+    if defined[file] == false then
+      fail(file.path, line_of(file, " .extends "), "it extends itself, through others")
+    end
     if defined[file] then return defined[file] end
     defined[file] = false
     defined[file] = check(file, provider.define, copy_of(file.value), find)
