@@ -12,6 +12,7 @@ usage: keycycle check [PROVIDER [BASE_URL]]
   BASE_URL   where they are sent, instead of to the provider's own host
 It ends with 0 when every key that was tried is good.]=]
 
+keycycle.log.set_level "error" -- what is wrong with a key is said in the table
 local options, words = command.read(arg, usage, nil, 2)
 if not options then return words end
 local only, base_url = words[1], words[2]
@@ -42,7 +43,7 @@ local function try(wrapper, name, index)
   local client = wrapper:get_rotating_client(name, {
     key_id = index, pin_key = true, max_retries = 0, wait = false, request_timeout = 30,
   })
-  local answer, err = keycycle.try(client.check, {})
+  local answer, err = keycycle.try(function() return client:check {} end)
   if answer then return "ok", "32" end
   if not keycycle.is(err, keycycle.KeycycleError) then error(err, 0) end
   if err.code == "unknown_path" then return "not tried: it has no route check", "33" end
@@ -51,7 +52,7 @@ local function try(wrapper, name, index)
   if err.code == "payment" then return "unpaid", "31" end
   if err.status == 429 then return limited(err), "33" end
   if err.code == "permission_region" then return "no access", "31" end
-  return err.message, "31"
+  return (err.message:gsub("%c", " "):sub(1, 100)), "31"
 end
 
 local function try_all(wrapper, names)
