@@ -78,8 +78,8 @@ describe("keycycle reads scripts", function()
   it("that replace built-in ones of their name", function()
     files.put(folder .. "/a/providers/groq.lua", 'return keycycle.provider { name = "groq",\n'
       .. 'extends = "groq", headers = { ["x-from"] = "a" } }')
-    files.put(folder .. "/a/policies/fail_fast.lua", 'return keycycle.policy { name = "fail_fast",\n'
-      .. 'decide = function() return "rotate" end }')
+    files.put(folder .. "/a/policies/fail_fast.lua", [[
+      return keycycle.policy { name = "fail_fast", decide = function() return "rotate" end }]])
     prints("a rotate", "KEYCYCLE_PATH=a", "", "print(known 'groq' .. ' ' .. "
       .. "require 'keycycle.policy'.lookup 'fail_fast'.decide {})")
   end)
@@ -97,8 +97,8 @@ describe("keycycle reads scripts", function()
     files.put(folder .. "/a/providers/bad.lua", "return keycycle.provider {\n  name = = 5\n}")
     local out, rc = host("KEYCYCLE_PATH=a", "", "print 'not reached'")
     assert.equal(1, rc)
-    assert.equal("keycycle: ScriptError: a/providers/bad.lua:2: unexpected symbol near '=' (script)\n",
-      out)
+    assert.equal("keycycle: ScriptError: a/providers/bad.lua:2: unexpected symbol near '=' "
+      .. "(script)\n", out)
     out, rc = sh("KEYCYCLE_PATH=a", build .. "/keycycle providers")
     assert.equal(1, rc)
     assert.truthy(out:find("a/providers/bad.lua:2:", 1, true), out)

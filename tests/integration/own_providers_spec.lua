@@ -235,7 +235,8 @@ describe("a provider whose wire format is in its file", function()
         return 200, { ["content-type"] = "text/event-stream" },
           { 'event: word\ndata: {"w":"a"}\n\n', 'event: halt\ndata: {"halt":{"reason":"x"}}\n\n' }
       elseif request.body:find '"live":true' then
-        return 200, { ["content-type"] = "text/event-stream" }, { 'event: word\ndata: {"w":"a"}\n\n',
+        return 200, { ["content-type"] = "text/event-stream" }, {
+          'event: word\ndata: {"w":"a"}\n\n',
           'event: word\ndata: {"w":" b"}\n\n', 'event: over\ndata: {"heard":4}\n\n' }
       end
       return 200, {}, '{"said":"a b","cost":{"heard":4,"spoken":2}}'

@@ -10,14 +10,16 @@ describe("a base_url", function()
   end)
 
   it("is refused where it could be read as another host", function()
-    for _, url in ipairs { "", "a.test", "//a.test", "https:/a.test", "https:a.test", "https//a.test",
+    for _, url in ipairs { "", "a.test", "//a.test", "https:/a.test", "https:a.test",
+      "https//a.test",
       "ftp://a.test", "file:///etc/passwd", "javascript://a.test", "https://", "https:///v1",
       "https://me@a.test", "https://a.test@b.test/v1", "https://me:pw@a.test",
       "https://a.test:pw@b.test", "https://a.test\\@b.test", "https:\\\\a.test",
       "https://a.test\\.b.test", "https://a.test?.b.test", "https://a.test#.b.test",
       "https://a.test/v1?x=", "https://a.test/v1#x", " https://a.test", "https://a.test ",
-      "https://a.test\t.b.test", "https://a.test\n.b.test", "https://a.test\r\n", "https://a\0.test",
-      "https://\u{430}.test", "https://a\u{3002}test", "https://a%2etest", "https://a.test%00.b.test",
+      "https://a.test\t.b.test", "https://a.test\n.b.test", "https://a.test\r\n",
+      "https://a\0.test", "https://\u{430}.test", "https://a\u{3002}test", "https://a%2etest",
+      "https://a.test%00.b.test",
       "https://a.test:0", "https://a.test:65536", "https://a.test:", "https://a.test:x",
       "https://[::1", "https://[::1%25lo]", "https://[::1]x", "https://[a.test]", "https://a,b",
       "https://a.test//b.test", "https://a.test/../v1", "https://a.test/./v1",
@@ -65,8 +67,9 @@ describe("a provider's header", function()
   end)
 
   it("is none that the transport or auth sets", function()
-    for _, name in ipairs { "host", "Host", "Content-Length", "transfer-encoding", "Connection", "TE",
-      "upgrade", "trailer", "expect", "authorization", "Proxy-Authorization", "cookie", "x-key" } do
+    for _, name in ipairs { "host", "Host", "Content-Length", "transfer-encoding", "Connection",
+      "TE", "upgrade", "trailer", "expect", "authorization", "Proxy-Authorization",
+      "cookie", "x-key" } do
       assert.is_string(address.header_fault(name, "x", auth), name)
     end
   end)

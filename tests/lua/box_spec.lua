@@ -105,19 +105,6 @@ describe("a hook", function()
     assert.same({ true, true, true, 3 }, { absent, gone, plain, n })
   end)
 
-  it("gives back what it made of its last argument, where that is asked for", function()
-    local box <close> = assert(core.box(PATIENT))
-    local _, hook = box:run("return function(a, t) t.n = (t.n or 0) + a return t.n, a end")
-    local state = { kept = true }
-    assert.same({ true, { kept = true, n = 2 }, 2, 2 }, { hook:call_keep(2, state) })
-    assert.same({ kept = true }, state)
-    local _, broken = box:run("return function(t) t.f = print or type end")
-    local ok, err = broken:call_keep {}
-    assert.same({ false, "value" }, { ok, err.code })
-    assert.has_error(function() hook:call_keep() end)
-    assert.same({ true, 5 }, { select(1, box:run "return 5"), select(2, box:run "return 5") })
-  end)
-
   it("is not given the host's metamethods, nor what cannot be copied", function()
     local _, _, hook = function_of "return function(t) return t end"
     local trap = setmetatable({ x = 1 }, { __index = error, __pairs = error, __len = error })

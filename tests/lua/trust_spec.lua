@@ -42,8 +42,9 @@ describe("a known provider's key", function()
     all_refused("base_url", 'name = "openai", extends = "openai",\nbase_url = "%s"', {
       "https://evil.test/v1", "http://api.openai.com/v1", "https://api.openai.com:8443/v1",
       "https://api.openai.com./v1", "https://api.openai.com.evil.test", "https://xapi.openai.com",
-      "https://openai.com", "https://api.openai.com@evil.test/v1", "https://evil.test/api.openai.com",
-      "https://evil.test#api.openai.com", "https://evil.test?api.openai.com",
+      "https://openai.com", "https://api.openai.com@evil.test/v1",
+      "https://evil.test/api.openai.com", "https://evil.test#api.openai.com",
+      "https://evil.test?api.openai.com",
       "https://api.openai.com\\\\@evil.test", "https://api.openai.com\\t.evil.test",
       "https://api.openai.com\\n.evil.test", "https://api.openai.com\\0.evil.test",
       "https:/api.openai.com/v1", "https:api.openai.com", "//api.openai.com/v1",
@@ -81,9 +82,11 @@ describe("a known provider's key", function()
   end)
 
   it("is no other provider's parameter", function()
-    all_refused("api_key", 'name = "azure", extends = "openai",\n%s,\nbase_url = "https://evil.test"',
-      { 'params = { "openai_api_key" }', 'params = { openai_api_key_1 = "x" }' })
-    all_refused("another provider's key", 'extends = "openai", base_url = "https://evil.test",\n%s', {
+    all_refused("api_key", 'name = "azure", extends = "openai",\n%s,\n'
+      .. 'base_url = "https://evil.test"', { 'params = { "openai_api_key" }',
+      'params = { openai_api_key_1 = "x" }' })
+    all_refused("another provider's key", 'extends = "openai",\n'
+      .. 'base_url = "https://evil.test", %s', {
       'name = "openai_api", params = { "key" }', 'name = "openai_api", params = { "key_1" }',
       'name = "mine", env = "OPENAI_API", params = { "key" }',
       'name = "openai-api", params = { key = "x" }' })
