@@ -9,8 +9,11 @@ local reserved = { host = true, connection = true, ["content-length"] = true, ex
   ["keep-alive"] = true, te = true, trailer = true, ["transfer-encoding"] = true, upgrade = true }
 local credentials = { authorization = true, ["proxy-authorization"] = true, cookie = true }
 
--- "." and ".." as steps, which a client takes away together with what is before them.
-local function has_dots(path)
+--- Whether a path holds "." or ".." as a step, which a client takes away together with
+--- what is before it.
+---@param path string
+---@return boolean
+function address.has_dots(path)
   for step in path:gsub("%%2[eE]", "."):gmatch "[^/?]+" do
     if step == "." or step == ".." then return true end
   end
@@ -35,7 +38,7 @@ function address.url_fault(url)
   if not is_host(host or authority) then return "its host is none" end
   port = port and tonumber(port)
   if port and (port < 1 or port > 65535) then return "its port is none" end
-  if path:find "//" or has_dots(path) then return "its path holds //, /./ or /../" end
+  if path:find "//" or address.has_dots(path) then return "its path holds //, /./ or /../" end
   return nil
 end
 
@@ -60,7 +63,7 @@ function address.path_fault(path)
   if path:sub(1, 1) ~= "/" or path:sub(2, 2) == "/" then return "must begin with one /" end
   if path:find "[^\33-\126]" then return "holds a space, or another character of no URL" end
   if path:find "[\\#]" then return "holds one of \\ #" end
-  if has_dots(path) then return "holds . or .. as a step" end
+  if address.has_dots(path) then return "holds . or .. as a step" end
   return nil
 end
 

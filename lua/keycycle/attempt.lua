@@ -3,6 +3,7 @@
 --- The result is a table: `ok` with status, headers, body, decoded (or stream);
 --- else a refusal (status, headers, body, message), or a failure of the
 --- transport (`transport`, err, sent). Nothing here decides what comes next.
+local address = require "keycycle.address"
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
@@ -26,6 +27,13 @@ local function raise_missing(run, lease, name)
     message = ("key %d has no parameter %s, which the request needs: give it with the key, or set "
       .. "%s_%s_%d"):format(index, name, prefix, name:upper(), index),
   })
+end
+
+-- A model's name, say, must not lead to another path of the provider's.
+local function raise_dots(run, lease)
+  lease:cancel()
+  errors.raise(errors.KeycycleError, { code = "bad_request", provider = run.entry.name,
+    message = "a value in the path holds . or .. as a step" })
 end
 
 -- What templates are filled from: the request's own fields, the key's parameters,
@@ -63,6 +71,7 @@ local function url_of(run, lease, value_of)
   local path
   path, missing = template.path(run.request.path, value_of)
   if missing then raise_missing(run, lease, missing) end
+  if path ~= run.request.path and address.has_dots(path) then raise_dots(run, lease) end
   local parts, url = query_of(run, lease, value_of), base .. path
   if #parts == 0 then return url end
   return url .. (url:find("?", 1, true) and "&" or "?") .. table.concat(parts, "&")

@@ -84,13 +84,12 @@ local function call(script, index, method, ...)
   return finish(script, index, found[method](found, ...))
 end
 
--- A protocol's `event` notes in a table what it needs at later events; in the box it
--- does so in a copy.
+-- A protocol's `event` notes in a table what it needs at later events. In the box it does
+-- so in a copy, which is all that the caller's table holds.
 local function event_of(script, index)
   return function(kind, data, state)
-    local after, chunk = call(script, index, "call_keep", kind, data, state)
-    for k in pairs(state) do state[k] = nil end
-    for k, v in pairs(after) do state[k] = v end
+    local after, chunk = call(script, index, "call_keep", kind, data, state[1] or {})
+    state[1] = after
     return chunk
   end
 end

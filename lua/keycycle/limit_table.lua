@@ -63,7 +63,7 @@ end
 local function guarded(given, where)
   if type(given) ~= "function" then return given end
   return function(model, key)
-    local _, value = hook.call(where, fault, given, model, key)
+    local _, value = hook.call({ what = where, check = fault }, given, model, key)
     return value
   end
 end

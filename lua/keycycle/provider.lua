@@ -26,6 +26,7 @@ local route_fields = { method = "string", path = "string", protocol = "string",
   model = "boolean|string", class = "string", query = "table", fill = "table", form = "boolean",
   stream = "boolean", stream_path = "string", stream_query = "table", lines = "boolean" }
 local methods = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
+local merged = { routes = true, protocols = true }
 local not_inherited = { name = true, env = true, extends = true }
 
 local function is_type(value, want)
@@ -157,6 +158,16 @@ local function check_whole(definition, where)
   end
 end
 
+-- Of both, the definition's own first; `false` takes one away.
+local function merge(own, base)
+  local out = {}
+  for k, v in pairs(base) do
+    if own[k] ~= false then out[k] = v end
+  end
+  for k, v in pairs(own) do out[k] = v or nil end
+  return out
+end
+
 -- Of its own name it extends the built-in one that it replaces.
 local function inherit(definition, where, find)
   local name = definition.extends
@@ -164,7 +175,11 @@ local function inherit(definition, where, find)
   local base = name ~= definition.name and find(name) or builtin.get("provider", name)
   if not base then invalid("%s extends %q, which is not known", where, name) end
   for k, v in pairs(base) do
-    if definition[k] == nil and not not_inherited[k] then definition[k] = v end
+    if merged[k] and definition[k] then
+      definition[k] = merge(definition[k], v)
+    elseif definition[k] == nil and not not_inherited[k] then
+      definition[k] = v
+    end
   end
 end
 

@@ -4,8 +4,9 @@
 --- both at the end, at an error, when closed (`break` closes it) or collected.
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
-local errors = require "keycycle.errors"
+local failure = require "keycycle.failure"
 local hook = require "keycycle.hook"
+local penalty = require "keycycle.penalty"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
 
@@ -72,8 +73,8 @@ local function meaning(s, kind, native)
   local ok, chunk = pcall(s.event_of, kind, native, s.state)
   if ok then return type(chunk) == "table" and chunk or nil end
   if chunk == "not enough memory" then error(chunk, 0) end
-  hook.tell(s.event_of, "the protocol of %s failed, and is done without: %s", s.run.entry.name,
-    tostring(chunk))
+  local entry = s.run.entry
+  hook.tell(s.event_of, ("the protocol of %s"):format(entry.name), tostring(chunk), entry.pool)
   s.event_of = false
   return meaning(s, kind, native)
 end
@@ -123,18 +124,17 @@ local function read(s)
   end
 end
 
+-- What broke the stream off holds for the key as if it had come at once.
 local function raise(s, failed)
   local run = s.run
   s:close()
-  local fields = { provider = run.entry.name, model = run.model, status = failed.status,
-    body = failed.body, attempts = run.attempts, key_suffix = s.info.key_suffix }
-  if failed.transport then error(errors.from_core(failed.err, fields), 0) end
-  local verdict = classify.classify(run.adapter, failed)
-  fields.code, fields.message = verdict.kind, failed.message
-  fields.retry_after = classify.cooling(verdict)
-  local limited = classify.is_limit(verdict, failed.status)
-  if limited then fields.code = "rate_limited" end
-  errors.raise(limited and errors.RateLimitError or errors.APIError, fields)
+  failed.key_suffix, run.last = s.info.key_suffix, failed
+  local verdict
+  if not failed.transport then
+    verdict = classify.classify(run.adapter, failed)
+    penalty.apply(s.lease, verdict, failed.status, run.entry.config)
+  end
+  error(failure.error(run, verdict), 0)
 end
 
 -- The next event and its meaning; nil at the end, where the stream is closed.

@@ -44,7 +44,8 @@ end
 local function by_protocol(run, protocol, body)
   if not protocol.own then return protocol.usage(body) end
   local what = ("the protocol of %s"):format(run.entry.name)
-  local ok, given = hook.call(what, fault, protocol.usage, body)
+  local ok, given = hook.call({ what = what, check = fault, pool = run.entry.pool },
+    protocol.usage, body)
   return ok and check(given) or nil
 end
 
@@ -59,7 +60,8 @@ function usage.of(run, body, told, is_event)
   local extract = callers or wire.usage_reader(run.adapter)
   if extract then
     local what = ("the usage extractor of %s"):format(run.entry.name)
-    local ok, given = hook.call(what, fault, extract, body)
+    local ok, given = hook.call({ what = what, check = fault, pool = run.entry.pool }, extract,
+      body)
     -- Where the provider's own finds nothing its protocol may.
     if ok and (callers or given ~= nil) then return (check(given)) end
   end

@@ -1,5 +1,6 @@
 --- How one route of a provider reads and writes: a protocol with what the adapter
 --- says of its own, and stand-ins for what a user's protocol leaves out.
+local address = require "keycycle.address"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local hook = require "keycycle.hook"
@@ -34,10 +35,13 @@ local function from_paths(paths)
   end
 end
 
+local readers = setmetatable({}, { __mode = "k" })
+
 -- `usage = { input_tokens = "meta.tokens.in" }` and functions are both served.
 local function reader(given)
-  if type(given) == "table" then return from_paths(given) end
-  return given
+  if type(given) ~= "table" then return given end
+  readers[given] = readers[given] or from_paths(given)
+  return readers[given]
 end
 
 local function estimator(given)
@@ -66,7 +70,7 @@ end
 -- Where a user's estimate fails the size decides.
 local function guarded_estimate(what, fn)
   return function(request)
-    local _, tokens = hook.call(what, no_count, fn, request)
+    local _, tokens = hook.call({ what = what, check = no_count }, fn, request)
     return tokens or estimate_size(request)
   end
 end
@@ -118,6 +122,23 @@ function wire.protocol(adapter, name)
   return completed[given]
 end
 
+-- What is wrong with what a user's `encode` made; it says no more than a route may.
+local function encode_fault(made, auth)
+  for _, name in ipairs { "query", "headers" } do
+    if made[name] ~= nil and type(made[name]) ~= "table" then return name .. " is no table" end
+  end
+  local why
+  if made.path ~= nil then
+    why = type(made.path) ~= "string" and "is no text" or address.path_fault(made.path)
+    if why then return "path " .. why end
+  end
+  for name, value in pairs(made.headers or {}) do
+    why = address.header_fault(name, value, auth)
+    if why then return ("headers.%s %s"):format(name, why) end
+  end
+  return nil
+end
+
 --- The native request of a neutral one, with what the adapter says of its dialect.
 --- Raises KeycycleError (`bad_request`), which names the field.
 ---@param adapter table
@@ -127,10 +148,15 @@ end
 function wire.encode(adapter, name, request)
   local protocol = wire.protocol(adapter, name)
   local ok, made = pcall(protocol.encode, request, (adapter.dialect or {})[name])
-  if ok and type(made) == "table" then return made end
   if made == "not enough memory" then error(made, 0) end
+  local why = not ok and tostring(made) or nil
+  if ok then
+    why = type(made) ~= "table" and "the protocol made no request"
+      or protocol.own and encode_fault(made, adapter.auth) or nil
+  end
+  if not why then return made end
   errors.raise(errors.KeycycleError, { code = "bad_request", provider = adapter.name,
-    message = ok and "the protocol made no request" or tostring(made) })
+    message = why })
 end
 
 --- The function that reads usage as the adapter says, or nil.
@@ -143,7 +169,7 @@ function wire.estimate(adapter, protocol, request)
   local own = estimator(adapter.estimate)
   if own then
     local what = ("provider %s: estimate"):format(adapter.name or "?")
-    local _, tokens = hook.call(what, no_count, own, request)
+    local _, tokens = hook.call({ what = what, check = no_count }, own, request)
     if tokens then return tokens end
   end
   return protocol and protocol.estimate and protocol.estimate(request) or 0

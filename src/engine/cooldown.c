@@ -5,6 +5,7 @@
 
 #define SHORT_MS 60000 /* a longer one is EXHAUSTED; also the longest guess */
 #define DAY_MS 86400000
+#define LONGEST_MS (31ULL * DAY_MS) /* a quota of a month, to its end */
 #define FIRST_MS 1000
 
 void kc_copy_cut(char *to, size_t size, const char *text)
@@ -82,8 +83,8 @@ uint64_t kc_cooldown_cool(struct kc_cooldown *c, uint64_t now_ms,
         return KC_NEVER;
     if (guessed)
         delay_ms = guess_ms(c, away, rng);
-    if (delay_ms > DAY_MS)
-        delay_ms = DAY_MS;
+    if (delay_ms > LONGEST_MS)
+        delay_ms = LONGEST_MS;
     uint64_t until_ms = now_ms + delay_ms;
     if (away && c->state == KC_SUSPENDED) {
         if (until_ms > c->until_ms)

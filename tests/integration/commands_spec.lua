@@ -71,7 +71,7 @@ describe("keycycle check", function()
     own_provider("first", server.url)
     own_provider("second", server.url)
     own_provider("gone", "http://127.0.0.1:1")
-    own_provider("unchecked", server.url, 'routes = {}')
+    own_provider("unchecked", server.url, 'routes = { check = false }')
     local i = 0
     for word in pairs(verdicts) do
       i = i + 1
@@ -108,6 +108,17 @@ describe("keycycle check", function()
     assert.equal(1, rc, out)
     assert.equal(1, select(2, run("check unchecked",
       "UNCHECKED_API_KEY=key-0123456789abcdef-ok")))
+  end)
+
+  it("tries several keys at once", function()
+    local waiting = servers.canned [[
+      return function(request) -- the first one is answered with the third
+        return 200, {}, request.n == 1 and { "{}", false } or "{}", request.n == 3
+      end]]
+    local out, rc = run("check openai " .. waiting.url, "OPENAI_API_KEY_1=key-0123456789abcdef-a "
+      .. "OPENAI_API_KEY_2=key-0123456789abcdef-b OPENAI_API_KEY_3=key-0123456789abcdef-c")
+    waiting.stop()
+    assert.equal(0, rc, out)
   end)
 
   it("shows how far it is, and colours, on a terminal alone", function()

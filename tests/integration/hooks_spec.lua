@@ -15,6 +15,7 @@ local function misbehave(how)
   while how == "loop" do end
   if how == "hoard" then local t = {} while true do t[#t + 1] = ("x"):rep(1000) .. #t end end
   if how == "wrong" then return "nonsense" end
+  if how then error("got: " .. how) end
 end
 return keycycle.provider {
   name = "hooked", extends = "openai_compatible", base_url = "https://hooked.test",
@@ -211,6 +212,17 @@ describe("a script's verdict", function()
       assert.same({ 2, 0 }, { total().total_requests, total().in_flight })
     end)
   end
+end)
+
+describe("a script that raises what it was given", function()
+  it("puts no key into the log", function()
+    start "hooked"
+    client.chat.completions:create(ask({ usage_is = KEYS[1] .. "\n" .. KEYS[1] }))
+    assert.equal(1, #lines)
+    assert.truthy(lines[1]:find("got: ", 1, true), lines[1])
+    assert.is_nil(lines[1]:find(KEYS[1], 1, true), lines[1])
+    assert.is_nil(lines[1]:find("\n", 1, true))
+  end)
 end)
 
 describe("a script's events", function()

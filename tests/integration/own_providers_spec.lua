@@ -180,6 +180,14 @@ describe("a provider with a form of its own", function()
     assert.same({ 2, 10 }, { total().total_requests, total().total_tokens })
   end)
 
+  it("is not led to another path by a value in it", function()
+    start("nimbus", ANSWERS, { keys = { { api_key = KEYS[1], workspace = "../x" } } })
+    local err = raises(keycycle.KeycycleError, "in the path", client.generate,
+      { engine = "n1", prompt = "hi" })
+    assert.equal("bad_request", err.code)
+    assert.same({ 0, 0 }, { total().in_flight, total().total_requests })
+  end)
+
   it("streams what it sends, and the fields say what was used", function()
     start("nimbus", ANSWERS, { keys = TWO })
     local pieces = {}

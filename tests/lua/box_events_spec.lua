@@ -35,22 +35,23 @@ describe("the events of a script's protocol", function()
     assert.same({ text = "a1" }, event("a", {}, one))
     assert.same({ text = "b1" }, event("b", {}, two))
     assert.same({ text = "a2" }, event("b", {}, one))
-    assert.same({ seen = 2, first = "a" }, one)
+    assert.same({ { seen = 2, first = "a" } }, one)
   end)
 
   it("may take out of it what they put there", function()
-    local state = { first = "a", seen = 1 }
+    local state = {}
+    event("a", {}, state)
     local forgetful = assert(scripts.load([[return { protocols = { chat = {
       event = function(kind, data, state) state.first = nil end } } }]], "@other.lua"))
     assert.is_nil(forgetful.value.protocols.chat.event("b", {}, state))
-    assert.same({ seen = 1 }, state)
+    assert.same({ { seen = 1 } }, state)
   end)
 
   it("keep it where one fails, and where the box is made anew", function()
     local state = {}
     event("a", {}, state)
     assert.is_false(pcall(event, "a", { fail = true }, state))
-    assert.same({ seen = 1, first = "a" }, state)
+    assert.same({ { seen = 1, first = "a" } }, state)
     assert.is_false(pcall(event, "a", { loop = true }, state))
     assert.same({ text = "a2" }, event("b", {}, state))
   end)

@@ -430,7 +430,7 @@ describe("the built-in files", function()
     local function same(given, there, path)
       if type(given) == "table" then
         for key, item in pairs(given) do same(item, there[key], path .. "." .. tostring(key)) end
-      else
+      elseif given ~= false or there ~= nil then -- a provider may take out what it inherits
         assert.equal(type(given), type(there), path)
         if type(given) ~= "function" then assert.equal(given, there, path) end
       end

@@ -34,6 +34,12 @@ describe("a provider's definition", function()
     assert.equal("https://a.test/v1", mine.base_url)
     assert.equal(groq.auth, mine.auth)
     assert.equal(groq.routes, mine.routes)
+    mine = keycycle.provider { name = "mine", extends = "groq", base_url = "https://a.test/v1",
+      routes = { rerank = { method = "POST", path = "/rerank" }, ["embeddings.create"] = false } }
+    assert.equal("/rerank", mine.routes.rerank.path)
+    assert.equal(groq.routes["models.list"], mine.routes["models.list"])
+    assert.is_nil(mine.routes["embeddings.create"])
+    assert.is_table(groq.routes["embeddings.create"])
     assert.equal("MINE", provider.env_prefix(mine))
     refused("nobody", keycycle.provider, { name = "mine", extends = "nobody" })
   end)

@@ -31,6 +31,11 @@ local function lease_of()
     self.settled = true
     self.commits[#self.commits + 1] = usage or "as reserved"
   end
+  function lease:cooldown(_, _, reason)
+    assert(self.settled, "put away before it is settled")
+    self.cooled = reason
+    return true
+  end
   return lease
 end
 
@@ -193,7 +198,7 @@ describe("what breaks a stream off", function()
     assert.is_true(lease.settled)
     assert.equal(1, call.closed)
     assert.is_nil((result.stream()))
-    return caught
+    return caught, lease
   end
 
   it("after it is raised to the reader", function()
@@ -207,12 +212,14 @@ describe("what breaks a stream off", function()
   end)
 
   it("is classified when the provider says what it is", function()
-    local err = failed_after { text "a", { error = { message = "full", code = 429 } } }
+    local err, lease = failed_after { text "a", { error = { message = "full", code = 429 } } }
     assert.is_true(keycycle.is(err, keycycle.RateLimitError))
     assert.equal("full", err.message)
-    err = failed_after { text "a", { error = { message = "broken" } } }
+    assert.equal("quota", lease.cooled)
+    err, lease = failed_after { text "a", { error = { message = "broken" } } }
     assert.is_true(keycycle.is(err, keycycle.APIError))
     assert.equal("server", err.code)
+    assert.is_nil(lease.cooled)
   end)
 
   it("shows no key", function()

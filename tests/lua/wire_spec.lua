@@ -46,6 +46,25 @@ describe("a neutral request", function()
   end)
 end)
 
+describe("a request that a user's protocol made", function()
+  local function encode(made)
+    return wire.encode({ name = "own", auth = { header = "x-key", value = "{api_key}" },
+      protocols = { chat = { encode = function() return made end } } }, "chat", {})
+  end
+
+  it("says no more than a route may", function()
+    local made = { path = "/a/b", query = { x = 1 }, headers = { ["x-a"] = "b" }, json = {} }
+    assert.equal(made, encode(made))
+    for word, bad in pairs { ["no request"] = "text", ["path"] = { path = "//evil.test" },
+      ["no text"] = { path = 5 }, ["query"] = { query = 5 }, ["headers.Host"] =
+      { headers = { Host = "evil.test" } }, ["headers.X-Key"] = { headers = { ["X-Key"] = "x" } },
+      ["line break"] = { headers = { ["x-a"] = "b\r\nhost: evil.test" } } } do
+      local err = raises(keycycle.KeycycleError, word, encode, bad)
+      assert.equal("bad_request", err.code)
+    end
+  end)
+end)
+
 describe("what a provider says of its own usage", function()
   it("may be the places of the figures", function()
     local read = wire.usage_reader { usage = { input_tokens = "meta.units.in",

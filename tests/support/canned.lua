@@ -3,7 +3,7 @@
 --- ANSWERS.lua returns function(request) -> status, headers, body. The request has method,
 --- path, query, body, key (what came in any header of a key) and n (how many came before it
 --- and it). A body that is a list goes out piece by piece; a piece `false` waits for GET
---- /release. GET /journal is a list of all requests, with the headers of `noted`.
+--- /release, or for an answer whose fourth result is true. GET /journal is a list of all requests, with the headers of `noted`.
 local json = require "keycycle".json
 
 local noted = { "authorization", "x-nimbus-token", "x-api-key", "x-client", "host", "content-type",
@@ -49,7 +49,8 @@ local function handle(request)
     request:reply(200, { ["content-type"] = "application/json" }, json.encode(journal))
     return
   end
-  local status, headers, body = answer(note(request))
+  local status, headers, body, go = answer(note(request))
+  if go then release() end
   headers["content-type"] = headers["content-type"] or "application/json"
   if type(body) == "table" then
     request:start(status, headers)

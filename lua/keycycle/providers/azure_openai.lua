@@ -17,6 +17,8 @@ return keycycle.provider {
   },
   charge = {},
   routes = {
+    ["moderations.create"] = false,
+    ["models.retrieve"] = false,
     ["chat.completions.create"] = {
       method = "POST", path = "/openai/deployments/{deployment}/chat/completions",
       query = { ["api-version"] = "{api_version}" }, protocol = "chat", model = true,

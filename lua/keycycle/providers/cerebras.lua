@@ -24,16 +24,8 @@ return keycycle.provider {
     { unit = "tokens", window = "day", limit = "x-ratelimit-limit-tokens-day",
       remaining = "x-ratelimit-remaining-tokens-day", reset = "x-ratelimit-reset-tokens-day" },
   },
-  protocols = { chat = "openai_chat" },
+  routes = { ["embeddings.create"] = false },
   dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
-  routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
-    ["models.list"] = { method = "GET", path = "/models" },
-    ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
-    check = { method = "GET", path = "/models" },
-  },
   -- inference-docs.cerebras.ai/support/error: its "quota" is a rate.
   classify = {
     { status = { 429, 500, 503 }, path = "message", op = "contains", value = { "overloaded",

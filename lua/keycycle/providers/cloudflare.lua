@@ -6,8 +6,7 @@ return keycycle.provider {
   base_url = "https://api.cloudflare.com/client/v4/accounts/{account_id}/ai",
   strategy = "global",
   params = { "account_id" },
-  protocols = { chat = "openai_chat", responses = "openai_responses",
-    embeddings = "openai_embeddings" },
+  protocols = { responses = "openai_responses" },
   routes = {
     ["chat.completions.create"] = {
       method = "POST", path = "/v1/chat/completions", protocol = "chat", model = true,

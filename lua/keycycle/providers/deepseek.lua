@@ -4,18 +4,14 @@ return keycycle.provider {
   name = "deepseek",
   extends = "openai_compatible",
   base_url = "https://api.deepseek.com",
-  protocols = { chat = "openai_chat", responses = "openai_responses" },
+  protocols = { responses = "openai_responses" },
   dialect = { chat = { send_reasoning = true } },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
+    ["embeddings.create"] = false,
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
     },
     ["user.balance"] = { method = "GET", path = "/user/balance" },
-    ["models.list"] = { method = "GET", path = "/models" },
-    check = { method = "GET", path = "/models" },
   },
   -- api-docs.deepseek.com/quick_start/error_codes: concurrency is all that is limited.
   classify = {

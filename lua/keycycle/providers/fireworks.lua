@@ -13,24 +13,15 @@ return keycycle.provider {
     { unit = "output", window = "minute", limit = "x-ratelimit-limit-tokens-generated",
       remaining = "x-ratelimit-remaining-tokens-generated" },
   },
-  protocols = { chat = "openai_chat", responses = "openai_responses",
-    embeddings = "openai_embeddings", messages = "anthropic", rerank = "cohere_rerank" },
+  protocols = { responses = "openai_responses", messages = "anthropic", rerank = "cohere_rerank" },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
     },
     ["messages.create"] = {
       method = "POST", path = "/messages", protocol = "messages", model = true,
     },
-    ["embeddings.create"] = {
-      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
-    },
     rerank = { method = "POST", path = "/rerank", protocol = "rerank", model = true },
-    ["models.list"] = { method = "GET", path = "/models" },
-    check = { method = "GET", path = "/models" },
   },
   -- 412: the account is suspended, as a rule for want of money.
   classify = {

@@ -16,6 +16,7 @@ return keycycle.provider {
   params = {},
   headers = {},
   charge = { cached = false },
+  routes = { ["moderations.create"] = false },
   limit_headers = {
     { unit = "requests", window = "day", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",

@@ -7,16 +7,12 @@ return keycycle.provider {
   strategy = "global",
   params = { "bill_to" },
   headers = { ["x-hf-bill-to"] = "{bill_to}" },
-  protocols = { chat = "openai_chat", responses = "openai_responses" },
+  protocols = { responses = "openai_responses" },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
+    ["embeddings.create"] = false,
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
     },
-    ["models.list"] = { method = "GET", path = "/models" },
-    check = { method = "GET", path = "/models" },
   },
   -- Credits come with each month; what is behind the router answers in its own form.
   classify = {

@@ -5,6 +5,13 @@ return keycycle.provider {
   name = "mistral",
   extends = "openai_compatible",
   base_url = "https://api.mistral.ai/v1",
+  protocols = { transcription = "openai_transcription" },
+  routes = {
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/audio/transcriptions", protocol = "transcription", model = true,
+      form = true,
+    },
+  },
   -- Which of them come depends on the plan; none says when it is reset.
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-req-minute",

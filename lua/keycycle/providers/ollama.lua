@@ -6,4 +6,10 @@ return keycycle.provider {
   base_url = "http://localhost:11434/v1",
   strategy = "global",
   auth = { header = "authorization", value = "Bearer {api_key}", optional = true },
+  protocols = { responses = "openai_responses" },
+  routes = {
+    ["responses.create"] = {
+      method = "POST", path = "/responses", protocol = "responses", model = true,
+    },
+  },
 }

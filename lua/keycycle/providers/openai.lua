@@ -14,32 +14,22 @@ return keycycle.provider {
   base_url = "https://api.openai.com/v1",
   params = { "organization", "project" },
   headers = { ["openai-organization"] = "{organization}", ["openai-project"] = "{project}" },
-  protocols = { chat = "openai_chat", responses = "openai_responses",
-    embeddings = "openai_embeddings", transcription = "openai_transcription" },
+  protocols = { responses = "openai_responses", transcription = "openai_transcription" },
   dialect = { chat = { max_tokens_field = "max_completion_tokens" } },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
-    },
-    ["embeddings.create"] = {
-      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
     },
     ["audio.transcriptions.create"] = {
       method = "POST", path = "/audio/transcriptions", protocol = "transcription", model = true,
       form = true,
     },
     ["moderations.create"] = { method = "POST", path = "/moderations" },
-    ["models.list"] = { method = "GET", path = "/models" },
-    ["models.retrieve"] = { method = "GET", path = "/models/{model}" },
-    check = { method = "GET", path = "/models" },
   },
   -- Limits are an organisation's: keys that name the same one share them. What a
   -- request may answer at most is charged ("Rate limits" in its guide).
   charge = { shared_by = "openai-organization", max_tokens = "reserve" },
-  -- A reset is that of the whole bucket. The project\'s come where it has a limit.
+  -- A reset is that of the whole bucket. The project's come where it has a limit.
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",
       remaining = "x-ratelimit-remaining-requests", reset = "x-ratelimit-reset-requests",

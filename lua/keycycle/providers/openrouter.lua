@@ -14,23 +14,15 @@ return keycycle.provider {
     { unit = "requests", limit = "x-ratelimit-limit", remaining = "x-ratelimit-remaining",
       reset = "x-ratelimit-reset", format = "epoch_ms" },
   },
-  protocols = { chat = "openai_chat", responses = "openai_responses",
-    embeddings = "openai_embeddings", messages = "anthropic", rerank = "cohere_rerank" },
+  protocols = { responses = "openai_responses", messages = "anthropic", rerank = "cohere_rerank" },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
     },
     ["messages.create"] = {
       method = "POST", path = "/messages", protocol = "messages", model = true,
     },
-    ["embeddings.create"] = {
-      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
-    },
     rerank = { method = "POST", path = "/rerank", protocol = "rerank", model = true },
-    ["models.list"] = { method = "GET", path = "/models" },
     ["credits.retrieve"] = { method = "GET", path = "/credits" },
     ["generation.retrieve"] = { method = "GET", path = "/generation" },
     check = { method = "GET", path = "/key" }, -- the list of models needs no key

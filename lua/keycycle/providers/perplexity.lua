@@ -5,8 +5,10 @@ return keycycle.provider {
   extends = "openai_compatible",
   base_url = "https://api.perplexity.ai",
   strategy = "global",
-  protocols = { responses = "openai_responses", embeddings = "openai_embeddings" },
+  protocols = { responses = "openai_responses" },
   routes = {
+    ["chat.completions.create"] = false,
+    ["models.retrieve"] = false,
     ["responses.create"] = {
       method = "POST", path = "/v1/responses", protocol = "responses", model = true,
     },

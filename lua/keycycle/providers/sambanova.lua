@@ -4,6 +4,13 @@ return keycycle.provider {
   name = "sambanova",
   extends = "openai_compatible",
   base_url = "https://api.sambanova.ai/v1",
+  protocols = { transcription = "openai_transcription" },
+  routes = {
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/audio/transcriptions", protocol = "transcription", model = true,
+      form = true,
+    },
+  },
   -- The form of a reset is not documented.
   limit_headers = {
     { unit = "requests", window = "minute", limit = "x-ratelimit-limit-requests",

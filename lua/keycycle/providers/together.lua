@@ -13,17 +13,13 @@ return keycycle.provider {
     { unit = "tokens", window = "second", limit = "x-tokenlimit-limit",
       remaining = "x-tokenlimit-remaining" },
   },
-  protocols = { chat = "openai_chat", embeddings = "openai_embeddings", rerank = "cohere_rerank" },
+  protocols = { rerank = "cohere_rerank", transcription = "openai_transcription" },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
-    ["embeddings.create"] = {
-      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
+    ["audio.transcriptions.create"] = {
+      method = "POST", path = "/audio/transcriptions", protocol = "transcription", model = true,
+      form = true,
     },
     rerank = { method = "POST", path = "/rerank", protocol = "rerank", model = true },
-    ["models.list"] = { method = "GET", path = "/models" },
-    check = { method = "GET", path = "/models" },
   },
   -- docs.together.ai/docs/rate-limits: a dynamic rate is one of seconds.
   classify = {

@@ -10,20 +10,11 @@ return keycycle.provider {
     { unit = "tokens", window = "minute", limit = "x-ratelimit-limit-tokens",
       remaining = "x-ratelimit-remaining-tokens" },
   },
-  protocols = { chat = "openai_chat", responses = "openai_responses",
-    embeddings = "openai_embeddings" },
+  protocols = { responses = "openai_responses" },
   routes = {
-    ["chat.completions.create"] = {
-      method = "POST", path = "/chat/completions", protocol = "chat", model = true,
-    },
     ["responses.create"] = {
       method = "POST", path = "/responses", protocol = "responses", model = true,
     },
-    ["embeddings.create"] = {
-      method = "POST", path = "/embeddings", protocol = "embeddings", model = true,
-    },
-    ["models.list"] = { method = "GET", path = "/models" },
-    check = { method = "GET", path = "/models" },
   },
   -- docs.x.ai: a wrong key is a 400, and credits that are used up a 403 or a 429.
   classify = {
