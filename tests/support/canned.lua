@@ -1,9 +1,10 @@
 --- A server for specs, run by the host: keycycle tests/support/canned.lua ANSWERS.lua
 ---
---- ANSWERS.lua returns function(request) -> status, headers, body. The request has method,
---- path, query, body, key (what came in any header of a key) and n (how many came before it
---- and it). A body that is a list goes out piece by piece; a piece `false` waits for GET
---- /release, or for an answer whose fourth result is true. GET /journal is a list of all requests, with the headers of `noted`.
+--- ANSWERS.lua returns function(request) -> status, headers, body, go. The request has
+--- method, path, query, body, headers (those of `noted`), key (the last word of what came in
+--- a header of a key) and n (the how many-th it is). A body that is a list goes out piece by
+--- piece; a piece `false` waits for GET /release, or for an answer with `go`. GET /journal
+--- is a list of all requests.
 local json = require "keycycle".json
 
 local noted = { "authorization", "x-nimbus-token", "x-api-key", "x-client", "host", "content-type",
