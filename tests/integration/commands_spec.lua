@@ -115,9 +115,9 @@ describe("keycycle check", function()
       return function(request) -- the first one is answered with the third
         return 200, {}, request.n == 1 and { "{}", false } or "{}", request.n == 3
       end]]
+    finally(waiting.stop)
     local out, rc = run("check openai " .. waiting.url, "OPENAI_API_KEY_1=key-0123456789abcdef-a "
       .. "OPENAI_API_KEY_2=key-0123456789abcdef-b OPENAI_API_KEY_3=key-0123456789abcdef-c")
-    waiting.stop()
     assert.equal(0, rc, out)
   end)
 
@@ -161,6 +161,7 @@ describe("keycycle stats", function()
   it("shows a provider of one's own", function()
     local server = servers.canned [[return function() return 200, {}, '{"choices":[],"usage":'
       .. '{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}' end]]
+    finally(server.stop)
     own_provider("acme", server.url)
     local env = "ACME_API_KEY=key-0123456789abcdef-1"
     files.put(folder .. "/use.lua", [[
@@ -176,7 +177,6 @@ describe("keycycle stats", function()
     assert.is_nil(out:find("0123456789", 1, true))
     out = run("stats --db sqlite:usage.db acme", env)
     assert.truthy(out:find("acme: 1 requests", 1, true), out)
-    server.stop()
     os.execute("rm -rf " .. folder .. "/.config")
   end)
 

@@ -33,6 +33,8 @@ local ANSWERS = [[
         'data: {"a":"2","b":"y"}\n\n', 'data: {"a":"3","b":"z","last":true}\n\n' }
     elseif request.path == "/hold" then
       return 200, {}, { '{"used":', false, '9}' }
+    elseif request.path == "/fails" and request.n == 1 then
+      return 500, {}, { '{"error":', false, '"x"}' }
     end
     return 200, {}, '{"used":4}'
   end]]
@@ -89,6 +91,20 @@ describe("scripts that are loaded again", function()
     assert.equal(9, keycycle.run(function() return call:await().used end))
     local total = manager:get_global_stats().total
     assert.same({ 1, 9, 0 }, { total.total_requests, total.total_tokens, total.in_flight })
+  end)
+
+  it("leave a call that is tried again as it began", function()
+    start(acme("a", "x-api-key", "/fails"))
+    local call = keycycle.spawn(function()
+      return client:say({ model = "m" }, { policy = function() return "retry", 0 end })
+    end)
+    while #server.journal() == 0 do keycycle.step(0.01) end
+    change("providers/acme.lua", acme("a", "authorization", "/fast"))
+    server.release()
+    assert.equal(4, keycycle.run(function() return call:await().used end))
+    local seen = server.journal()[2]
+    assert.same({ "/fails", KEY, nil }, { seen.path, seen.headers["x-api-key"],
+      seen.headers.authorization })
   end)
 
   it("leave all in place where one is faulty, and say so", function()
@@ -149,16 +165,19 @@ describe("a server that sends a call elsewhere", function()
     wrapper = keycycle.MultiClientWrapper.new()
     wrapper:register_provider("acme", { keys = { KEY, "own-bbbbbbbbbbbbbbbb-2" },
       base_url = server.url })
-    client = wrapper:get_rotating_client("acme", { max_retries = 1, timeout = 1 })
+    client = wrapper:get_rotating_client("acme", { max_retries = 1, timeout = 1,
+      request_timeout = 5 })
   end
 
-  after_each(function()
+  local function stop()
     wrapper:stop()
     server.stop()
-  end)
+  end
+  after_each(stop)
 
   it("does not get the key sent there", function()
     local thief = servers.canned "return function() return 200, {}, '{\"stolen\":true}' end"
+    finally(thief.stop)
     start(thief.url)
     for _, status in ipairs { 301, 302, 303, 307, 308 } do
       for _, method in ipairs { "GET", "POST" } do
@@ -171,7 +190,6 @@ describe("a server that sends a call elsewhere", function()
     end
     assert.same(keycycle.json.array {}, thief.journal())
     assert.is_true(#server.journal() >= 10)
-    thief.stop()
   end)
 
   it("does so neither by a name of the same machine, nor by another scheme", function()
@@ -180,8 +198,7 @@ describe("a server that sends a call elsewhere", function()
       start(to)
       raises(keycycle.APIError, nil, client.request, client, { path = "/307/away" })
       for _, seen in ipairs(server.journal()) do assert.equal("/307/away", seen.path) end
-      wrapper:stop()
-      server.stop()
+      stop()
     end
     start "http://127.0.0.1:PORT"
     assert.is_true(client:request { path = "/307/away" }.ok)
