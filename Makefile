@@ -222,7 +222,7 @@ check-valgrind: setup-test
 
 check-gc: setup-test
 	@$(MAKE) --no-print-directory -s all asan
-	@KEYCYCLE_EAGER_GC=200 tests/support/run_tests.sh $(BUILD) specs
+	@KEYCYCLE_EAGER_GC=$${KEYCYCLE_EAGER_GC:-200} tests/support/run_tests.sh $(BUILD) eager
 
 # Beside a mock of all providers that others wrote.
 check-peers: setup-peers

@@ -156,8 +156,10 @@ end
 
 -- Speech, a transcript as text, a file: what is no JSON and need not be.
 local function is_bytes(run, headers)
-  if run.protocol and run.protocol.event then return false end
+  local protocol = run.protocol
+  if protocol and protocol.event and not protocol.plain then return false end
   local kind = (headers["content-type"] or ""):lower()
+  if protocol and kind:find "html" then return false end -- a proxy's page
   return kind ~= "" and not kind:find "[/+]json"
 end
 

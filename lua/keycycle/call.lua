@@ -122,7 +122,7 @@ end
 local function judge(run, lease, result, told)
   local adapter = run.adapter
   local verdict = result.transport and failure.of_transport(result)
-    or penalty.verdict(adapter, result, told)
+    or penalty.verdict(adapter, result, told, run.entry.pool:now())
   if not lease.settled then
     charge.fail(lease, adapter.charge, not result.transport and result.status or nil, result.sent)
   end
@@ -140,7 +140,7 @@ local function try_once(run, lease)
   end
   local result = attempt.run(run, lease, left)
   local adapter, headers = run.adapter, result.headers or {}
-  local told = limit_headers.read(adapter.limit_headers, headers, core.now())
+  local told = limit_headers.read(adapter.limit_headers, headers, run.entry.pool:now())
   limit_headers.learn(lease, adapter, headers, told)
   if result.ok then return result end
   return nil, result, judge(run, lease, result, told)

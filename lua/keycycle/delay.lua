@@ -158,7 +158,7 @@ end
 -- The first midnight of a month in a zone, epoch seconds. Noon of the day before is
 -- early enough, and late enough, in every zone less than 12 hours from UTC.
 local function month_begins(zone, year, month)
-  return core.zone_midnight(zone, days(year, month, 1) * DAY - DAY / 2)
+  return core.zone_midnight(zone, math.max(0, days(year, month, 1) * DAY - DAY / 2))
 end
 
 --- Seconds until a window of the calendar begins anew in a time zone: the next
@@ -173,7 +173,7 @@ function delay.until_reset(window, zone, now)
     at = core.zone_midnight(zone, now)
   elseif window == "month" then
     local date = os.date("!*t", math.floor(now))
-    for month = date.month, date.month + 1 do
+    for month = date.month, date.month + 2 do -- east of UTC the next one may have begun
       local year = month > 12 and date.year + 1 or date.year
       at = month_begins(zone, year, (month - 1) % 12 + 1)
       if at and at > now then break end

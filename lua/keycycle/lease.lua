@@ -10,12 +10,12 @@ local provider = require "keycycle.provider"
 
 local methods = core.lease_methods
 
--- The adapter of a lease's provider and the configuration of its entry, where that
--- is still there.
+-- The adapter of a lease's provider, the time on its pool's clock and the configuration
+-- of its entry, where that is still there.
 local function origin(lease)
   local from = entry.of(lease)
-  if from then return from.adapter, from.config end
-  return provider.get(lease.provider), nil
+  if from then return from.adapter, from.pool:now(), from.config end
+  return provider.get(lease.provider), core.now(), nil
 end
 
 --- Takes in the headers of an answer, as soon as they are here: the request has been
@@ -26,10 +26,10 @@ function methods.headers(lease, headers)
     error("headers needs a table, not a " .. type(headers), 2)
   end
   lease:stamp()
-  local adapter = origin(lease)
+  local adapter, now = origin(lease)
   headers = classify.lower_names(headers)
   limit_headers.learn(lease, adapter, headers,
-    limit_headers.read(adapter and adapter.limit_headers, headers, core.now()))
+    limit_headers.read(adapter and adapter.limit_headers, headers, now))
 end
 
 --- Takes in an answer that is no success: settles the lease, puts its key away by what
@@ -40,9 +40,9 @@ function methods.fail(lease, response)
   if type(response) ~= "table" then
     error("fail needs { status =, headers =, body = }, not a " .. type(response), 2)
   end
-  local adapter, settings = origin(lease)
+  local adapter, now, settings = origin(lease)
   local verdict = penalty.verdict(adapter, response, limit_headers.read(
-    adapter and adapter.limit_headers, classify.lower_names(response.headers), core.now()))
+    adapter and adapter.limit_headers, classify.lower_names(response.headers), now), now)
   charge.fail(lease, adapter and adapter.charge, math.tointeger(tonumber(response.status)) or 0)
   penalty.apply(lease, verdict, response.status, settings)
   return verdict

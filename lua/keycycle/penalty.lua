@@ -28,9 +28,10 @@ end
 ---@param adapter? table the provider's definition
 ---@param response table status, headers, body
 ---@param told table what limit_headers.read made of its headers
+---@param now number epoch seconds on the pool's clock
 ---@return table verdict
-function penalty.verdict(adapter, response, told)
-  local verdict = classify.classify(adapter, response)
+function penalty.verdict(adapter, response, told, now)
+  local verdict = classify.classify(adapter, response, now)
   if verdict.kind == "quota" and not (verdict.retry_after or verdict.reset_after) then
     verdict.retry_after = limit_headers.wait(told)
   end

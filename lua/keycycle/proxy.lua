@@ -6,6 +6,7 @@ local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
+local template = require "keycycle.template"
 
 local proxy = {}
 
@@ -50,7 +51,8 @@ local function invoke(client, name, given, opts)
   local entry, route = state.entry, state.entry.adapter.routes[name]
   opts = merge(state.opts, opts)
   entry:check_open()
-  local bare = route.method == "GET" and given == nil
+  -- What only looks, and the check of a key, need nothing said.
+  local bare = given == nil and (route.method == "GET" or name == "check")
   if not bare and type(given) ~= "table" then
     bad_request(entry, "%s needs a table, not a %s", name, type(given))
   end
@@ -82,12 +84,20 @@ local function check_spec(entry, spec)
   request.check_query(entry, spec.query)
 end
 
--- The route that has this path, for its protocol.
-local function route_of(entry, path)
+-- The route that has this path, written with its `{names}` or filled in, for its
+-- protocol: of several the one that says most.
+local function route_of(entry, method, path)
+  local protocol, size = nil, -1
   for _, route in pairs(entry.adapter.routes or {}) do
-    if route.path == path then return { protocol = route.protocol } end
+    for _, known in ipairs { route.path, route.stream_path } do
+      local said = #template.bare(known)
+      if route.protocol and route.method == method and said > size
+        and (known == path or template.fits(known, path)) then
+        protocol, size = route.protocol, said
+      end
+    end
   end
-  return {}
+  return { protocol = protocol }
 end
 
 -- client:request { … }: any path of the provider.
@@ -97,11 +107,11 @@ local function request_any(client, spec, opts)
   check_spec(entry, spec)
   opts = merge(state.opts, opts)
   entry:check_open()
-  local method = spec.method or ((spec.json or spec.body) and "POST" or "GET")
+  local method = (spec.method or ((spec.json or spec.body) and "POST" or "GET")):upper()
   local text = spec.body
   if spec.json ~= nil then text = request.encode(entry, spec.json) end
-  return send(entry, route_of(entry, spec.path), {
-    method = method:upper(), path = spec.path, text = text,
+  return send(entry, route_of(entry, method, spec.path), {
+    method = method, path = spec.path, text = text,
     content_type = text and "application/json",
     json = type(spec.json) == "table" and spec.json or nil,
     query = spec.query, headers = spec.headers, stream = spec.stream == true,

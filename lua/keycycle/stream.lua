@@ -131,7 +131,7 @@ local function raise(s, failed)
   failed.key_suffix, run.last = s.info.key_suffix, failed
   local verdict
   if not failed.transport then
-    verdict = classify.classify(run.adapter, failed)
+    verdict = classify.classify(run.adapter, failed, run.entry.pool:now())
     penalty.apply(s.lease, verdict, failed.status, run.entry.config)
   end
   error(failure.error(run, verdict), 0)

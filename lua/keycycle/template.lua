@@ -57,6 +57,17 @@ function template.text(text, value_of)
   return replace(text, value_of, nil, 1)
 end
 
+--- A text without its names: what it says itself.
+function template.bare(text)
+  return (text:gsub("{[%l_][%w_]*}", ""))
+end
+
+--- Whether a path is one that this text makes when it is filled in.
+function template.fits(text, path)
+  local pattern = text:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("{[%l_][%w_]*}", ".+")
+  return path:find("^" .. pattern .. "$") ~= nil
+end
+
 --- The names in a text, in order.
 ---@return string[]
 function template.names(text)

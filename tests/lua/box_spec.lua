@@ -279,7 +279,7 @@ describe("the library in the box", function()
     "[^]x]", "[a-]", "%W", "[%w_]" }
   local rest = { "()", "(", ")", "%b()", "%f[%a]", "%1", "$", "^", "%", "[", "%f", "%b" }
 
-  it("matches patterns as Lua does", function()
+  it("matches patterns as Lua does #pure", function()
     local seed = 20240117
     local function random(n) -- of its own, so that every run is the same
       seed = (seed * 1103515245 + 12345) % 2147483648
@@ -382,7 +382,7 @@ describe("the library in the box", function()
     same("table", "unpack", { 1, 2 }, 2)
   end)
 
-  it("sorts a thousand numbers as Lua does", function()
+  it("sorts a thousand numbers as Lua does #pure", function()
     local list = {}
     for i = 1, 1000 do list[i] = i * 7919 % 1009 end
     local f = function_of "return function(t) table.sort(t) return t end"
@@ -424,7 +424,7 @@ describe("the library in the box", function()
 end)
 
 describe("the built-in files", function()
-  it("run in the box as they do outside, and give the same data", function()
+  it("run in the box as they do outside, and give the same data #pure", function()
     local builtin = require "keycycle.builtin"
     local folders = { provider = "providers", policy = "policies", limits = "limits" }
     local function same(given, there, path)

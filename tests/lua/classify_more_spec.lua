@@ -19,10 +19,10 @@ local function check(record)
   end
 end
 
-describe("an answer in a form that a provider documents is understood:", function()
+describe("an answer in a form that a provider documents is understood: #pure", function()
   each("fresh_errors.jsonl", check)
 end)
 
-describe("an answer that was met in the open is understood:", function()
+describe("an answer that was met in the open is understood: #pure", function()
   each("seen_errors.jsonl", check)
 end)

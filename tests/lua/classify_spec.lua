@@ -8,7 +8,7 @@ local function kind(status, headers, body, name)
     { status = status, headers = headers or {}, body = body or "" }).kind
 end
 
-describe("a status alone", function()
+describe("a status alone #pure", function()
   local kinds = {
     [400] = "invalid_request", [401] = "auth", [402] = "payment", [403] = "permission_region",
     [404] = "not_found", [408] = "temporary", [409] = "invalid_request", [410] = "not_found",
@@ -26,7 +26,7 @@ describe("a status alone", function()
   end
 end)
 
-describe("a 429", function()
+describe("a 429 #pure", function()
   it("is temporary while its delay is under ten seconds", function()
     assert.equal("temporary", kind(429, { ["retry-after"] = "9" }))
     assert.equal("temporary", kind(429, { ["retry-after"] = "0.5" }))
@@ -49,7 +49,7 @@ describe("a 429", function()
   end)
 end)
 
-describe("the stated delay", function()
+describe("the stated delay #pure", function()
   local function delay(value, name, now)
     return classify.retry_after({ [name or "retry-after"] = value }, now)
   end
@@ -92,7 +92,7 @@ describe("the stated delay", function()
   end)
 end)
 
-describe("the provider's own codes", function()
+describe("the provider's own codes #pure", function()
   local function coded(status, code)
     return kind(status, nil, ('{"error":{"message":"m","code":"%s"}}'):format(code), "openai")
   end
@@ -122,7 +122,7 @@ describe("the provider's own codes", function()
   end)
 end)
 
-describe("the time that a verdict states", function()
+describe("the time that a verdict states #pure", function()
   local NOW = 1767225600 -- 2026-01-01T00:00:00Z, 16:00 of the day before in Los Angeles
   local function of(name, body, headers, status)
     return classify.classify(provider.get(name), { status = status or 429, headers = headers,
@@ -183,7 +183,7 @@ describe("the time that a verdict states", function()
   end)
 end)
 
-describe("a provider's own function", function()
+describe("a provider's own function #pure", function()
   local lines
   local function acme(given)
     return keycycle.provider { name = "acme", classify = given }
@@ -247,7 +247,7 @@ describe("a provider's own function", function()
   end)
 end)
 
-describe("an answer behind a gateway", function()
+describe("an answer behind a gateway #pure", function()
   it("is classified by the status that it names, where the sent one hides it", function()
     local body = keycycle.json.encode { message = "failed",
       error = 'Error code: 401 - {"error":{"message":"m"}}' }
@@ -272,7 +272,7 @@ describe("an answer behind a gateway", function()
   end)
 end)
 
-describe("an error inside a 200", function()
+describe("an error inside a 200 #pure", function()
   it("is classified by the status that it names", function()
     assert.equal("quota", kind(200, nil, '{"error":{"code":429,"message":"m"}}'))
     assert.equal("quota", kind(200, nil, '{"error":{"code":"429","message":"m"}}'))
@@ -291,7 +291,7 @@ describe("an error inside a 200", function()
   end)
 end)
 
-describe("no body", function()
+describe("no body #pure", function()
   local bodies = {
     "", "{", "[", "null", "[]", "{}", '{"error":null}', '{"error":[]}', '{"error":{}}',
     '{"error":{"code":{}}}', '{"error":{"code":[1,2],"status":{}}}', '{"error":true}',

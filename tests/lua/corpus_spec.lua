@@ -69,7 +69,7 @@ local function table_of(sum, classes, wrong)
   return table.concat(out, "\n  ") .. "\n  wrong: " .. table.concat(wrong, ", ") .. "\n"
 end
 
-describe("real answers", function()
+describe("real answers #pure", function()
   local sum, classes, wrong = measure()
   io.write(table_of(sum, classes, wrong))
 

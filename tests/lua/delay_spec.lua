@@ -102,6 +102,9 @@ describe("the window of a calendar", function()
     assert.equal(8 * 3600, delay.until_reset("month", "America/Los_Angeles", NOW))
     assert.equal(31 * DAY - 3600,
       delay.until_reset("month", "America/Los_Angeles", NOW + 9 * 3600))
+    -- It is the new year already there.
+    assert.equal(31 * DAY - 3600, delay.until_reset("month", "Asia/Tokyo", NOW - 8 * 3600))
+    assert.equal(21 * DAY, delay.until_reset("month", "UTC", 10 * DAY))
   end)
 
   it("is not told where no calendar ends it, or the zone is unknown", function()

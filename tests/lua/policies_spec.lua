@@ -36,7 +36,7 @@ end
 local fault = { "invalid_request", "context_length", "request_too_large", "content_policy",
   "not_found", "permission_region", "transport", "never heard of" }
 
-describe("the policy default", function()
+describe("the policy default #pure", function()
   it("answers each kind of failure as the guide says", function()
     answers("default", {
       { "temporary", { retry_after = 2 }, "retry", 2, 2.25 },
@@ -85,7 +85,7 @@ describe("the policy default", function()
   end)
 end)
 
-describe("the policy patient", function()
+describe("the policy patient #pure", function()
   it("waits short limits out on the same key", function()
     answers("patient", {
       { "quota", { retry_after = 5, window = "minute" }, "retry", 5.5, 6 },
@@ -114,7 +114,7 @@ describe("the policy patient", function()
   end)
 end)
 
-describe("the policy fail_fast", function()
+describe("the policy fail_fast #pure", function()
   it("rotates where another key is ready, and fails at once else", function()
     answers("fail_fast", {
       { "quota", { retry_after = 3 }, "rotate" },
@@ -153,7 +153,7 @@ local function random_run(name, see)
   return attempt
 end
 
-describe("a built-in policy", function()
+describe("a built-in policy #pure", function()
   local lines
   before_each(function()
     lines = {}

@@ -10,7 +10,7 @@ local function hello(more)
   return request
 end
 
-describe("a neutral request in Anthropic's form", function()
+describe("a neutral request in Anthropic's form #pure", function()
   it("has its system apart, and always a max_tokens", function()
     assert.same(native [[{"model": "m", "system": "Be brief.\n\nBe kind.", "max_tokens": 4096,
       "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."},
@@ -113,7 +113,7 @@ local recorded = native [[{"id": "msg_1", "type": "message", "model": "claude-so
   "usage": {"input_tokens": 10, "cache_creation_input_tokens": 200,
     "cache_read_input_tokens": 3000, "output_tokens": 40}}]]
 
-describe("an answer in Anthropic's form", function()
+describe("an answer in Anthropic's form #pure", function()
   it("is read from its blocks", function()
     local response = anthropic.decode(recorded)
     assert.same({ "msg_1", "claude-sonnet-4-5", "Let me see.", "hm", "tool_calls" }, {
@@ -198,7 +198,7 @@ event: message_stop
 data: {"type":"message_stop"}
 ]]
 
-describe("a stream in Anthropic's form", function()
+describe("a stream in Anthropic's form #pure", function()
   it("is told in chunks", function()
     local chunks, response = support.play(anthropic, told)
     assert.same({ "msg_1", "claude", "Let me see.", "hm", "tool_calls" }, {
@@ -240,7 +240,7 @@ describe("a stream in Anthropic's form", function()
   end)
 end)
 
-describe("Anthropic's form", function()
+describe("Anthropic's form #pure", function()
   it("keeps the neutral form whatever comes", function()
     support.check_robust(anthropic, { answers = { recorded }, events = support.events(told),
       requests = { anthropic.encode(hello { tools = { { name = "f" } } }).json } })

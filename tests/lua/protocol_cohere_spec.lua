@@ -12,7 +12,7 @@ local function hello(more)
   return request
 end
 
-describe("a neutral request in Cohere's form", function()
+describe("a neutral request in Cohere's form #pure", function()
   it("has messages, calls and their results", function()
     assert.same(native [[{"model": "command-a", "messages": [
       {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather?"},
@@ -69,7 +69,7 @@ local recorded = native [[{"id": "c1", "finish_reason": "TOOL_CALL", "message": 
   "usage": {"billed_units": {"input_tokens": 8, "output_tokens": 3},
     "tokens": {"input_tokens": 503.0, "output_tokens": 11}, "cached_tokens": 480}}]]
 
-describe("an answer in Cohere's form", function()
+describe("an answer in Cohere's form #pure", function()
   it("is read", function()
     local response = cohere.decode(recorded)
     assert.same({ "c1", "Well.", "hm\nI will look.", "tool_calls" }, { response.id,
@@ -133,7 +133,7 @@ data: {"type":"message-end","delta":{"finish_reason":"TOOL_CALL",
 data: [DONE]
 ]]
 
-describe("a stream in Cohere's form", function()
+describe("a stream in Cohere's form #pure", function()
   it("is told in chunks and ends with its usage", function()
     local chunks, response = support.play(cohere, told)
     assert.same({ "c1", "Well.", "I will look.", "tool_calls", 514 }, { response.id,
@@ -160,7 +160,7 @@ describe("a stream in Cohere's form", function()
   end)
 end)
 
-describe("Cohere's form", function()
+describe("Cohere's form #pure", function()
   it("keeps the neutral form whatever comes", function()
     support.check_robust(cohere, { answers = { recorded }, events = support.events(told),
       requests = { cohere.encode(hello { max_tokens = 5, tools = { { name = "f" } } }).json } })
@@ -172,7 +172,7 @@ describe("Cohere's form", function()
   end)
 end)
 
-describe("Cohere's embeddings", function()
+describe("Cohere's embeddings #pure", function()
   it("are asked for with the kind of their texts", function()
     assert.same(native [[{"model": "embed-v4.0", "texts": ["a"], "input_type": "search_document",
       "embedding_types": ["float"]}]], wire(embed.encode { model = "embed-v4.0", input = "a" }))
@@ -198,7 +198,7 @@ describe("Cohere's embeddings", function()
   end)
 end)
 
-describe("a rerank", function()
+describe("a rerank #pure", function()
   it("is asked for", function()
     assert.same(native [[{"model": "rerank-v3.5", "query": "q", "documents": ["a", "b"],
       "top_n": 1}]], wire(rerank.encode { model = "rerank-v3.5", query = "q",

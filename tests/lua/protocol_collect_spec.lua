@@ -6,7 +6,7 @@ local function response_of(chunks)
   return collector:response()
 end
 
-describe("a collector", function()
+describe("a collector #pure", function()
   it("makes a response of nothing", function()
     local response = response_of {}
     assert.same({ content = "", tool_calls = {} }, response)
@@ -49,7 +49,7 @@ describe("a collector", function()
   end)
 end)
 
-describe("the message that a response becomes", function()
+describe("the message that a response becomes #pure", function()
   it("has what its dialect needs to go on", function()
     assert.same({ role = "assistant", content = "a", reasoning = "r", extra = { x = 1 },
       tool_calls = { { id = "1", name = "f", arguments = {} } } },

@@ -11,7 +11,7 @@ local function hello(more)
   return request
 end
 
-describe("a neutral request in Gemini's form", function()
+describe("a neutral request in Gemini's form #pure", function()
   it("has the model in its path, and the way to stream", function()
     local encoded = gemini.encode(hello())
     assert.equal("/models/gemini-2.5-flash:generateContent", encoded.path)
@@ -115,7 +115,7 @@ local recorded = native [[{"responseId": "r1", "modelVersion": "gemini-2.5-flash
   "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 28, "thoughtsTokenCount": 244,
     "totalTokenCount": 281, "cachedContentTokenCount": 4}}]]
 
-describe("an answer in Gemini's form", function()
+describe("an answer in Gemini's form #pure", function()
   it("is read from its parts", function()
     local response = gemini.decode(recorded)
     assert.same({ "r1", "gemini-2.5-flash", "Let me see.", "hm", "tool_calls" }, {
@@ -185,7 +185,7 @@ data: {"responseId":"r1","modelVersion":"m","candidates":[{"content":{"parts":[{
   "totalTokenCount":25,"thoughtsTokenCount":10}}
 ]]
 
-describe("a stream in Gemini's form", function()
+describe("a stream in Gemini's form #pure", function()
   it("is told in chunks whose usage is that so far", function()
     local chunks, response = support.play(gemini, told)
     assert.equal(19, chunks[1].usage.total_tokens)
@@ -214,7 +214,7 @@ describe("a stream in Gemini's form", function()
   end)
 end)
 
-describe("Gemini's form", function()
+describe("Gemini's form #pure", function()
   it("keeps the neutral form whatever comes", function()
     support.check_robust(gemini, { answers = { recorded }, events = support.events(told),
       requests = { gemini.encode(hello { max_tokens = 5, tools = { { name = "f" } },
@@ -231,7 +231,7 @@ describe("Gemini's form", function()
   end)
 end)
 
-describe("Gemini's embeddings", function()
+describe("Gemini's embeddings #pure", function()
   it("are asked for one text", function()
     local encoded = embeddings.encode { model = "gemini-embedding-001", input = "a", kind = "query",
       dimensions = 256 }

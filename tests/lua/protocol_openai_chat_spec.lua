@@ -12,7 +12,7 @@ local function hello(more)
   return request
 end
 
-describe("a neutral request in OpenAI's chat form", function()
+describe("a neutral request in OpenAI's chat form #pure", function()
   it("is a model and its messages", function()
     assert.same(native [[{"model": "m", "messages": [
       {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi", "name": "ann"},
@@ -150,7 +150,7 @@ local with_calls = native [[{"id": "c", "model": "m", "choices": [{"message": {"
     {"id": "call_3", "type": "function", "function": {"name": "h", "arguments": "{\"a\": "}}]},
   "finish_reason": "tool_calls"}]}]]
 
-describe("an answer in OpenAI's chat form", function()
+describe("an answer in OpenAI's chat form #pure", function()
   it("is read", function()
     local response = chat.decode(recorded)
     assert.same({ "chatcmpl-1", "gpt-4o-mini", "Hello!", "stop", {} }, { response.id,
@@ -209,7 +209,7 @@ describe("an answer in OpenAI's chat form", function()
   end)
 end)
 
-describe("the usage in an answer", function()
+describe("the usage in an answer #pure", function()
   it("is summed where no total is given", function()
     assert.equal(12, chat.usage({ usage = { prompt_tokens = 9, completion_tokens = 3 } })
       .total_tokens)
@@ -263,7 +263,7 @@ data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1
 data: {"choices":[{"delta":{},"finish_reason":"tool_calls"}]}
 ]]
 
-describe("a stream in OpenAI's chat form", function()
+describe("a stream in OpenAI's chat form #pure", function()
   it("is told in chunks; usage comes after the reason to end", function()
     local chunks, response = support.play(chat, told)
     assert.same({ "Hel", "lo" }, { chunks[1].text, chunks[2].text })
@@ -356,7 +356,7 @@ data: {"object":"chat.completion.done","choices":[{"delta":{},"finish_reason":"s
   end)
 end)
 
-describe("the estimate of a chat request", function()
+describe("the estimate of a chat request #pure", function()
   it("grows with the text and with what may come back", function()
     local short = { messages = { { role = "user", content = "Hi" } } }
     local long = { messages = { { role = "user", content = ("x"):rep(4000) } } }
@@ -405,7 +405,7 @@ describe("the estimate of a chat request", function()
   end)
 end)
 
-describe("OpenAI's chat form", function()
+describe("OpenAI's chat form #pure", function()
   it("keeps the neutral form whatever comes", function()
     support.check_robust(chat, { answers = { recorded, with_calls },
       requests = { chat.encode(hello { max_tokens = 5, tools = { weather } }).json } })

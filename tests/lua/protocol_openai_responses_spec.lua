@@ -3,7 +3,7 @@ local support = require "tests.support.protocol"
 
 local native, wire, refusal = support.native, support.wire, support.refusal
 
-describe("a neutral request in the responses form", function()
+describe("a neutral request in the responses form #pure", function()
   it("has instructions, items, calls and their results", function()
     assert.same(native [[{"model": "m", "instructions": "Be brief.\n\nBe kind.", "input": [
       {"role": "user", "content": "Weather?"}, {"role": "assistant", "content": "Let me see."},
@@ -57,7 +57,7 @@ local recorded = native [[{"id": "resp_1", "model": "gpt-5", "status": "complete
     "input_tokens_details": {"cached_tokens": 5},
     "output_tokens_details": {"reasoning_tokens": 190}}}]]
 
-describe("an answer in the responses form", function()
+describe("an answer in the responses form #pure", function()
   it("is read from its items", function()
     local response = responses.decode(recorded)
     assert.same({ "resp_1", "gpt-5", "Let me see.", "hm", "tool_calls" }, { response.id,
@@ -117,7 +117,7 @@ data: {"type":"response.completed","response":{"id":"r1","model":"m","status":"c
   "usage":{"input_tokens":5,"output_tokens":7,"total_tokens":12}}}
 ]]
 
-describe("a stream in the responses form", function()
+describe("a stream in the responses form #pure", function()
   it("is told in chunks and ends with its usage", function()
     local chunks, response = support.play(responses, told)
     assert.same({ "hm", "Hello", "tool_calls", "r1", "m" }, { response.reasoning,
@@ -154,7 +154,7 @@ data: {"type":"response.completed","response":{"status":"completed"}}
   end)
 end)
 
-describe("the responses form", function()
+describe("the responses form #pure", function()
   it("keeps the neutral form whatever comes", function()
     support.check_robust(responses, { answers = { recorded }, events = support.events(told),
       requests = { native [[{"input": [{"role": "user", "content": "abcdefgh"}],

@@ -5,7 +5,7 @@ local transcription = require "keycycle.protocol.openai_transcription"
 
 local native, wire, refusal = support.native, support.wire, support.refusal
 
-describe("OpenAI's embeddings", function()
+describe("OpenAI's embeddings #pure", function()
   it("are asked for", function()
     assert.same(native '{"model": "m", "input": ["a"], "dimensions": 256}',
       wire(embeddings.encode { model = "m", input = "a", dimensions = 256, kind = "query" }))
@@ -36,7 +36,7 @@ describe("OpenAI's embeddings", function()
   end)
 end)
 
-describe("a transcription", function()
+describe("a transcription #pure", function()
   it("is asked for by a form with a file", function()
     assert.same({ { name = "model", value = "whisper-1" }, { name = "language", value = "en" },
       { name = "prompt", value = "p" }, { name = "temperature", value = "0.5" },
@@ -86,7 +86,7 @@ data: {"type":"transcript.text.done","text":"Hello","usage":{"input_tokens":14,"
   end)
 end)
 
-describe("an analysis of a video", function()
+describe("an analysis of a video #pure", function()
   local function ask(more)
     local request = { extra = { video_id = "v1" }, messages = {
       { role = "system", content = "Be brief." }, { role = "user", content = "What?" } } }

@@ -196,7 +196,7 @@ local function begun(name)
   return messages
 end
 
-describe("a conversation with tools", function()
+describe("a conversation with tools #pure", function()
   for _, first in ipairs(names) do
     for _, second in ipairs(names) do
       it(("that began in %s is understood in %s"):format(first, second), function()

@@ -45,6 +45,7 @@ local function run_of(opts)
     request = { json = { messages = { { role = "user", content = "12345678" } } } }, input = 6,
     adapter = { classify = {} }, entry = { name = "p", pool = {
       redact = function(_, text) return (text:gsub(KEY:gsub("%-", "%%-"), "***")) end,
+      now = function() return 1e9 end,
     } },
   }
 end

@@ -62,6 +62,6 @@ local function handle(request)
 end
 
 local pid = io.open("/proc/self/stat"):read "n"
-print(("pid %d url http://127.0.0.1:%d"):format(pid, server:port()))
+print(("listening on http://127.0.0.1:%d (pid %d)"):format(server:port(), pid))
 io.stdout:flush()
 server:run(handle)

@@ -42,6 +42,15 @@ function servers.mock(options)
   return server
 end
 
+--- A server of the tests' own: a Lua script that the host runs and that prints
+--- "listening on URL (pid N)".
+function servers.script(path)
+  local server, url = start(("%s/keycycle %s 2>&1"):format(servers.build, path),
+    "listening on (http://%S+) %(")
+  server.url = url
+  return server
+end
+
 --- A server whose answers are a Lua text that returns a function: see canned.lua.
 --- `server.journal()` is what reached it; `server.release()` lets streams go on.
 function servers.canned(text)
@@ -49,13 +58,11 @@ function servers.canned(text)
   local file <close> = assert(io.open(path, "w"))
   file:write(text)
   file:close()
-  local server, url = start(("%s/keycycle tests/support/canned.lua %s 2>&1"):format(
-    servers.build, path), "url (http://%S+)")
+  local server = servers.script("tests/support/canned.lua " .. path)
   os.remove(path)
-  server.url = url
   local function get(what)
     local http, json = require "keycycle.http", require "keycycle.core".json
-    return json.decode(http.request { url = url .. what }.body)
+    return json.decode(http.request { url = server.url .. what }.body)
   end
   function server.journal() return get "/journal" end
   function server.release() get "/release" end

@@ -85,6 +85,7 @@ return family.new {
     versioned(chat.route(deployed)),
     versioned(other.embeddings(DEPLOYMENT .. "/embeddings$", true)),
     versioned(other.transcription(DEPLOYMENT .. "/audio/transcriptions$", nil, true)),
+    versioned(other.models("^/openai/models$", { "gpt-4o-mini" })),
   },
   errors = {
     limited = limited,

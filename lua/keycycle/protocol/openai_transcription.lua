@@ -7,7 +7,10 @@
 local answer = require "keycycle.protocol.answer"
 local neutral = require "keycycle.protocol.neutral"
 
-local openai_transcription = {}
+local openai_transcription = {
+  --- An answer may be a text that is no JSON.
+  plain = true,
+}
 
 local whole = answer.whole
 local formats = { json = true, verbose_json = true, text = true, srt = true, vtt = true }
