@@ -4,4 +4,5 @@ files["tests"] = { std = "lua54+busted" }
 files["lua/keycycle/providers"] = { read_globals = { "keycycle" } }
 files["lua/keycycle/policies"] = { read_globals = { "keycycle" } }
 files["lua/keycycle/limits"] = { read_globals = { "keycycle" } }
+files["tests/fixtures/scripts"] = { read_globals = { "keycycle" } }
 exclude_files = { "build", "lua/keycycle/meta" }

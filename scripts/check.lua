@@ -1,12 +1,21 @@
 --- keycycle check: tries every key with the cheapest call that its provider has.
---- usage: keycycle check [PROVIDER [BASE_URL]]   (none: every provider that has keys)
 local keycycle = require "keycycle"
+local command = require "keycycle.command"
 local provider = require "keycycle.provider"
 local report = require "keycycle.report"
 
 local AT_ONCE = 8 -- keys that are tried at the same time
 
-local only, base_url = arg[1], arg[2]
+local usage = [=[
+usage: keycycle check [PROVIDER [BASE_URL]]
+  PROVIDER   its keys (none: those of every provider that has any)
+  BASE_URL   where they are sent, instead of to the provider's own host
+It ends with 0 when every key that was tried is good.]=]
+
+keycycle.log.set_level "error" -- what is wrong with a key is said in the table
+local options, words = command.read(arg, usage, nil, 2)
+if not options then return words end
+local only, base_url = words[1], words[2]
 
 --- A wrapper of what is to be tried, and the names in it.
 local function registered()
@@ -34,14 +43,16 @@ local function try(wrapper, name, index)
   local client = wrapper:get_rotating_client(name, {
     key_id = index, pin_key = true, max_retries = 0, wait = false, request_timeout = 30,
   })
-  local answer, err = keycycle.try(client.check, {})
+  local answer, err = keycycle.try(function() return client:check {} end)
   if answer then return "ok", "32" end
   if not keycycle.is(err, keycycle.KeycycleError) then error(err, 0) end
+  if err.code == "unknown_path" then return "not tried: it has no route check", "33" end
+  if keycycle.is(err, keycycle.TransportError) then return "unreachable", "31" end
   if err.code == "auth" or err.status == 401 then return "invalid", "31" end
   if err.code == "payment" then return "unpaid", "31" end
   if err.status == 429 then return limited(err), "33" end
   if err.code == "permission_region" then return "no access", "31" end
-  return err.message, "31"
+  return (err.message:gsub("%c", " "):sub(1, 100)), "31"
 end
 
 local function try_all(wrapper, names)
@@ -73,9 +84,10 @@ if #names == 0 then
   io.stderr:write "keycycle check: no keys are set for any provider (see keycycle providers)\n"
   return 1
 end
-local bad, lines = 0, try_all(wrapper, names)
+local good, bad, lines = 0, 0, try_all(wrapper, names)
 for _, line in ipairs(lines) do
-  if line[4] ~= "ok" then bad = bad + 1 end
+  if line[4] == "ok" then good = good + 1 elseif line.code ~= "33" then bad = bad + 1 end
+  if line[4]:find "^limited" then bad = bad + 1 end
 end
 report.table({ "provider", "key", "ends", "verdict" }, lines)
-return bad == 0 and 0 or 1
+return good > 0 and bad == 0 and 0 or 1

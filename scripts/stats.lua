@@ -1,34 +1,42 @@
 --- keycycle stats: what the keys in the environment have used, out of a store.
---- usage: keycycle stats --db sqlite:FILE [PROVIDER…]
 local keycycle = require "keycycle"
+local command = require "keycycle.command"
 local provider = require "keycycle.provider"
 local report = require "keycycle.report"
 
-local url, names = nil, {}
-local i = 1
-while arg[i] do
-  if arg[i] == "--db" then
-    url, i = arg[i + 1], i + 1
-  else
-    names[#names + 1] = arg[i]
-  end
-  i = i + 1
-end
-if #names == 0 then names = provider.names() end
-if not url and not os.getenv "TIDB_DB_URL" then
-  io.stderr:write "usage: keycycle stats --db sqlite:FILE [PROVIDER...]\n"
+local usage = [[
+usage: keycycle stats [--db sqlite:FILE] [PROVIDER...]
+  --db       the store (default: what TIDB_DB_URL names)
+  PROVIDER   whose keys (none: those of every provider that has any)]]
+
+local options, words = command.read(arg, usage, { db = true })
+if not options then return words end
+local names = #words > 0 and words or provider.names()
+local url = options.db or os.getenv "TIDB_DB_URL"
+if not url or url == "" then
+  io.stderr:write("keycycle stats: which store?\n", usage, "\n")
   return 2
 end
+
+-- Who asks for statistics does not want a new store.
+local path = url:match "^sqlite:(.+)$"
+local file, why = io.open(path and path:gsub("^///", "") or "/dev/null", "rb")
+if not file then
+  io.stderr:write("keycycle stats: there is no store: ", why, "\n")
+  return 1
+end
+file:close()
 
 local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = url }
 local shown = 0
 for _, name in ipairs(names) do
   local ok, err = pcall(wrapper.register_provider, wrapper, name, {})
-  if ok then
+  if ok and (#words > 0 or wrapper:get_manager(name):keys()[1].label ~= "no key") then
     shown = shown + 1
     print(name)
     report.print(wrapper:get_manager(name))
-  elseif not keycycle.is(err, keycycle.MissingEnvironmentVariableError) then
+  elseif not ok and (#words > 0 or not keycycle.is(err, keycycle.MissingEnvironmentVariableError))
+  then
     error(err, 0)
   end
 end

@@ -3,6 +3,7 @@
 --- The result is a table: `ok` with status, headers, body, decoded (or stream);
 --- else a refusal (status, headers, body, message), or a failure of the
 --- transport (`transport`, err, sent). Nothing here decides what comes next.
+local address = require "keycycle.address"
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
@@ -18,7 +19,7 @@ local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
 local function raise_missing(run, lease, name)
-  local prefix = provider.env_prefix(run.entry.adapter)
+  local prefix = provider.env_prefix(run.adapter)
   local index = lease.index
   lease:cancel()
   errors.raise(errors.InvalidConfigurationError, {
@@ -26,6 +27,13 @@ local function raise_missing(run, lease, name)
     message = ("key %d has no parameter %s, which the request needs: give it with the key, or set "
       .. "%s_%s_%d"):format(index, name, prefix, name:upper(), index),
   })
+end
+
+-- A model's name, say, must not lead to another path of the provider's.
+local function raise_dots(run, lease)
+  lease:cancel()
+  errors.raise(errors.KeycycleError, { code = "bad_request", provider = run.entry.name,
+    message = "a value in the path holds . or .. as a step" })
 end
 
 -- What templates are filled from: the request's own fields, the key's parameters,
@@ -37,7 +45,7 @@ local function values_of(run, lease)
     if fields and fields[name] ~= nil then return fields[name] end
     if not params then
       local _
-      params, _, defaults = lease.params, provider.params(run.entry.adapter)
+      params, _, defaults = lease.params, provider.params(run.adapter)
     end
     local value = params[name]
     if value == nil then value = defaults[name] end
@@ -58,11 +66,12 @@ local function query_of(run, lease, value_of)
 end
 
 local function url_of(run, lease, value_of)
-  local base, missing = template.base(run.opts.base_url or run.entry.base_url, value_of)
+  local base, missing = template.base(run.base_url, value_of)
   if missing then raise_missing(run, lease, missing) end
   local path
   path, missing = template.path(run.request.path, value_of)
   if missing then raise_missing(run, lease, missing) end
+  if path ~= run.request.path and address.has_dots(path) then raise_dots(run, lease) end
   local parts, url = query_of(run, lease, value_of), base .. path
   if #parts == 0 then return url end
   return url .. (url:find("?", 1, true) and "&" or "?") .. table.concat(parts, "&")
@@ -86,7 +95,7 @@ local function headers_of(run, content_type, value_of)
       end
     end
   end
-  add_adapter_headers(add, run.entry.adapter.headers, value_of)
+  add_adapter_headers(add, run.adapter.headers, value_of)
   add(run.entry.config.headers)
   add(run.opts.headers)
   add(run.request.headers)
@@ -114,7 +123,7 @@ local function start(run, lease, left)
   local body, content_type = body_of(run, lease, value_of)
   local call, err = core.call {
     method = run.request.method, url = url,
-    headers = headers_of(run, content_type, value_of), auth = run.entry.adapter.auth, body = body,
+    headers = headers_of(run, content_type, value_of), auth = run.adapter.auth, body = body,
     stream = run.request.stream, lines = run.request.lines, lease = lease,
     allow_insecure = run.entry.config.allow_insecure,
     request_timeout = opts.request_timeout or REQUEST_TIMEOUT,

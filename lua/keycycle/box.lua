@@ -42,20 +42,18 @@ local function at(value, path)
   return type(value) == "userdata" and value or nil
 end
 
--- One that ran over its bounds is told of once, and counted.
-local function count(script, err)
-  if not is_breach(err) then
-    script.breaches = 0
-    return
+-- Who calls tells of what a call met; what holds for all later ones is told here.
+local function count(script, index, err)
+  local n = is_breach(err) and (script.breaches[index] or 0) + 1 or 0
+  script.breaches[index] = n
+  if n == BREACHES then
+    log.warn("the script %s: its %s is not called any more: %s, %d times in a row", script.name,
+      table.concat(script.paths[index], "."), err.message, BREACHES)
   end
-  script.breaches = script.breaches + 1
-  if script.warned then return end
-  script.warned = true
-  log.warn("the script %s was stopped: %s", script.name, err.message)
 end
 
-local function fail(script, err)
-  count(script, err)
+local function fail(script, index, err)
+  count(script, index, err)
   error(err.message, 0)
 end
 
@@ -63,7 +61,7 @@ end
 local function find(script, index)
   if script.box ~= get_box() then
     local ok, value = run(script)
-    if not ok then fail(script, value) end
+    if not ok then fail(script, index, value) end
     for i, path in ipairs(script.paths) do script.hooks[i] = at(value, path) or false end
   end
   local hook = script.hooks[index]
@@ -71,18 +69,33 @@ local function find(script, index)
   return hook
 end
 
-local function finish(script, ok, ...)
-  if not ok then fail(script, (...)) end
-  script.breaches = 0
+local function finish(script, index, ok, ...)
+  if not ok then fail(script, index, (...)) end
+  script.breaches[index] = 0
   return ...
 end
 
-local function call(script, index, ...)
-  if script.breaches >= BREACHES then
+local function call(script, index, method, ...)
+  if (script.breaches[index] or 0) >= BREACHES then
     error(("%s: not called any more, for it ran over its bounds %d times"):format(script.name,
       BREACHES), 0)
   end
-  return finish(script, find(script, index):call(...))
+  local found = find(script, index)
+  return finish(script, index, found[method](found, ...))
+end
+
+-- A protocol's `event` notes in a table what it needs at later events. In the box it does
+-- so in a copy, which is all that the caller's table holds.
+local function event_of(script, index)
+  return function(kind, data, state)
+    local after, chunk = call(script, index, "call_keep", kind, data, state[1] or {})
+    state[1] = after
+    return chunk
+  end
+end
+
+local function is_event(path)
+  return #path == 3 and path[1] == "protocols" and path[3] == "event"
 end
 
 -- A copy of `value` with closures for hooks; `path` leads to it.
@@ -90,7 +103,8 @@ local function dress(script, value, path)
   if type(value) == "userdata" then
     local index = #script.paths + 1
     script.paths[index], script.hooks[index] = path, value
-    return function(...) return call(script, index, ...) end
+    if is_event(path) then return event_of(script, index) end
+    return function(...) return call(script, index, "call", ...) end
   end
   if type(value) ~= "table" then return value end
   local out = {}
@@ -106,14 +120,15 @@ end
 --- "policy" or "limits" where the script said so (`return keycycle.policy { … }`), else nil.
 --- Each function in `value` takes and returns plain values (no functions) and raises a text
 --- `file:line: what` when the script fails or runs over its bounds. After three calls over
---- the bounds in a row they raise at once, until the text is loaded anew.
+--- the bounds in a row one raises at once, until the text is loaded anew, which the log
+--- tells.
 ---@param text string Lua source
 ---@param chunkname string as `load` takes it: "@providers/acme.lua"
 ---@return { kind: string?, value: any }? script
 ---@return table? err code "script" | "budget" | "memory" | "value", message, file, line
 function box.load(text, chunkname)
   local script = { text = text, chunkname = chunkname, name = chunkname:gsub("^[@=]", ""),
-    paths = {}, hooks = {}, breaches = 0 }
+    paths = {}, hooks = {}, breaches = {} }
   local ok, value, kind = run(script)
   if not ok then
     value.file = value.file or script.name

@@ -120,7 +120,7 @@ end
 
 -- What an answer that is no success says, and what that proves of the key.
 local function judge(run, lease, result, told)
-  local adapter = run.entry.adapter
+  local adapter = run.adapter
   local verdict = result.transport and failure.of_transport(result)
     or penalty.verdict(adapter, result, told, run.entry.pool:now())
   if not lease.settled then
@@ -139,7 +139,7 @@ local function try_once(run, lease)
     failure.raise_deadline(run)
   end
   local result = attempt.run(run, lease, left)
-  local adapter, headers = run.entry.adapter, result.headers or {}
+  local adapter, headers = run.adapter, result.headers or {}
   local told = limit_headers.read(adapter.limit_headers, headers, run.entry.pool:now())
   limit_headers.learn(lease, adapter, headers, told)
   if result.ok then return result end
@@ -168,7 +168,8 @@ function call.new(entry, route, request, opts)
   end
   local started = core.mono()
   return {
-    entry = entry, route = route, request = request, opts = opts, policy = chosen,
+    entry = entry, adapter = entry.adapter, base_url = opts.base_url or entry.base_url,
+    route = route, request = request, opts = opts, policy = chosen,
     protocol = protocol, model = model, tokens = math.max(0, math.ceil(estimate)),
     input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
       or nil,
@@ -199,7 +200,7 @@ local function succeed(run, held, result)
     held.lease = nil
   else
     result.usage = usage.of(run, result.decoded)
-    usage.settle(lease, result.usage, entry.adapter.charge)
+    usage.settle(lease, result.usage, run.adapter.charge)
   end
   return result
 end

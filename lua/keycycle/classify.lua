@@ -20,7 +20,6 @@ local window = require "keycycle.window"
 local classify = {}
 
 local MAX_ERROR_BODY = 64 * 1024
-local MOST_QUOTED = 300 -- bytes
 -- A 429 whose stated delay is shorter is waited for on the same key.
 local TEMPORARY_BELOW = 10
 
@@ -34,15 +33,6 @@ function classify.shown(pool, body)
   local text, err = pool:redact(body)
   if not text then error(errors.from_core(err), 0) end
   return text:sub(1, MAX_ERROR_BODY)
-end
-
---- What a script or a program said of an answer, on its way into the log: without keys,
---- short, on one line.
----@param pool userdata
----@param text any
-function classify.quoted(pool, text)
-  local shown = pool:redact(tostring(text)) or "something that cannot be shown"
-  return (shown:sub(1, MOST_QUOTED):gsub("%c", " "))
 end
 
 --- The delay that the headers state, in seconds, at most a day; nil: none that

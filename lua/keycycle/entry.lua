@@ -357,11 +357,15 @@ function entry.refresh_all()
   end
 end
 
---- The base_url of each provider that has keys and whose program gave none: by name.
+--- The providers that have keys, and where these go: a list of `{ name, prefix (of its
+--- variables), base_url, given (whether the program gave it) }`.
 function entry.hosts()
   local hosts = {}
   for self in pairs(live) do
-    if not self.closed and not self.config.base_url then hosts[self.name] = self.base_url end
+    if not self.closed then
+      hosts[#hosts + 1] = { name = self.name, prefix = provider.env_prefix(self.adapter),
+        base_url = self.base_url, given = self.config.base_url ~= nil }
+    end
   end
   return hosts
 end

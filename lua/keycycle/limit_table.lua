@@ -5,6 +5,7 @@
 --- returns it, `only` a pattern that says which models it is for (nil: all).
 local builtin = require "keycycle.builtin"
 local errors = require "keycycle.errors"
+local hook = require "keycycle.hook"
 local limits = require "keycycle.limits"
 local scripts = require "keycycle.scripts"
 
@@ -50,14 +51,36 @@ function limit_table.level(given, where, only)
   return { by_model = by_model, only = only }
 end
 
+local function fault(value)
+  if value == nil then return nil end
+  local ok, err = pcall(limits.check, value, "its result")
+  if ok then return nil end
+  if not errors.is_error(err) then error(err, 0) end
+  return err.message
+end
+
+-- What a script's function does wrong leaves the answer to the levels below.
+local function guarded(given, where)
+  if type(given) ~= "function" then return given end
+  return function(model, key)
+    local _, value = hook.call({ what = where, check = fault }, given, model, key)
+    return value
+  end
+end
+
 --- Checks a table in the form of limits/<provider>.lua: limits by model (and
 --- `default`), `tiers` by name, `tier` (the name of the plan that the table itself is
---- of), `only` (a pattern: other models are none of its business), `source`, `date`.
----@param given table
+--- of), `only` (a pattern: other models are none of its business), `source`, `date`. Or
+--- a function (model, key index) -> RateLimits, or nil for what is below.
+---@param given table|function
 ---@param where string names the file or field in errors
 ---@return table `{ base = level or nil, tiers = { [name] = level }, tier, source, date }`
 function limit_table.read(given, where)
-  if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
+  if type(given) == "function" then
+    return { base = limit_table.level(guarded(given, where), where), tiers = {} }
+  elseif type(given) ~= "table" then
+    invalid("%s must be a table or a function, not a %s", where, type(given))
+  end
   local out, by_model = { tiers = {} }, {}
   for name, value in pairs(given) do
     local want = own_fields[name]
@@ -74,8 +97,8 @@ function limit_table.read(given, where)
   local tiers = {}
   for name, value in pairs(out.tiers) do
     if type(name) ~= "string" then invalid("%s.tiers has no field %s", where, tostring(name)) end
-    if type(value) ~= "table" then invalid("%s.tiers.%s must be a table", where, name) end
-    tiers[name] = limit_table.level(value, where .. ".tiers." .. name, out.only)
+    local at = where .. ".tiers." .. name
+    tiers[name] = limit_table.level(guarded(value, at), at, out.only)
   end
   out.tiers = tiers
   return out

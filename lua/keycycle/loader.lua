@@ -34,9 +34,16 @@ end
 --- Trusts the folder ./.keycycle, too; before the first wrapper is made.
 function loader.trust_here() here = true end
 
+-- "scripts" of "scripts/"
+local function plain_name(dir)
+  return (dir:gsub("(.)/+$", "%1"))
+end
+
 local function search_path()
   local list = {}
-  for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do list[#list + 1] = folder end
+  for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do
+    list[#list + 1] = plain_name(folder)
+  end
   local xdg, home = os.getenv "XDG_CONFIG_HOME", os.getenv "HOME"
   if xdg and xdg ~= "" then
     list[#list + 1] = xdg .. "/keycycle"
@@ -59,8 +66,8 @@ end
 local function list_folder(dir, list)
   for _, one in ipairs(kinds) do
     local path = dir .. "/" .. one.folder
-    local sizes, why, absent = core.lua_files(path)
-    if not sizes and not absent then
+    local sizes, why, missing = core.lua_files(path)
+    if not sizes and not missing then
       if named[dir] then fail(path, nil, "it cannot be read: %s", why) end
       log.warn("%s cannot be read: %s", path, why)
     end
@@ -83,7 +90,10 @@ local function run(file)
     return
   end
   local loaded, err = box.load(file.text, "@" .. file.path)
-  if not loaded then fail(file.path, err.line, "%s", err.message) end
+  if not loaded then
+    local words = err.line and err.message:match("^[^\n]-:" .. err.line .. ": (.*)$")
+    fail(file.path, err.line, "%s", words or err.message)
+  end
   if (loaded.kind or "limits") ~= file.kind then
     fail(file.path, nil, "it must return %s", file.kind == "limits" and "a table of limits"
       or ("keycycle.%s { … }"):format(file.kind))
@@ -108,7 +118,8 @@ end
 local function check(file, fn, ...)
   local ok, result = pcall(fn, ...)
   if ok then return result end
-  if not errors.is(result, errors.ConfigurationError) then error(result, 0) end
+  local of_another = errors.is(result, errors.ScriptError)
+  if of_another or not errors.is(result, errors.ConfigurationError) then error(result, 0) end
   fail(file.path, line_of(file, result.message), "%s", result.message)
 end
 
@@ -143,7 +154,9 @@ local function define_providers(list, all, sources)
     return provider.get(name)
   end
   function define(file)
-    if defined[file] == false then fail(file.path, nil, "it extends itself, through others") end
+    if defined[file] == false then
+      fail(file.path, line_of(file, " .extends "), "it extends itself, through others")
+    end
     if defined[file] then return defined[file] end
     defined[file] = false
     defined[file] = check(file, provider.define, copy_of(file.value), find)
@@ -169,7 +182,8 @@ local function check_trust(list, all, sources)
     local name = file.kind == "provider" and file.value.name
     if name and sources.provider[name] == file.path then
       local why = trust.refuses(all.provider[name], held)
-      if why then fail(file.path, line_of(file, " .base_url "), "%s", why) end
+      local field = why and why:match "^[%a_]+"
+      if why then fail(file.path, line_of(file, (" .%s "):format(field)), "%s", why) end
     end
   end
 end
@@ -189,29 +203,39 @@ local function load_folders(list)
   entry.refresh_all()
 end
 
---- Loads the search path, once: the host does it before a script, else the first
---- wrapper. Raises ScriptError.
+-- Both lists as one, each folder where it comes first.
+local function joined(first, second)
+  local list, seen = {}, {}
+  for _, some in ipairs { first, second } do
+    for _, dir in ipairs(some) do
+      if not seen[dir] then list[#list + 1], seen[dir] = dir, true end
+    end
+  end
+  return list
+end
+
+--- Loads the search path, once, after what the program named: the host does it before a
+--- script, else the first wrapper. Raises ScriptError.
 function loader.search()
   if searched then return end
-  local list = search_path()
-  for _, dir in ipairs(folders) do list[#list + 1] = dir end
-  load_folders(list)
+  load_folders(joined(folders, search_path()))
   searched = true
 end
 
---- Loads a folder that the program names, before all others. Raises ScriptError where
---- there is none, or a script in it is faulty.
----@param dir string it may hold providers/, policies/ and limits/
-function loader.load(dir)
-  if type(dir) ~= "string" or dir == "" then errors.invalid "load needs the name of a folder" end
-  local there, why = core.lua_files(dir)
-  if not there then fail(dir, nil, "it cannot be read: %s", why) end
-  named[dir] = true
-  local list = { dir }
-  for _, known in ipairs(folders) do
-    if known ~= dir then list[#list + 1] = known end
+--- Loads folders that the program names, before all others, the first one first. Raises
+--- ScriptError where one is not there, or a script in it is faulty.
+---@param given string|string[] each may hold providers/, policies/ and limits/
+function loader.load(given)
+  local list = {}
+  if type(given) ~= "table" then given = { given or false } end
+  for i, dir in ipairs(given) do
+    if type(dir) ~= "string" or dir == "" then errors.invalid "load needs the name of a folder" end
+    local there, why = core.lua_files(dir)
+    if not there then fail(dir, nil, "it cannot be read: %s", why) end
+    list[i] = plain_name(dir)
+    named[list[i]] = true
   end
-  load_folders(list)
+  load_folders(joined(list, folders))
 end
 
 --- Loads again what has changed, keeps all counters. A faulty script raises

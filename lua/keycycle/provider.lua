@@ -1,5 +1,6 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
+local address = require "keycycle.address"
 local builtin = require "keycycle.builtin"
 local charge = require "keycycle.charge"
 local core = require "keycycle.core"
@@ -19,7 +20,7 @@ local provider_mt = { __name = "keycycle.provider" }
 local fields = {
   name = "string", extends = "string", base_url = "string", strategy = "string",
   env = "string", auth = "table", params = "table", headers = "table", protocols = "table",
-  routes = "table", limits = "table", limit_headers = "table", classify = "table|function",
+  routes = "table", limits = "table|function", limit_headers = "table", classify = "table|function",
   usage = "table|function", estimate = "table|function", charge = "table", dialect = "table",
 }
 local route_fields = { method = "string", path = "string", protocol = "string",
@@ -53,7 +54,10 @@ local function check_texts(given, where)
       invalid("%s holds {api_key}, which is filled in for auth.value only", where)
     end
   elseif type(given) == "table" then
-    for k, v in pairs(given) do check_texts(v, where .. "." .. tostring(k)) end
+    for k, v in pairs(given) do
+      check_texts(k, where)
+      check_texts(v, where .. "." .. tostring(k))
+    end
   end
 end
 
@@ -63,14 +67,20 @@ local function check_auth(auth, where)
   if not auth.value or (auth.header == nil) == (auth.query == nil) then
     invalid("%s: auth needs value, and header or query", where)
   end
-  if auth.header then shape.header_name(auth.header, where .. ".auth.header") end
-  shape.header_value(auth.value, where .. ".auth.value")
+  local why = address.auth_fault(auth)
+  if why then invalid("%s.auth: %s", where, why) end
+end
+
+local function check_headers(headers, where, auth)
+  for name, value in pairs(headers) do
+    local why = address.header_fault(name, value, auth)
+    if why then invalid("%s.headers.%s %s", where, tostring(name), why) end
+  end
 end
 
 local function check_path(path, where)
-  if path:sub(1, 1) ~= "/" or path:find "[%s%c]" then
-    invalid("%s must begin with / and hold no space", where)
-  end
+  local why = address.path_fault(path)
+  if why then invalid("%s %s", where, why) end
 end
 
 local function check_route(route, where, protocols)
@@ -85,7 +95,6 @@ local function check_route(route, where, protocols)
   if route.protocol and not (protocols or {})[route.protocol] then
     invalid("%s.protocol: there is no %q in protocols", where, route.protocol)
   end
-  check_texts(route, where)
   shape.query(route.query or {}, where .. ".query")
   shape.query(route.stream_query or {}, where .. ".stream_query")
   shape.json(route.fill or {}, where .. ".fill")
@@ -122,7 +131,8 @@ local function check_params(params, where, prefix)
     end
     -- Its variable would be the key's of a provider with another name.
     if shape.is_secret(prefix .. "_" .. name:upper()) then
-      invalid("%s.params.%s: a parameter is no key", where, name)
+      invalid("%s.params.%s: a parameter is no key, and its variable may be another provider's key",
+        where, name)
     end
   end
 end
@@ -137,10 +147,11 @@ local function check(definition, where)
     invalid("%s.env is the beginning of a variable: capitals, digits and _", where)
   end
   if definition.auth then check_auth(definition.auth, where) end
-  if definition.base_url then shape.url(definition.base_url, where .. ".base_url") end
-  check_texts(definition.base_url, where .. ".base_url")
-  check_texts(definition.headers, where .. ".headers")
-  shape.headers(definition.headers or {}, where .. ".headers")
+  for name, value in pairs(definition) do
+    if name ~= "auth" then check_texts(value, where .. "." .. name) end
+  end
+  local why = definition.base_url and address.url_fault(definition.base_url)
+  if why then invalid("%s.base_url %q: %s", where, definition.base_url, why) end
   for _, name in ipairs { "usage", "estimate" } do
     if type(definition[name]) == "table" then
       shape.paths(definition[name], where .. "." .. name)
@@ -154,6 +165,7 @@ end
 -- What can only be told with what it extends.
 local function check_whole(definition, where)
   check_protocols(definition.protocols or {}, where)
+  check_headers(definition.headers or {}, where, definition.auth)
   rules.check(definition.classify, definition.name)
   check_params(definition.params or {}, where, provider.env_prefix(definition))
   for name, route in pairs(definition.routes or {}) do

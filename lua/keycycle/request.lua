@@ -84,9 +84,6 @@ local function take_path_fields(entry, path, given)
     if not params[name] then
       local value = given[name]
       if not plain[type(value)] then bad(entry, "%s must be given: the path needs it", name) end
-      if ("/" .. tostring(value) .. "/"):find "/%.%.?/" then
-        bad(entry, "%s must not lead to another path", name)
-      end
       if out == given then out = copy_of(given) end
       out[name], values[name] = nil, value
     end

@@ -8,9 +8,6 @@ local shape = {}
 
 local MOST_NAME = 100
 
--- Who says where a request goes and where it ends is the transport.
-local reserved = { host = true, connection = true, ["content-length"] = true,
-  ["transfer-encoding"] = true, upgrade = true, te = true, trailer = true }
 -- A variable whose name ends so holds a secret.
 local secret_ends = { KEY = true, KEYS = true, SECRET = true, TOKEN = true, PASSWORD = true }
 
@@ -21,36 +18,6 @@ function shape.name(name, where)
   if #name > MOST_NAME or name:find "[%c/\\]" then
     invalid("%s has at most %d characters, none of them a slash or a control character", where,
       MOST_NAME)
-  end
-end
-
---- The same for an address: http or https, a host, no spaces.
-function shape.url(url, where)
-  if not url:lower():find "^https?://[^/?#%s%c\\]+[^%s%c\\]*$" then
-    invalid("%s must begin with https:// (or http://) and a host, and hold no space", where)
-  end
-end
-
---- The same for a header's name.
-function shape.header_name(name, where)
-  if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
-    invalid("%s: %q is no name of a header", where, tostring(name))
-  end
-  if reserved[name:lower()] then invalid("%s: %s is not a definition's to set", where, name) end
-end
-
---- The same for what stands in a header.
-function shape.header_value(value, where)
-  if type(value) ~= "string" and type(value) ~= "number" or tostring(value):find "[^\t%C]" then
-    invalid("%s must be a text of one line", where)
-  end
-end
-
---- The same for headers, by name.
-function shape.headers(headers, where)
-  for name, value in pairs(headers) do
-    shape.header_name(name, where)
-    shape.header_value(value, where .. "." .. name)
   end
 end
 

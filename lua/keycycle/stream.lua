@@ -5,7 +5,7 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local failure = require "keycycle.failure"
-local log = require "keycycle.log"
+local hook = require "keycycle.hook"
 local penalty = require "keycycle.penalty"
 local task = require "keycycle.task"
 local usage = require "keycycle.usage"
@@ -35,7 +35,7 @@ local function settle(s)
   if lease.settled then return end
   local used = usage_of(s)
   s.info.usage = used
-  usage.settle(lease, used, s.run.entry.adapter.charge)
+  usage.settle(lease, used, s.run.adapter.charge)
 end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.
@@ -55,7 +55,7 @@ end
 local function end_of(s)
   local err = s.call:error()
   if err then return { transport = true, sent = true, err = err, status = s.info.status } end
-  if s.finished or s.told or not s.event_of then return nil end
+  if s.finished or not s.event_of then return nil end
   return transport_failure(s, "cut", "the stream ended before its last event")
 end
 
@@ -66,24 +66,22 @@ local function refusal(s, data)
     message = classify.message(body) or "an error inside the stream" }
 end
 
--- What an event means: a neutral chunk, or nil. A user's protocol may raise: from then
--- on every event is content, and the stream ends with its transfer.
+-- What an event means: a neutral chunk, or nil. A user's protocol may raise; then the
+-- rest of the stream is read without it.
 local function meaning(s, kind, native)
   if not s.event_of then return native.error ~= nil and { error = true } or nil end
   local ok, chunk = pcall(s.event_of, kind, native, s.state)
   if ok then return type(chunk) == "table" and chunk or nil end
   if chunk == "not enough memory" then error(chunk, 0) end
-  if not s.told then
-    s.told = true -- once will do
-    log.warn("the protocol of %s failed: %s", s.run.entry.name,
-      classify.quoted(s.run.entry.pool, chunk))
-  end
-  return nil
+  local entry = s.run.entry
+  hook.tell(s.event_of, ("the protocol of %s"):format(entry.name), tostring(chunk), entry.pool)
+  s.event_of = false
+  return meaning(s, kind, native)
 end
 
 local function note(s, native, chunk)
-  s.usage = usage.of(s.run, native, chunk and chunk.usage) or s.usage
-  if s.told or not s.event_of then s.content = true end
+  s.usage = usage.of(s.run, native, chunk and chunk.usage, true) or s.usage
+  if not s.event_of then s.content = true end
   if not chunk then return end
   local text = chunk.text or chunk.reasoning or ""
   s.seen_bytes = s.seen_bytes + #text
@@ -133,7 +131,7 @@ local function raise(s, failed)
   failed.key_suffix, run.last = s.info.key_suffix, failed
   local verdict
   if not failed.transport then
-    verdict = classify.classify(run.entry.adapter, failed, run.entry.pool:now())
+    verdict = classify.classify(run.adapter, failed, run.entry.pool:now())
     penalty.apply(s.lease, verdict, failed.status, run.entry.config)
   end
   error(failure.error(run, verdict), 0)
@@ -183,7 +181,7 @@ function stream.open(run, lease, call)
   local protocol = run.protocol
   local s = { run = run, lease = lease, call = call, buffered = {}, taken = 0, seen_bytes = 0,
     seen_events = 0, closed = false, content = false, finished = false, ended = false,
-    kind = false, data = false, usage = false, told = false, state = {},
+    kind = false, data = false, usage = false, state = {},
     event_of = protocol and protocol.event or false,
     info = { status = call:status(), headers = call:headers() } }
   while not s.content and not s.ended do

@@ -1,7 +1,7 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
 local charge = require "keycycle.charge"
-local classify = require "keycycle.classify"
+local hook = require "keycycle.hook"
 local log = require "keycycle.log"
 local wire = require "keycycle.wire"
 
@@ -35,35 +35,41 @@ local function check(value)
   return out
 end
 
--- What a function of the program or of a script reads from a body: whether it read it,
--- and the usage. What it raises may quote the body, which may quote a key.
-local function ask(run, extract, body)
-  local ok, given = pcall(extract, body)
-  if given == "not enough memory" then error(given, 0) end
-  local found, why
-  if ok then found, why = check(given) else why = tostring(given) end
-  if not why then return true, found end
-  log.warn("the usage extractor of %s failed: %s", run.entry.name,
-    classify.quoted(run.entry.pool, why))
-  return false
+local function fault(value)
+  local _, why = check(value)
+  return why
+end
+
+-- What a protocol reads; a user's may do anything.
+local function by_protocol(run, protocol, body)
+  if not protocol.own then return protocol.usage(body) end
+  local what = ("the protocol of %s"):format(run.entry.name)
+  local ok, given = hook.call({ what = what, check = fault, pool = run.entry.pool },
+    protocol.usage, body)
+  return ok and check(given) or nil
 end
 
 --- The usage that a body or an event of a stream tells; nil: it tells none.
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
 ---@param told? table what the protocol has read from it already
+---@param is_event? boolean whether it is one; a user's protocol reads those as `event` only
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
-function usage.of(run, body, told)
-  local extract = run.opts.usage_extractor or wire.usage_reader(run.entry.adapter)
+function usage.of(run, body, told, is_event)
+  local callers = run.opts.usage_extractor
+  local extract = callers or wire.usage_reader(run.adapter)
   if extract then
-    local read, found = ask(run, extract, body)
-    if read then return found end
+    local what = ("the usage extractor of %s"):format(run.entry.name)
+    local ok, given = hook.call({ what = what, check = fault, pool = run.entry.pool }, extract,
+      body)
+    -- Where the provider's own finds nothing its protocol may.
+    if ok and (callers or given ~= nil) then return (check(given)) end
   end
   if told then return (check(told)) end
   local protocol = run.protocol
-  if not (protocol and protocol.usage and type(body) == "table") then return nil end
-  if not protocol.own then return protocol.usage(body) end
-  return select(2, ask(run, protocol.usage, body))
+  if not protocol or not protocol.usage or type(body) ~= "table" then return nil end
+  if is_event and protocol.own then return nil end
+  return by_protocol(run, protocol, body)
 end
 
 --- Commits a lease with what was used. One that is over its maximum age was

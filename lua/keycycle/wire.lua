@@ -1,12 +1,14 @@
 --- How one route of a provider reads and writes: a protocol with what the adapter
 --- says of its own, and stand-ins for what a user's protocol leaves out.
+local address = require "keycycle.address"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
+local hook = require "keycycle.hook"
 
 local wire = {}
 
 local CHARS_A_TOKEN = 4
-local MOST = 2 ^ 53 -- tokens: what JSON's numbers hold exactly
+local MOST = 2 ^ 53 -- what counts hold
 
 -- Nothing is known of the request but its size.
 local function estimate_size(request)
@@ -58,42 +60,52 @@ local function estimator(given)
   end
 end
 
--- A number of tokens that a user's function gave; nil: it gave none.
-local function tokens_of(fn, request)
-  local ok, given = pcall(fn, request)
-  if given == "not enough memory" then error(given, 0) end
-  local n = ok and tonumber(given)
-  return n and n >= 0 and n <= MOST and n or nil
+-- What is wrong with an estimate; nothing: it is left to others.
+local function no_count(value)
+  if value == nil or math.type(value) and value >= 0 and value <= MOST then return nil end
+  return ("it answered %s, which is no count of tokens"):format(math.type(value) and value
+    or "a " .. type(value))
 end
 
-local function counting(fn, stand_in)
-  return function(request) return tokens_of(fn, request) or stand_in(request) end
-end
-
-local chunk_fields = { text = "string", reasoning = "string", tool_call = "table" }
-
--- Its chunks, without what is none of the kind that their readers rely on.
-local function checked_event(event)
-  return function(kind, data, state)
-    local chunk = event(kind, data, state)
-    for name, want in pairs(type(chunk) == "table" and chunk_fields or {}) do
-      if type(chunk[name]) ~= want then chunk[name] = nil end
-    end
-    return chunk
+-- Where a user's estimate fails the size decides.
+local function guarded_estimate(what, fn)
+  return function(request)
+    local _, tokens = hook.call({ what = what, check = no_count }, fn, request)
+    return tokens or estimate_size(request)
   end
 end
 
--- What a user's protocol does not say itself.
-local function complete(given)
+local chunk_fields = { text = "string", reasoning = "string", finish_reason = "string",
+  tool_call = "table", usage = "table" }
+
+-- What a user's `event` returned; what is no chunk raises.
+local function checked_chunk(chunk)
+  if chunk == nil then return nil end
+  if type(chunk) ~= "table" then error("event answered a " .. type(chunk) .. ", not a chunk", 0) end
+  for name, want in pairs(chunk_fields) do
+    if chunk[name] ~= nil and type(chunk[name]) ~= want then
+      error(("event answered %s = a %s, not a %s"):format(name, type(chunk[name]), want), 0)
+    end
+  end
+  return chunk
+end
+
+-- What a user's protocol does not say itself, and what guards against its faults:
+-- `usage` and `event` may raise, the estimates do not.
+local function complete(given, name)
   local usage = given.usage or given.decode and function(body)
     local answer = given.decode(body)
-    return type(answer) == "table" and answer.usage or nil
+    if type(answer) ~= "table" then error("decode answered a " .. type(answer), 0) end
+    return answer.usage
   end
-  local estimate = given.estimate and counting(given.estimate, estimate_size) or estimate_size
-  local input = given.estimate_input and counting(given.estimate_input, estimate) or estimate
-  return { encode = given.encode, decode = given.decode,
-    event = given.event and checked_event(given.event), usage = usage, own = true,
-    estimate = estimate, estimate_input = input }
+  local what = ("provider %s: estimate"):format(name)
+  local estimate = given.estimate and guarded_estimate(what, given.estimate) or estimate_size
+  local input = given.estimate_input
+  return { own = true, encode = given.encode, decode = given.decode, usage = usage,
+    event = given.event and function(kind, data, state)
+      return checked_chunk(given.event(kind, data, state))
+    end,
+    estimate = estimate, estimate_input = input and guarded_estimate(what, input) or estimate }
 end
 
 local completed = setmetatable({}, { __mode = "k" })
@@ -106,8 +118,25 @@ function wire.protocol(adapter, name)
   local given = name and adapter.protocols and adapter.protocols[name]
   if type(given) == "string" then return require("keycycle.protocol." .. given) end
   if type(given) ~= "table" then return nil end
-  completed[given] = completed[given] or complete(given)
+  completed[given] = completed[given] or complete(given, adapter.name or "?")
   return completed[given]
+end
+
+-- What is wrong with what a user's `encode` made; it says no more than a route may.
+local function encode_fault(made, auth)
+  for _, name in ipairs { "query", "headers" } do
+    if made[name] ~= nil and type(made[name]) ~= "table" then return name .. " is no table" end
+  end
+  local why
+  if made.path ~= nil then
+    why = type(made.path) ~= "string" and "is no text" or address.path_fault(made.path)
+    if why then return "path " .. why end
+  end
+  for name, value in pairs(made.headers or {}) do
+    why = address.header_fault(name, value, auth)
+    if why then return ("headers.%s %s"):format(name, why) end
+  end
+  return nil
 end
 
 --- The native request of a neutral one, with what the adapter says of its dialect.
@@ -119,10 +148,15 @@ end
 function wire.encode(adapter, name, request)
   local protocol = wire.protocol(adapter, name)
   local ok, made = pcall(protocol.encode, request, (adapter.dialect or {})[name])
-  if ok and type(made) == "table" then return made end
   if made == "not enough memory" then error(made, 0) end
+  local why = not ok and tostring(made) or nil
+  if ok then
+    why = type(made) ~= "table" and "the protocol made no request"
+      or protocol.own and encode_fault(made, adapter.auth) or nil
+  end
+  if not why then return made end
   errors.raise(errors.KeycycleError, { code = "bad_request", provider = adapter.name,
-    message = ok and "the protocol made no request" or tostring(made) })
+    message = why })
 end
 
 --- The function that reads usage as the adapter says, or nil.
@@ -133,8 +167,11 @@ end
 --- Tokens to reserve for a native request: what the adapter says, or its protocol.
 function wire.estimate(adapter, protocol, request)
   local own = estimator(adapter.estimate)
-  local tokens = own and tokens_of(own, request)
-  if tokens then return tokens end
+  if own then
+    local what = ("provider %s: estimate"):format(adapter.name or "?")
+    local _, tokens = hook.call({ what = what, check = no_count }, own, request)
+    if tokens then return tokens end
+  end
   return protocol and protocol.estimate and protocol.estimate(request) or 0
 end
 

@@ -54,7 +54,7 @@ local function load_scripts(given)
   if given == false then return end
   loader.search()
   if given == nil or given == true then return end
-  for _, dir in ipairs(type(given) == "table" and given or { given }) do loader.load(dir) end
+  loader.load(given)
 end
 
 local function open_journal(opts)

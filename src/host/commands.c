@@ -14,13 +14,13 @@
 
 static int load_built_in(lua_State *L, const char *name)
 {
-    char file[128], chunk[160];
+    char file[128], chunk[192];
     if (snprintf(file, sizeof file, "%s.lua", name) >= (int)sizeof file)
         return -1;
     for (const struct kc_text *t = kc_scripts; t->name; t++) {
         if (strcmp(t->name, file) != 0)
             continue;
-        snprintf(chunk, sizeof chunk, "@scripts/%s", t->name);
+        snprintf(chunk, sizeof chunk, "@keycycle/scripts/%s", t->name);
         return luaL_loadbufferx(L, t->text, t->len, chunk, "t");
     }
     return -1;

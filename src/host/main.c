@@ -76,11 +76,17 @@ static bool parse(struct options *o, char **argv)
     return o->script || o->code || o->prompt || o->version || o->help;
 }
 
+/* [-0, +1, m] Load a chunk of the program's own. */
+static int load_own(lua_State *L, const char *code)
+{
+    return luaL_loadbuffer(L, code, strlen(code), "=keycycle");
+}
+
 static bool set_env_file(lua_State *L, const char *file)
 {
-    if (luaL_loadstring(L, "require 'keycycle'\n"
-                           "require('keycycle.config')"
-                           ".set_default_env_file(...)") != LUA_OK) {
+    if (load_own(L, "require 'keycycle'\n"
+                    "require('keycycle.config')"
+                    ".set_default_env_file(...)") != LUA_OK) {
         kc_state_report(L);
         return false;
     }
@@ -91,10 +97,10 @@ static bool set_env_file(lua_State *L, const char *file)
 /* The scripts of the search path, before the program that uses them. */
 static bool load_scripts(lua_State *L, bool here)
 {
-    if (luaL_loadstring(L, "require 'keycycle'\n"
-                           "local loader = require 'keycycle.loader'\n"
-                           "if ... then loader.trust_here() end\n"
-                           "loader.search()") != LUA_OK) {
+    if (load_own(L, "require 'keycycle'\n"
+                    "local loader = require 'keycycle.loader'\n"
+                    "if ... then loader.trust_here() end\n"
+                    "loader.search()") != LUA_OK) {
         kc_state_report(L);
         return false;
     }

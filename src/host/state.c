@@ -14,6 +14,7 @@
 
 #define SERVER_FILE "keycycle-server.so"
 #define MAX_PATH 4096
+#define LIBRARY "@keycycle/" /* how its chunks, and its commands', begin */
 
 /* The one thing a signal handler can reach; set while Lua runs. */
 static lua_State *volatile running;
@@ -101,16 +102,33 @@ static void on_interrupt(int sig)
         lua_sethook(running, stop, mask, 1);
 }
 
-static int traceback(lua_State *L)
+/* [-0, +1, m] Push "file:line: " of the innermost function that is a
+ * program's own, or "". */
+static void push_place(lua_State *L)
 {
-    const char *text = lua_tostring(L, 1);
-    if (!text) {
-        if (!luaL_callmeta(L, 1, "__tostring"))
-            lua_pushfstring(L, "(error object is a %s value)",
-                            luaL_typename(L, 1));
-        text = lua_tostring(L, -1);
+    lua_Debug ar;
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && ar.source[0] != '=' &&
+            strncmp(ar.source, LIBRARY, sizeof LIBRARY - 1) != 0) {
+            lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+            return;
+        }
     }
-    luaL_traceback(L, L, text, 1);
+    lua_pushliteral(L, "");
+}
+
+/* What went wrong, as text. An error object says it in words, and needs but the
+ * place in the program; all else is taken for a bug, whose way is of use. */
+static int describe(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring")) {
+        push_place(L);
+        luaL_tolstring(L, 1, NULL);
+        lua_concat(L, 2);
+        return 1;
+    }
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
     return 1;
 }
 
@@ -118,7 +136,7 @@ int kc_state_call(lua_State *L, int n, int results)
 {
     struct sigaction act = {.sa_handler = on_interrupt}, old;
     int base = lua_gettop(L) - n;
-    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, describe);
     lua_insert(L, base);
     running = L;
     /* No SA_RESTART: a wait must end and let the hook run. */

@@ -206,6 +206,7 @@ static int run_chunk(lua_State *B)
 struct call_job {
     lua_Integer id;
     struct kc_buf *in, *out;
+    bool keeps; /* what became of the last argument is the first result */
 };
 
 static int call_function(lua_State *B)
@@ -215,8 +216,12 @@ static int call_function(lua_State *B)
     lua_rawgetp(B, LUA_REGISTRYINDEX, &functions_key);
     lua_rawgeti(B, -1, job->id);
     lua_replace(B, 2);
-    lua_call(B, lk_copy_in(B, job->in, 0), LUA_MULTRET);
-    for (int i = 2; i <= lua_gettop(B); i++)
+    int first = job->keeps ? 1 : 2;
+    int n = lk_copy_in(B, job->in, 0);
+    if (job->keeps)
+        lua_copy(B, -1, 1);
+    lua_call(B, n, LUA_MULTRET);
+    for (int i = first; i <= lua_gettop(B); i++)
         write_out(B, i, &c);
     return 0;
 }
@@ -382,17 +387,18 @@ void lk_newhook(lua_State *L, int box, lua_Integer id)
     luaL_setmetatable(L, LK_HOOK);
 }
 
-static int hook_call(lua_State *L)
+static int call_hook(lua_State *L, bool keeps)
 {
     struct lk_hook *h = luaL_checkudata(L, 1, LK_HOOK);
     int n = lua_gettop(L);
+    luaL_argcheck(L, n > 1 || !keeps, 2, "a value is missing");
     luaL_checkstack(L, 20, NULL);
     lua_getiuservalue(L, 1, 1);
     struct lk_box *b = lua_touserdata(L, n + 1);
     if (!b->state || !h->id)
         return fail(L, "closed", "the box is closed", "");
     lk_json_pushnull(L);
-    struct call_job job = {.id = h->id};
+    struct call_job job = {.id = h->id, .keeps = keeps};
     job.in = new_bytes(L);
     job.out = new_bytes(L);
     struct lk_copy c = {.bytes = job.in, .null = n + 2};
@@ -411,6 +417,18 @@ static int hook_call(lua_State *L)
     return lua_gettop(L) - top;
 }
 
+static int hook_call(lua_State *L)
+{
+    return call_hook(L, false);
+}
+
+/* The same, but what the function made of its last argument, of which it gets
+ * a copy, comes back before its results. */
+static int hook_call_keep(lua_State *L)
+{
+    return call_hook(L, true);
+}
+
 static int hook_close(lua_State *L)
 {
     struct lk_hook *h = luaL_checkudata(L, 1, LK_HOOK);
@@ -427,7 +445,9 @@ void lk_open_box(lua_State *L)
                                        {"spent", box_spent},
                                        {"close", box_close},
                                        {NULL, NULL}};
-    static const luaL_Reg hook_methods[] = {{"call", hook_call}, {NULL, NULL}};
+    static const luaL_Reg hook_methods[] = {{"call", hook_call},
+                                            {"call_keep", hook_call_keep},
+                                            {NULL, NULL}};
     lk_newclass(L, LK_BOX, methods, box_close);
     lk_newclass(L, LK_HOOK, hook_methods, hook_close);
     lua_pushcfunction(L, core_box);

@@ -23,11 +23,11 @@ static int dir_close(lua_State *L)
     return 0;
 }
 
-static int fail(lua_State *L, const char *why, bool absent)
+static int fail(lua_State *L, const char *why, bool missing)
 {
     lua_pushnil(L);
     lua_pushstring(L, why);
-    lua_pushboolean(L, absent);
+    lua_pushboolean(L, missing);
     return 3;
 }
 
@@ -64,13 +64,13 @@ static int core_lua_files(lua_State *L)
     lua_newtable(L);
     box->dir = opendir(lua_tostring(L, 1));
     if (!box->dir)
-        return fail(L, strerror(errno), errno == ENOENT);
+        return fail(L, strerror(errno), errno == ENOENT || errno == ENOTDIR);
     int n = 0;
     for (struct dirent *e; (e = readdir(box->dir)) != NULL;) {
         if (!is_script(e->d_name))
             continue;
         if (++n > MAX_FILES)
-            return fail(L, "it holds too many files", false);
+            return fail(L, "it holds more than 1000 scripts", false);
         add_file(L, e->d_name);
     }
     return 1;

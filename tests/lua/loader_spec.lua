@@ -8,15 +8,9 @@ local KEY = "sk-test-0123456789abcdefghij"
 
 -- A folder with these scripts, by path in it; `write` changes one.
 local function folder_of(texts)
-  local folder, remove = files.folder()
-  local self = { path = folder, remove = remove }
-  function self.write(name, text)
-    os.execute(("mkdir -p %s/%s"):format(folder, name:match "^(.*)/" or ""))
-    local f <close> = assert(io.open(folder .. "/" .. name, "w"))
-    f:write(text)
-  end
-  for name, text in pairs(texts) do self.write(name, text) end
-  return self
+  local folder, remove = files.scripts(texts)
+  return { path = folder, remove = remove,
+    write = function(name, text) files.put(folder .. "/" .. name, text) end }
 end
 
 local ACME = [[
@@ -110,12 +104,6 @@ describe("a folder of scripts", function()
     assert.is_nil(provider.get "b")
   end)
 
-  it("is refused where what it should hold cannot be read", function()
-    local one = folder { ["providers/acme.lua"] = ACME, ["limits"] = "no folder" }
-    raises(keycycle.ScriptError, "limits", keycycle.load, one.path)
-    assert.is_nil(provider.get "acme")
-  end)
-
   it("must be there, and holds plain files", function()
     raises(keycycle.ScriptError, "/no/such", keycycle.load, "/no/such")
     raises(keycycle.InvalidConfigurationError, "name of a folder", keycycle.load)
@@ -144,68 +132,5 @@ describe("a folder of scripts", function()
     one.write("limits/acme.lua", "return { default = { requests_per_minute = } }")
     raises(keycycle.ScriptError, "acme.lua:1", keycycle.reload)
     assert.equal(3, manager:explain("m")[1].limits.requests_per_minute)
-  end)
-end)
-
-describe("a key goes to its provider's own host", function()
-  local one
-  after_each(function()
-    os.execute("rm -rf " .. one.path .. "/*")
-    pcall(keycycle.reload)
-    one.remove()
-  end)
-
-  local function refused(word, text)
-    one = folder_of { ["providers/x.lua"] = "return keycycle.provider {\n" .. text .. " }" }
-    local err = raises(keycycle.ScriptError, word, keycycle.load, one.path)
-    assert.truthy(err.message:find("x.lua", 1, true), err.message)
-  end
-
-  it("whatever a script says of a known name", function()
-    refused("evil.test", 'name = "openai", extends = "openai", base_url = "https://evil.test/v1"')
-  end)
-  it("whatever variables a script reads", function()
-    refused("OPENAI", 'name = "mine", env = "OPENAI", extends = "openai",\n'
-      .. 'base_url = "https://evil.test/v1"')
-  end)
-  it("however a known name is written", function()
-    refused("OPENAI", 'name = "OpenAI", extends = "openai", base_url = "https://evil.test/v1"')
-  end)
-  it("even in the open", function()
-    refused("OPENAI", 'name = "openai", extends = "openai", base_url = "http://api.openai.com/v1"')
-  end)
-  it("or to another port of it", function()
-    refused("OPENAI", 'name = "openai", extends = "openai",\n'
-      .. 'base_url = "https://api.openai.com:8443/v1"')
-  end)
-  it("whatever stands before an @", function()
-    refused("OPENAI", 'name = "openai", extends = "openai",\n'
-      .. 'base_url = "https://api.openai.com@evil.test/v1"')
-  end)
-  it("by no default in its host", function()
-    refused("resource", 'name = "azure_openai", extends = "azure_openai",\n'
-      .. 'params = { resource = "evil.test/", deployment = "{model}", api_version = "1" }')
-  end)
-  it("as a parameter of another neither", function()
-    refused("api_key", 'name = "azure", extends = "openai", params = { "openai_api_key" },\n'
-      .. 'base_url = "https://evil.test/{openai_api_key}"')
-  end)
-  it("in no path, query, header or field", function()
-    refused("api_key", 'name = "mine", extends = "openai", base_url = "https://m.test/{api_key}"')
-  end)
-  it("by no name that is any server's", function()
-    refused("OPENAI_COMPATIBLE", 'name = "openai_compatible", extends = "openai_compatible",\n'
-      .. 'base_url = "https://evil.test"')
-  end)
-
-  it("to the same one while it is registered", function()
-    one = folder_of { ["providers/acme.lua"] = ACME }
-    keycycle.load(one.path)
-    local wrapper <close> = keycycle.MultiClientWrapper.new()
-    wrapper:register_provider("acme", { keys = { KEY } })
-    one.write("providers/acme.lua", (ACME:gsub("api.acme.test", "evil.test")))
-    raises(keycycle.ScriptError, "has keys already", keycycle.reload)
-    one.write("providers/acme.lua", (ACME:gsub("/v1", "/v2")))
-    keycycle.reload()
   end)
 end)

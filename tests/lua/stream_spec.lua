@@ -43,7 +43,7 @@ local function run_of(opts)
   return {
     protocol = chat, opts = opts or {}, attempts = {}, model = "m",
     request = { json = { messages = { { role = "user", content = "12345678" } } } }, input = 6,
-    entry = { name = "p", adapter = { classify = {} }, pool = {
+    adapter = { classify = {} }, entry = { name = "p", pool = {
       redact = function(_, text) return (text:gsub(KEY:gsub("%-", "%%-"), "***")) end,
       now = function() return 1e9 end,
     } },

@@ -1,4 +1,5 @@
 local keycycle = require "keycycle"
+local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local raises = require "tests.support.raises"
 local wire = require "keycycle.wire"
@@ -29,6 +30,7 @@ describe("a user's protocol", function()
   end
 
   it("whose estimates are none is estimated by the request's size", function()
+    log.set_sink(function() end)
     for _, bad in ipairs { "many", -1, 0 / 0, 1 / 0, 1e300, {}, true } do
       local function fn() return bad end
       local protocol, adapter = with { estimate = fn, estimate_input = fn }
@@ -40,14 +42,7 @@ describe("a user's protocol", function()
     assert.equal(3, wire.estimate(adapter, protocol, { a = "123" }))
     protocol = with { estimate = function() return 7 end }
     assert.equal(7, protocol.estimate_input {})
-  end)
-
-  it("has chunks without what is no text", function()
-    local protocol = with { event = function(_, data) return data end }
-    assert.same({ done = true }, protocol.event("message",
-      { text = 5, reasoning = {}, tool_call = "x", done = true }, {}))
-    assert.equal("a", protocol.event("message", { text = "a" }, {}).text)
-    assert.equal(5, protocol.event("message", 5, {}))
+    log.set_sink(nil)
   end)
 end)
 
@@ -75,6 +70,25 @@ describe("a neutral request", function()
   end)
 end)
 
+describe("a request that a user's protocol made", function()
+  local function encode(made)
+    return wire.encode({ name = "own", auth = { header = "x-key", value = "{api_key}" },
+      protocols = { chat = { encode = function() return made end } } }, "chat", {})
+  end
+
+  it("says no more than a route may", function()
+    local made = { path = "/a/b", query = { x = 1 }, headers = { ["x-a"] = "b" }, json = {} }
+    assert.equal(made, encode(made))
+    for word, bad in pairs { ["no request"] = "text", ["path"] = { path = "//evil.test" },
+      ["no text"] = { path = 5 }, ["query"] = { query = 5 }, ["headers.Host"] =
+      { headers = { Host = "evil.test" } }, ["headers.X-Key"] = { headers = { ["X-Key"] = "x" } },
+      ["line break"] = { headers = { ["x-a"] = "b\r\nhost: evil.test" } } } do
+      local err = raises(keycycle.KeycycleError, word, encode, bad)
+      assert.equal("bad_request", err.code)
+    end
+  end)
+end)
+
 describe("what a provider says of its own usage", function()
   it("may be the places of the figures", function()
     local read = wire.usage_reader { usage = { input_tokens = "meta.units.in",
@@ -93,9 +107,19 @@ describe("what a provider says of its own usage", function()
   it("estimates by paths or by a function, whose faults do not matter", function()
     assert.equal(12, wire.estimate({ estimate = { "prompt", "max" } }, nil,
       { prompt = "12345678", max = 10 }))
-    assert.equal(9, wire.estimate({ estimate = function() return 9 end }, nil, {}))
-    assert.equal(0, wire.estimate({ estimate = function() error "x" end }, nil, {}))
-    assert.equal(0, wire.estimate({ estimate = function() return -1 end }, nil, {}))
+    local function estimate(fn) return wire.estimate({ estimate = fn }, nil, {}) end
+    local lines = {}
+    keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
+    assert.equal(9, estimate(function() return 9 end))
+    assert.equal(0, estimate(function() end))
+    assert.same({}, lines)
+    for i, bad in ipairs { function() error "x" end, function() return -1 end,
+      function() return 1e300 end, function() return "5" end } do
+      assert.equal(0, estimate(bad))
+      assert.equal(0, estimate(bad))
+      assert.equal(i, #lines)
+    end
+    keycycle.log.set_sink(nil)
   end)
 end)
 

@@ -13,7 +13,11 @@ local text = [[
       for word in body.text:gmatch "%a+" do words[#words + 1] = word:upper() end
       table.sort(words)
       return { total_tokens = #words, text = table.concat(words, " "):rep(50), n = seen }, ...
-    end, broken = function() error { "no text" } end }]]
+    end, broken = function() error { "no text" } end,
+    protocols = { chat = { event = function(kind, data, state)
+      state.all = (state.all or "") .. kind .. data.text
+      return { text = state.all }
+    end } } }]]
 
 local function open(w)
   if w.box and w.box:is_open() then return w.box end
@@ -63,6 +67,9 @@ return {
   end },
   { "use", function(w)
     check_usage(w.script.value.usage(body, "more"))
+    local state, event = {}, w.script.value.protocols.chat.event
+    event("a", body, state)
+    assert(#event("b", body, state).text == 28 and #state[1].all == 28)
     local ok, err = pcall(w.script.value.broken)
     assert(not ok)
     if err ~= "the error is a table" then error(err, 0) end

@@ -26,4 +26,19 @@ function files.folder()
   return path, function() os.execute("rm -rf " .. path) end
 end
 
+--- Writes a file where it is told, and the folders above it.
+function files.put(path, text)
+  assert(os.execute(("mkdir -p '%s'"):format(path:match "^(.*)/")))
+  local f <close> = assert(io.open(path, "w"))
+  f:write(text)
+end
+
+--- A folder with texts by their path in it: its path, and the function that takes it
+--- away.
+function files.scripts(texts)
+  local folder, remove = files.folder()
+  for name, text in pairs(texts) do files.put(folder .. "/" .. name, text) end
+  return folder, remove
+end
+
 return files

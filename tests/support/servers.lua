@@ -51,6 +51,24 @@ function servers.script(path)
   return server
 end
 
+--- A server whose answers are a Lua text that returns a function: see canned.lua.
+--- `server.journal()` is what reached it; `server.release()` lets streams go on.
+function servers.canned(text)
+  local path = os.tmpname()
+  local file <close> = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+  local server = servers.script("tests/support/canned.lua " .. path)
+  os.remove(path)
+  local function get(what)
+    local http, json = require "keycycle.http", require "keycycle.core".json
+    return json.decode(http.request { url = server.url .. what }.body)
+  end
+  function server.journal() return get "/journal" end
+  function server.release() get "/release" end
+  return server
+end
+
 --- aimock of npm with the fixtures of a folder, and variables of its environment as
 --- `NAME=value …`. `server.journal()` is what reached it, `server.forget()` empties
 --- that, `server.chaos { dropRate = 0.5 }` sets how often it fails; each takes a key

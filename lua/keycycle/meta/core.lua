@@ -21,7 +21,8 @@ function core.builtin(file, env) end
 ---@return string[]
 function core.builtin_names(folder) end
 
---- Sizes of a folder's plain *.lua files by name; or nil, why, whether there is no such folder.
+--- Sizes of a folder's plain *.lua files by name; or nil, why, and whether there is no
+--- such folder.
 ---@return table?, string?, boolean?
 function core.lua_files(folder) end
 
@@ -313,13 +314,6 @@ local box = {}
 --- ends the box: it answers "closed" from then on. nil, err (no_memory) when there is none.
 ---@return keycycle.core.box?, table? err
 function core.box(opts) end
---- Whether a Lua pattern matches anywhere in a text, and how many of the steps that it may take
---- are left. Raises for a malformed pattern and when it takes more.
----@param text string
----@param pattern string
----@param steps integer
----@return boolean matches, integer left
-function core.match(text, pattern, steps) end
 --- Runs a text (no bytecode, 256 KiB at most) as a chunk with globals of its own, and `env`'s
 --- plain values among them. true, value, kind; or false, err. The value is copied; each Lua
 --- function in it becomes a hook. kind: "provider" | "policy" | "limits" where the chunk
@@ -344,5 +338,8 @@ local hook = {}
 --- 64 deep, 100,000 keys and values, 4 MiB; json.null is left out. Else, and for functions: code
 --- "value".
 function hook:call(...) end
+--- The same, but what the function made of its last argument (a copy crosses) comes before
+--- its values: true, argument, values…; or false, err.
+function hook:call_keep(...) end
 
 return core
