@@ -21,7 +21,6 @@ local kinds = { { kind = "provider", folder = "providers" },
 local here = false      -- whether ./.keycycle is trusted
 local searched = false  -- whether the search path was loaded
 local folders = {}      -- in force: the earlier wins
-local named = {}        -- those that the program named
 local files = {}        -- path -> { path, kind, stem, text, value }
 
 local function fail(path, line, fmt, ...)
@@ -67,10 +66,7 @@ local function list_folder(dir, list)
   for _, one in ipairs(kinds) do
     local path = dir .. "/" .. one.folder
     local sizes, why, missing = core.lua_files(path)
-    if not sizes and not missing then
-      if named[dir] then fail(path, nil, "it cannot be read: %s", why) end
-      log.warn("%s cannot be read: %s", path, why)
-    end
+    if not sizes and not missing then fail(path, nil, "it cannot be read: %s", why) end
     local names = {}
     for name in pairs(sizes or {}) do names[#names + 1] = name end
     table.sort(names)
@@ -233,7 +229,6 @@ function loader.load(given)
     local there, why = core.lua_files(dir)
     if not there then fail(dir, nil, "it cannot be read: %s", why) end
     list[i] = plain_name(dir)
-    named[list[i]] = true
   end
   load_folders(joined(list, folders))
 end

@@ -314,6 +314,13 @@ local box = {}
 --- ends the box: it answers "closed" from then on. nil, err (no_memory) when there is none.
 ---@return keycycle.core.box?, table? err
 function core.box(opts) end
+--- Whether a Lua pattern matches anywhere in a text, and how many of the steps that it may take
+--- are left. Raises for a malformed pattern and when it takes more.
+---@param text string
+---@param pattern string
+---@param steps integer
+---@return boolean matches, integer left
+function core.match(text, pattern, steps) end
 --- Runs a text (no bytecode, 256 KiB at most) as a chunk with globals of its own, and `env`'s
 --- plain values among them. true, value, kind; or false, err. The value is copied; each Lua
 --- function in it becomes a hook. kind: "provider" | "policy" | "limits" where the chunk
