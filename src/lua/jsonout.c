@@ -17,7 +17,6 @@
 #include "lua/lk.h"
 
 #define NULL_KEY "keycycle.json.null"
-#define MAX_DEPTH 128
 
 static int null_tostring(lua_State *L)
 {
@@ -246,7 +245,7 @@ static int write_object(lua_State *L, struct kc_buf *b, int index, int depth,
 static int write_table(lua_State *L, struct kc_buf *b, int index, int depth,
                        int seen)
 {
-    if (depth > MAX_DEPTH)
+    if (depth >= KC_JSON_DEPTH) /* what was read can be written */
         return refuse(L, "nested too deep");
     lua_pushvalue(L, index);
     if (lua_rawget(L, seen) != LUA_TNIL) {

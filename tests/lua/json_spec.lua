@@ -98,10 +98,11 @@ describe("json.encode", function()
 
   it("refuses what is nested too deep", function()
     local deep = {}
-    for _ = 1, 100 do deep = { deep } end
+    for _ = 1, 511 do deep = { deep } end
     assert.truthy(encode(deep))
-    for _ = 1, 100 do deep = { deep } end
-    refuses_value(deep, "nested too deep")
+    refuses_value({ deep }, "nested too deep")
+    local text = ("["):rep(512) .. ("]"):rep(512)
+    assert.equal(text, encode(keycycle.json.decode(text)))
   end)
 end)
 
