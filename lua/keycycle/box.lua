@@ -9,6 +9,7 @@ local log = require "keycycle.log"
 
 local box = {}
 
+local MOST_BREACHES = 10 -- in all, after which the same
 local BREACHES = 3 -- in a row, after which a script is not called any more
 
 local current -- the box that scripts run in; nil: made when next needed
@@ -44,11 +45,13 @@ end
 
 -- Who calls tells of what a call met; what holds for all later ones is told here.
 local function count(script, index, err)
-  local n = is_breach(err) and (script.breaches[index] or 0) + 1 or 0
-  script.breaches[index] = n
-  if n == BREACHES then
-    log.warn("the script %s: its %s is not called any more: %s, %d times in a row", script.name,
-      table.concat(script.paths[index], "."), err.message, BREACHES)
+  local row = is_breach(err) and (script.breaches[index] or 0) + 1 or 0
+  local all = (script.stopped[index] or 0) + (row > 0 and 1 or 0)
+  script.breaches[index], script.stopped[index] = row, all
+  if row == BREACHES or row > 0 and all == MOST_BREACHES then
+    script.refused[index] = true
+    log.warn("the script %s: its %s is not called any more: %s, %d times", script.name,
+      table.concat(script.paths[index], "."), err.message, row == BREACHES and row or all)
   end
 end
 
@@ -76,9 +79,8 @@ local function finish(script, index, ok, ...)
 end
 
 local function call(script, index, method, ...)
-  if (script.breaches[index] or 0) >= BREACHES then
-    error(("%s: not called any more, for it ran over its bounds %d times"):format(script.name,
-      BREACHES), 0)
+  if script.refused[index] then
+    error(script.name .. ": not called any more, for it ran over its bounds again and again", 0)
   end
   local found = find(script, index)
   return finish(script, index, found[method](found, ...))
@@ -120,15 +122,15 @@ end
 --- "policy" or "limits" where the script said so (`return keycycle.policy { … }`), else nil.
 --- Each function in `value` takes and returns plain values (no functions) and raises a text
 --- `file:line: what` when the script fails or runs over its bounds. After three calls over
---- the bounds in a row one raises at once, until the text is loaded anew, which the log
---- tells.
+--- the bounds in a row, or ten in all, it raises at once, until the text is loaded anew;
+--- the log tells.
 ---@param text string Lua source
 ---@param chunkname string as `load` takes it: "@providers/acme.lua"
 ---@return { kind: string?, value: any }? script
 ---@return table? err code "script" | "budget" | "memory" | "value", message, file, line
 function box.load(text, chunkname)
   local script = { text = text, chunkname = chunkname, name = chunkname:gsub("^[@=]", ""),
-    paths = {}, hooks = {}, breaches = {} }
+    paths = {}, hooks = {}, breaches = {}, stopped = {}, refused = {} }
   local ok, value, kind = run(script)
   if not ok then
     value.file = value.file or script.name

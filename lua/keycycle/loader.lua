@@ -38,6 +38,8 @@ local function plain_name(dir)
   return (dir:gsub("(.)/+$", "%1"))
 end
 
+local unasked -- the folder in the user's home, which nobody has named
+
 local function search_path()
   local list = {}
   for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do
@@ -47,7 +49,8 @@ local function search_path()
   if xdg and xdg ~= "" then
     list[#list + 1] = xdg .. "/keycycle"
   elseif home and home ~= "" then
-    list[#list + 1] = home .. "/.config/keycycle"
+    unasked = home .. "/.config/keycycle"
+    list[#list + 1] = unasked
   end
   if here then list[#list + 1] = ".keycycle" end
   return list
@@ -66,7 +69,11 @@ local function list_folder(dir, list)
   for _, one in ipairs(kinds) do
     local path = dir .. "/" .. one.folder
     local sizes, why, missing = core.lua_files(path)
-    if not sizes and not missing then fail(path, nil, "it cannot be read: %s", why) end
+    if not sizes and not missing then
+      -- A daemon may run without the right to look into the home that it has.
+      if dir ~= unasked then fail(path, nil, "it cannot be read: %s", why) end
+      log.warn("%s is left out: it cannot be read: %s", path, why)
+    end
     local names = {}
     for name in pairs(sizes or {}) do names[#names + 1] = name end
     table.sort(names)

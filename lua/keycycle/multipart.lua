@@ -16,9 +16,9 @@ local function read_file(name, path)
   if not size then bad("%s: %s is no plain file", name, path) end
   if size > MOST_BYTES then bad("%s: %s is larger than %d bytes", name, path, MOST_BYTES) end
   file:seek "set"
-  local data, failed = file:read "a"
-  if not data then bad("%s: %s cannot be read: %s", name, path, failed) end
-  return data
+  local data, failed = file:read(size) -- of a device that never ends, nothing
+  if not data and size > 0 then bad("%s: %s cannot be read: %s", name, path, failed) end
+  return data or ""
 end
 
 -- `"path"`, or `{ path = }` or `{ data = }` with filename and content_type.
@@ -42,7 +42,7 @@ local function file_part(name, given)
 end
 
 local function is_file(name, value)
-  return name:find "file$" ~= nil
+  return name == "file" or name:find "_file$" ~= nil
     or type(value) == "table" and (value.data ~= nil or value.path ~= nil)
 end
 
@@ -63,8 +63,8 @@ local function add(parts, name, value, encode)
   end
 end
 
---- The parts of a form, in the order of their names. Names that end in `file` are
---- files: a path, or `{ path =, data =, filename =, content_type = }`. Files are read
+--- The parts of a form, in the order of their names. `file` and names that end in `_file`
+--- are files: a path, or `{ path =, data =, filename =, content_type = }`. Files are read
 --- here: what cannot be read raises KeycycleError (`bad_request`).
 ---@param fields table
 ---@param encode fun(value: table): string for tables

@@ -105,12 +105,16 @@ describe("keycycle reads scripts", function()
     assert.is_nil(out:find("traceback", 1, true))
   end)
 
-  it("of which there may be too many", function()
-    assert(os.execute(("mkdir -p %s/a/limits && cd %s/a/limits && seq -f '%%g.lua' 1001 "
-      .. "| xargs touch"):format(folder, folder)))
-    local out, rc = host("KEYCYCLE_PATH=a", "")
+  it("of which there may be too many, which ends what named them", function()
+    assert(os.execute(("mkdir -p %s/.config/keycycle/limits && cd %s/.config/keycycle/limits "
+      .. "&& seq -f '%%g.lua' 1001 | xargs touch"):format(folder, folder)))
+    local why = ".config/keycycle/limits: it cannot be read: it holds more than 1000"
+    local out, rc = host("KEYCYCLE_PATH=.config/keycycle HOME=", "")
     assert.equal(1, rc)
-    assert.truthy(out:find("a/limits: it cannot be read: it holds more than 1000", 1, true), out)
+    assert.truthy(out:find(why, 1, true), out)
+    out, rc = host("", "")
+    assert.equal(0, rc) -- nobody has named the folder in the home
+    assert.truthy(out:find("is left out", 1, true), out)
   end)
 end)
 

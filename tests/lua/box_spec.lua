@@ -519,6 +519,18 @@ describe("a script that is loaded", function()
     assert.equal(1, load(text).value.f(false))
   end)
 
+  it("is not called any more after ten in all", function()
+    local script = load "return { f = function(really) while really do end return 1 end }"
+    for i = 1, 10 do
+      assert.is_false(pcall(script.value.f, true))
+      if i < 10 then assert.equal(1, script.value.f(false)) end
+    end
+    local ok, message = pcall(script.value.f, false)
+    assert.is_false(ok)
+    assert.truthy(message:find("not called any more", 1, true), message)
+    assert.equal(1, #lines)
+  end)
+
   it("raises when its text gives another value in a new box", function()
     local fickle = load "return { [math.random(1 << 60)] = function() return 1 end }"
     local _, f = next(fickle.value)

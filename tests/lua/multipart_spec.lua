@@ -29,6 +29,11 @@ describe("a form", function()
     assert.equal(path:match "[^/]*$", list[1].filename)
   end)
 
+  it("takes no other name for a file, and no device for one without end", function()
+    assert.same({ { name = "profile", data = "me" } }, parts { profile = "me" })
+    assert.equal("", parts({ file = "/dev/zero" })[1].data)
+  end)
+
   it("takes a file's bytes from memory", function()
     local list = parts { file = { data = "abc", filename = "a.wav", content_type = "audio/wav" } }
     assert.same({ name = "file", data = "abc", filename = "a.wav", content_type = "audio/wav" },
