@@ -9,7 +9,7 @@ local HOLES = "local t = {} for i = 1, 4000 do t['k' .. i] = 1 end\n"
 
 -- Runs `text`; a function that it returns is called. How it ended, and the value.
 local function run(text, seconds)
-  local box <close> = assert(core.box { seconds = seconds })
+  local box <close> = assert(core.box { seconds = seconds or PATIENT })
   local ok, value = box:run(text, "@evil.lua")
   if ok and type(value) == "userdata" then ok, value = value:call() end
   if not ok then return value.code, value.message end
