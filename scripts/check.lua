@@ -17,17 +17,21 @@ local options, words = command.read(arg, usage, nil, 2)
 if not options then return words end
 local only, base_url = words[1], words[2]
 
---- A wrapper of what is to be tried, and the names in it.
+local lines = {} -- of the table: provider, key, ends, verdict
+
+--- A wrapper of what is to be tried, and the names in it. A provider whose keys are
+--- wrongly set is a line of the table.
 local function registered()
   local wrapper, names = keycycle.MultiClientWrapper.new(), {}
   for _, name in ipairs(only and { only } or provider.names()) do
     local ok, err = pcall(wrapper.register_provider, wrapper, name, { base_url = base_url })
-    local no_keys = keycycle.is(err, keycycle.MissingEnvironmentVariableError)
     if ok and (only or wrapper:get_manager(name):keys()[1].label ~= "no key") then
       names[#names + 1] = name
-    elseif not ok and (only or not no_keys) then
+    elseif not ok and only then
       wrapper:stop()
       error(err, 0)
+    elseif not ok and err.code ~= "no_keys" then
+      lines[#lines + 1] = { name, "-", "-", err.message or tostring(err), code = "31" }
     end
   end
   return wrapper, names
@@ -56,13 +60,15 @@ local function try(wrapper, name, index)
 end
 
 local function try_all(wrapper, names)
-  local lines, next_line, done = {}, 1, 0
+  local next_line, done = #lines + 1, 0
+  local first = next_line
   for _, name in ipairs(names) do
     for _, key in ipairs(wrapper:get_manager(name):keys()) do
       lines[#lines + 1] = { name, tostring(key.index), key.suffix ~= "" and key.suffix or "-" }
     end
   end
-  local progress = report.progress(#lines)
+  local total = #lines - first + 1
+  local progress = report.progress(total)
   local function work()
     while lines[next_line] do
       local line = lines[next_line]
@@ -73,18 +79,18 @@ local function try_all(wrapper, names)
     end
   end
   keycycle.run(function()
-    for _ = 1, math.min(AT_ONCE, #lines) do keycycle.spawn(work) end
+    for _ = 1, math.min(AT_ONCE, total) do keycycle.spawn(work) end
   end)
   progress.clear()
-  return lines
 end
 
 local wrapper <close>, names = registered()
-if #names == 0 then
+if #names == 0 and #lines == 0 then
   io.stderr:write "keycycle check: no keys are set for any provider (see keycycle providers)\n"
   return 1
 end
-local good, bad, lines = 0, 0, try_all(wrapper, names)
+try_all(wrapper, names)
+local good, bad = 0, 0
 for _, line in ipairs(lines) do
   if line[4] == "ok" then good = good + 1 elseif line.code ~= "33" then bad = bad + 1 end
   if line[4]:find "^limited" then bad = bad + 1 end

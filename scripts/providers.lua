@@ -19,9 +19,15 @@ local function from(kind, name)
   return scripts.source(kind, name) or "built in"
 end
 
+local wrong = {} -- what is wrong with the keys of some
+
 local function keys_of(name)
-  local keys = keycycle.try(keycycle.load_api_keys, name)
-  if not keys then return "-" end
+  local keys, err = keycycle.try(keycycle.load_api_keys, name)
+  if not keys and err.code == "no_keys" then return "-" end
+  if not keys then
+    wrong[#wrong + 1] = ("%s: %s"):format(name, err.message or tostring(err))
+    return "wrong"
+  end
   return keys[1].label == "no key" and "none needed" or tostring(#keys)
 end
 
@@ -40,6 +46,7 @@ for _, name in ipairs(provider.names()) do
     definition.base_url, from("provider", name), limits_of(name, definition) }
 end
 report.table({ "provider", "variable", "keys", "base_url", "from", "limits" }, lines)
+for _, text in ipairs(wrong) do print(text) end
 
 lines = {}
 for _, name in ipairs(scripts.names "policy") do

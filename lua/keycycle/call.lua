@@ -95,6 +95,8 @@ local function follow(run, lease, verdict, action, others)
   elseif action == "rotate" and penalty.is_no_access(verdict) then
     penalty.suspect(lease)
     run.suspects[#run.suspects + 1] = index
+  elseif action == "rotate" then
+    penalty.rest(lease, verdict)
   end
   if action == "retry" then run.same_key = index else run.not_key = index end
 end

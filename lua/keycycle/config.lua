@@ -231,7 +231,9 @@ local function lone_key(name, definition, prefix, lookup)
   elseif definition.auth and definition.auth.optional then
     entry.api_key, entry.label = NO_KEY, "no key"
   else
-    missing("no keys for %s: set NUM_%s and %s_1 (or %s)", name, prefix, variable, variable)
+    errors.raise(errors.MissingEnvironmentVariableError, { code = "no_keys", provider = name,
+      message = ("no keys for %s: set NUM_%s and %s_1 (or %s)"):format(name, prefix, variable,
+        variable) })
   end
   set_params(entry, prefix, nil, provider.params(definition), lookup)
   return entry
@@ -274,6 +276,13 @@ local provider_fields = {
 local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",
   "most_remaining", "best_fit" }
 
+local function option_names()
+  local names = {}
+  for name in pairs(provider_fields) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 -- The engine's name for it; a function chooses before `balanced` does.
 local function check_selection(name, value)
   if value == nil or type(value) == "function" then return "balanced" end
@@ -291,7 +300,9 @@ function config.check_provider(name, given)
   local out = {}
   for k, v in pairs(given) do
     local want = provider_fields[k]
-    if not want then invalid("provider %s has no option %q", name, tostring(k)) end
+    if not want then
+      invalid("provider %s has no option %q (known: %s)", name, tostring(k), option_names())
+    end
     if want ~= "any" and type(v) ~= want then
       invalid("provider %s: %s must be a %s", name, k, want)
     end

@@ -13,7 +13,8 @@ local function text_of(err)
   if err.model and err.model ~= "" then more[#more + 1] = "model " .. err.model end
   if err.status then more[#more + 1] = "status " .. err.status end
   if err.retry_after then
-    more[#more + 1] = string.format("retry after %.3g s", err.retry_after)
+    local form = err.retry_after < 100 and "retry after %.3g s" or "retry after %.0f s"
+    more[#more + 1] = form:format(err.retry_after)
   end
   if #more > 0 then out[#out + 1] = " (" .. table.concat(more, ", ") .. ")" end
   return table.concat(out)

@@ -129,7 +129,9 @@ function limits.read(given, where)
     if type(model) ~= "string" then
       invalid("%s has no field %q", where, tostring(model))
     end
-    if type(one) ~= "table" then invalid("%s has no field %q", where, model) end
+    if type(one) ~= "table" then
+      invalid("%s has no field %q, and what holds for a model is a table", where, model)
+    end
     out[model] = limits.check(one, where .. "." .. model)
   end
   return out

@@ -236,6 +236,10 @@ function loader.load(given)
     local there, why = core.lua_files(dir)
     if not there then fail(dir, nil, "it cannot be read: %s", why) end
     list[i] = plain_name(dir)
+    if next(there) then
+      log.warn("%s: scripts are read from its providers/, policies/ and limits/, not from itself",
+        dir)
+    end
   end
   load_folders(joined(list, folders))
 end

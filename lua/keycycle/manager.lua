@@ -104,14 +104,19 @@ function methods:keys()
   return list
 end
 
+-- The model that is meant: none is the default one.
+local function model_of(entry, model)
+  if model == nil then return entry.config.default_model or "" end
+  if type(model) == "string" then return model end
+  errors.invalid("a model is a text, not a %s", type(model))
+end
+
 local no_options = {}
 
 -- Every request of a program with its own HTTP comes this way: nothing but the
 -- lease is made on it.
 local function lease_from(entry, model, opts, index, pin)
-  if type(model) ~= "string" then
-    model = entry.config.default_model or ""
-  end
+  if type(model) ~= "string" then model = model_of(entry, model) end
   entry:prepare(model)
   local tokens = opts.estimated_tokens
   tokens = tokens and max(0, ceil(tokens)) or 0
@@ -157,7 +162,7 @@ end
 --- is in flight ends), or nil and "impossible" (or "no_key").
 function methods:next_available(model, tokens)
   local pool, entry = pool_of(self)
-  model = model or entry.config.default_model or ""
+  model = model_of(entry, model)
   entry:prepare(model)
   local seconds, err = pool:next_available(model, tokens or 0)
   if not seconds then return nil, err.code end
@@ -190,7 +195,7 @@ end
 ---@param tokens? integer of the request, default 0
 function methods:explain(model, tokens)
   local pool, entry = pool_of(self)
-  model = model or entry.config.default_model or ""
+  model = model_of(entry, model)
   entry:prepare(model)
   local list = {}
   for _, index in ipairs(entry:indexes()) do

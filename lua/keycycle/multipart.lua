@@ -12,6 +12,8 @@ end
 local function read_file(name, path)
   local file <close>, why = io.open(path, "rb")
   if not file then bad("%s: the file cannot be read: %s", name, why) end
+  local _, no_text = file:read(0)
+  if no_text then bad("%s: %s cannot be read: %s", name, path, no_text) end
   local size = file:seek "end"
   if not size then bad("%s: %s is no plain file", name, path) end
   if size > MOST_BYTES then bad("%s: %s is larger than %d bytes", name, path, MOST_BYTES) end

@@ -58,6 +58,18 @@ function penalty.cool(lease, verdict, config)
   check(lease, lease:cooldown(penalty.delay(verdict, config), whole, reason))
 end
 
+--- A key that was asked to wait for a moment, and is not waited for, rests meanwhile: it
+--- must not be asked again at once.
+---@param lease userdata
+---@param verdict table
+function penalty.rest(lease, verdict)
+  if verdict.kind ~= "temporary" or not verdict.retry_after or blameless[verdict.scope] then
+    return
+  end
+  local whole = verdict.scope == "key" or verdict.scope == "group"
+  check(lease, lease:cooldown(verdict.retry_after, whole, "asked to wait"))
+end
+
 --- Takes the lease's key out: unpaid for good, else until a probe confirms it.
 ---@param lease userdata
 ---@param verdict table

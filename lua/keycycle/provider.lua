@@ -23,6 +23,8 @@ local fields = {
   routes = "table", limits = "table|function", limit_headers = "table", classify = "table|function",
   usage = "table|function", estimate = "table|function", charge = "table", dialect = "table",
 }
+local usage_fields = { input_tokens = "string", output_tokens = "string", total_tokens = "string",
+  cached_tokens = "string", reasoning_tokens = "string" }
 local route_fields = { method = "string", path = "string", protocol = "string",
   model = "boolean|string", class = "string", query = "table", fill = "table", form = "boolean",
   stream = "boolean", stream_path = "string", stream_query = "table", lines = "boolean" }
@@ -37,10 +39,19 @@ local function is_type(value, want)
   return false
 end
 
+local function names_of(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 local function check_fields(given, known, where)
   for k, v in pairs(given) do
     local want = known[k]
-    if not want then invalid("%s has no field %q", where, tostring(k)) end
+    if not want then
+      invalid("%s has no field %q (known: %s)", where, tostring(k), names_of(known))
+    end
     if not is_type(v, want) then
       invalid("%s.%s must be a %s", where, k, (want:gsub("|", " or a ")))
     end
@@ -156,6 +167,9 @@ local function check(definition, where)
     if type(definition[name]) == "table" then
       shape.paths(definition[name], where .. "." .. name)
     end
+  end
+  if type(definition.usage) == "table" then
+    check_fields(definition.usage, usage_fields, where .. ".usage")
   end
   if definition.charge then charge.check(definition.charge, where .. ".charge") end
   limit_headers.check(definition.limit_headers or {}, where .. ".limit_headers")

@@ -55,6 +55,25 @@ describe("keycycle check, providers and stats", function()
   end)
 end)
 
+describe("keycycle check and providers", function()
+  it("show what is wrong with the keys of one provider beside the others", function()
+    local env = "NUM_GROQ=2 GROQ_API_KEY_1=gsk-0123456789abcdef AZURE_OPENAI_API_KEY=a0123456789abcdef"
+    local out, rc = run("providers", env)
+    assert.equal(0, rc)
+    assert.truthy(out:find("groq: GROQ_API_KEY_2 is not set", 1, true), out)
+    out, rc = run("check", env)
+    assert.equal(1, rc)
+    assert.truthy(out:find("groq +%- +%- +GROQ_API_KEY_2 is not set"), out)
+    assert.truthy(out:find("azure_openai +%- +%- +[^\n]*resource"), out)
+  end)
+
+  it("are told when the file of keys is not there", function()
+    local out, rc = run "--env nowhere.env check"
+    assert.equal(2, rc)
+    assert.equal("keycycle: the file nowhere.env cannot be read\n", out)
+  end)
+end)
+
 describe("keycycle check", function()
   local server
   local verdicts = { ok = "ok", dead = "invalid", poor = "unpaid", spent = "limited until %d+-%d+",

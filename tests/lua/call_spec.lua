@@ -100,6 +100,17 @@ describe("a call that was refused", function()
       streaming = false }, seen)
   end)
 
+  it("lets a key rest that asked to be left alone, where its policy goes on to another", function()
+    start(function() return refusal(429, "slow down", { ["retry-after"] = "2" }) end, nil,
+      { policy = function() return "rotate" end, wait = false })
+    assert.equal(2, raises(keycycle.NoAvailableKeyError, nil, ask).retry_after)
+    assert.same({ 1, 2, 3 }, keys_of(tried))
+    for _, key in ipairs(manager:explain "m") do
+      assert.near(2, key.retry_after, 0.1)
+      assert.is_false(key.usable)
+    end
+  end)
+
   it("counts as ready the other keys that could serve, of which a pinned one has none", function()
     local seen = {}
     start(function() return refusal(401) end, nil, { policy = function(f)

@@ -252,6 +252,16 @@ describe("a manager", function()
     assert.equal("key", manager:keys()[2].scope)
   end)
 
+  it("takes no table for a model", function()
+    local wrong = keycycle.InvalidConfigurationError
+    for _, name in ipairs { "get_key", "explain", "next_available" } do
+      local ok, err = pcall(manager[name], manager, { model = "m" })
+      assert.is_false(ok)
+      assert.is_true(keycycle.is(err, wrong), tostring(err))
+      assert.truthy(err.message:find("a model is a text", 1, true))
+    end
+  end)
+
   it("knows when a request can be served", function()
     assert.equal(0, manager:next_available "m")
     for _ = 1, 4 do manager:get_key("m"):commit(1) end

@@ -20,6 +20,12 @@ describe("a provider's definition", function()
     refused("string", keycycle.provider, "mine")
   end)
 
+  it("names the figures of usage as they are known", function()
+    refused("input_tokens", keycycle.provider, { name = "mine", usage = { input = "units.in" } })
+    local mine = keycycle.provider { name = "mine", usage = { input_tokens = "units.in" } }
+    assert.equal("units.in", mine.usage.input_tokens)
+  end)
+
   it("needs a name, and a whole auth", function()
     refused("name", keycycle.provider, { base_url = "https://a.test" })
     refused("auth", keycycle.provider, { name = "mine", auth = { header = "authorization" } })
