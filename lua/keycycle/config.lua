@@ -276,13 +276,6 @@ local provider_fields = {
 local selections = { "balanced", "round_robin", "random_two", "fill_first", "weighted",
   "most_remaining", "best_fit" }
 
-local function option_names()
-  local names = {}
-  for name in pairs(provider_fields) do names[#names + 1] = name end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
 -- The engine's name for it; a function chooses before `balanced` does.
 local function check_selection(name, value)
   if value == nil or type(value) == "function" then return "balanced" end
@@ -301,7 +294,8 @@ function config.check_provider(name, given)
   for k, v in pairs(given) do
     local want = provider_fields[k]
     if not want then
-      invalid("provider %s has no option %q (known: %s)", name, tostring(k), option_names())
+      invalid("provider %s has no option %q (known: %s)", name, tostring(k),
+        errors.list(provider_fields))
     end
     if want ~= "any" and type(v) ~= want then
       invalid("provider %s: %s must be a %s", name, k, want)

@@ -79,6 +79,16 @@ function errors.raise(class, fields)
   error(errors.new(class, fields), 0)
 end
 
+--- The names in a table, sorted, for a message: "a, b", or "none".
+---@param given table
+---@return string
+function errors.list(given)
+  local names = {}
+  for name in pairs(given) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  return #names > 0 and table.concat(names, ", ") or "none"
+end
+
 --- Raises InvalidConfigurationError (`invalid`) with a formatted message.
 ---@param fmt string
 function errors.invalid(fmt, ...)

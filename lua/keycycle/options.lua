@@ -25,19 +25,14 @@ local function check_number(name, value)
   end
 end
 
-local function names()
-  local list = {}
-  for name in pairs(known) do list[#list + 1] = name end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
-
 --- Checks a table of options and returns it; raises InvalidConfigurationError.
 function options.check(opts)
   if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
   for k, v in pairs(opts) do
     local want = known[k]
-    if not want then invalid("there is no option %q (known: %s)", tostring(k), names()) end
+    if not want then
+      invalid("there is no option %q (known: %s)", tostring(k), errors.list(known))
+    end
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
     if want == "number" then check_number(k, v) end
     if k == "policy" then policy.get(v) end

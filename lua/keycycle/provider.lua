@@ -39,18 +39,11 @@ local function is_type(value, want)
   return false
 end
 
-local function names_of(known)
-  local names = {}
-  for name in pairs(known) do names[#names + 1] = name end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
 local function check_fields(given, known, where)
   for k, v in pairs(given) do
     local want = known[k]
     if not want then
-      invalid("%s has no field %q (known: %s)", where, tostring(k), names_of(known))
+      invalid("%s has no field %q (known: %s)", where, tostring(k), errors.list(known))
     end
     if not is_type(v, want) then
       invalid("%s.%s must be a %s", where, k, (want:gsub("|", " or a ")))

@@ -121,10 +121,7 @@ end
 
 -- The names that may follow `prefix` ("" for the client itself).
 local function known_paths(routes)
-  local names = { "request" }
-  for name in pairs(routes) do names[#names + 1] = name end
-  table.sort(names)
-  return table.concat(names, ", ")
+  return "request, " .. errors.list(routes)
 end
 
 local function leads_on(routes, prefix)

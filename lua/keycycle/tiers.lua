@@ -40,13 +40,6 @@ function tiers.new(provider, known, own)
   return self
 end
 
-local function names_of(self)
-  local names = {}
-  for name in pairs(self.levels) do names[#names + 1] = name end
-  table.sort(names)
-  return #names > 0 and table.concat(names, ", ") or "none"
-end
-
 --- The level of a tier; false for the plan that the provider's table is of; nil where
 --- none is named. Raises InvalidConfigurationError for one that is not known.
 ---@param named? table `{ name, from }`, as tiers.named returns it
@@ -55,7 +48,7 @@ function methods:level(named)
   local level = self.levels[named.name]
   if level == nil then
     errors.invalid("provider %s: %s names the tier %q, which is not known (known: %s)",
-      self.provider, named.from, named.name, names_of(self))
+      self.provider, named.from, named.name, errors.list(self.levels))
   end
   return level
 end

@@ -184,13 +184,10 @@ local function find(self, name)
   check_open(self)
   local known = self.entries[name]
   if known then return known end
-  local names = {}
-  for registered in pairs(self.entries) do names[#names + 1] = registered end
-  table.sort(names)
   errors.raise(errors.InvalidConfigurationError, {
     code = "unknown_provider", provider = tostring(name),
     message = ("provider %q is not registered (registered: %s)")
-      :format(tostring(name), #names > 0 and table.concat(names, ", ") or "none"),
+      :format(tostring(name), errors.list(self.entries)),
   })
 end
 

@@ -57,7 +57,8 @@ end)
 
 describe("keycycle check and providers", function()
   it("show what is wrong with the keys of one provider beside the others", function()
-    local env = "NUM_GROQ=2 GROQ_API_KEY_1=gsk-0123456789abcdef AZURE_OPENAI_API_KEY=a0123456789abcdef"
+    local env = "NUM_GROQ=2 GROQ_API_KEY_1=gsk-0123456789abcdef "
+      .. "AZURE_OPENAI_API_KEY=a0123456789abcdef"
     local out, rc = run("providers", env)
     assert.equal(0, rc)
     assert.truthy(out:find("groq: GROQ_API_KEY_2 is not set", 1, true), out)
