@@ -6,6 +6,9 @@ BUILD  ?= build
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 SAN    ?=
+JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
+# For the makes that this one starts, unless it was told how many itself.
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
 REQUIRED := lua5.4 libcurl libcjson sqlite3
@@ -180,60 +183,60 @@ setup-peers:
 	@KEYCYCLE_BUILD=$(BUILD) tests/support/setup.sh peers
 
 demo: setup
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
 	@$(BUILD)/keycycle demo
 
 test check: setup-test
-	@$(MAKE) --no-print-directory -s all unit-bins support-bins
-	@$(MAKE) --no-print-directory -s asan
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) asan
 	@tests/support/run_tests.sh $(BUILD)
 
 # The whole program with address and undefined behaviour checks.
 asan:
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
 		$(BUILD)/asan/keycycle $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
 
 check-asan: setup-test
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
 		all unit-bins support-bins
 	@tests/support/run_tests.sh $(BUILD)/asan sanitized
 
 # Every allocation fails, Lua's and ours, one run for each.
 check-oom: setup-test
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
 		$(BUILD)/asan/tests/oom/oom
 	@$(BUILD)/asan/tests/oom/oom tests/oom
 
 # Thirty times the random work that `make test` does.
 soak: setup-test
-	@$(MAKE) --no-print-directory -s unit-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) unit-bins
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
 	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
 # The floors that threads share, watched for races.
 check-tsan: setup-test
-	@$(MAKE) --no-print-directory -s BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
 		CFLAGS="-O1 -g" unit-bins
 	@tests/support/run_tests.sh $(BUILD)/tsan unit
 
 check-valgrind: setup-test
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
 	@tests/support/valgrind.sh $(BUILD)
 
 check-gc: setup-test
-	@$(MAKE) --no-print-directory -s all asan
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all asan
 	@KEYCYCLE_EAGER_GC=$${KEYCYCLE_EAGER_GC:-200} tests/support/run_tests.sh $(BUILD) eager
 
 # Beside a mock of all providers that others wrote.
 check-peers: setup-peers
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
 	@tests/support/run_tests.sh $(BUILD) peers
 
 fuzz: setup-fuzz
-	@tests/support/fuzz.sh $(BUILD)
+	@JOBS=$(JOBS) tests/support/fuzz.sh $(BUILD)
 
 bench: setup
-	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/bench/baseline $(BUILD)/tests/bench/engine
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all $(BUILD)/tests/bench/baseline $(BUILD)/tests/bench/engine
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 lint:

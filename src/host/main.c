@@ -153,7 +153,7 @@ static int run(lua_State *L, const struct options *o, char **argv, int argc)
     kc_state_set_arg(L, argv, argc, o->script);
     if (o->env && access(o->env, R_OK) != 0) {
         fprintf(stderr, "keycycle: the file %s cannot be read\n", o->env);
-        return USAGE;
+        return FAILED;
     }
     if (o->env && !set_env_file(L, o->env))
         return FAILED;

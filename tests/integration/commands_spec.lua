@@ -70,7 +70,7 @@ describe("keycycle check and providers", function()
 
   it("are told when the file of keys is not there", function()
     local out, rc = run "--env nowhere.env check"
-    assert.equal(2, rc)
+    assert.equal(1, rc)
     assert.equal("keycycle: the file nowhere.env cannot be read\n", out)
   end)
 end)
