@@ -84,15 +84,20 @@ local function check_spec(entry, spec)
   request.check_query(entry, spec.query)
 end
 
--- The route that has this path, written with its `{names}` or filled in, for its
--- protocol: of several the one that says most.
+-- Whether a path is a route's, written with its `{names}` or filled in, be it behind
+-- more where base_url has less.
+local function is_route(known, path)
+  return known == path or template.fits(known, path) or path:sub(-#known) == known
+end
+
+-- The route that has this path, for its protocol: of several the one that says most.
 local function route_of(entry, method, path)
   local protocol, size = nil, -1
   for _, route in pairs(entry.adapter.routes or {}) do
     for _, known in ipairs { route.path, route.stream_path } do
       local said = #template.bare(known)
       if route.protocol and route.method == method and said > size
-        and (known == path or template.fits(known, path)) then
+        and is_route(known, path) then
         protocol, size = route.protocol, said
       end
     end

@@ -374,6 +374,9 @@ describe("other paths", function()
     response = client:request { path = "/chat/completions", json = { model = "gpt-4o-mini",
       messages = say().messages } }
     assert.equal("You said: hi", response.choices[1].message.content)
+    response = wrapper:get_rotating_client("p", { base_url = mock.root }):request {
+      path = "/v1/chat/completions", json = { model = "m", messages = say().messages } }
+    assert.is_number(keycycle.info(response).usage.total_tokens)
     response = client:request { path = "/models", query = { after = "a b&c" } }
     assert.equal("list", response.object)
     local err = raises(keycycle.APIError, nil, client.request, { path = "/nowhere" })
