@@ -12,7 +12,7 @@ local delay = require "keycycle.delay"
 local error_body = require "keycycle.error_body"
 local errors = require "keycycle.errors"
 local generic_rules = require "keycycle.generic_rules"
-local log = require "keycycle.log"
+local hook = require "keycycle.hook"
 local paths = require "keycycle.paths"
 local rules = require "keycycle.rules"
 local window = require "keycycle.window"
@@ -33,14 +33,6 @@ function classify.shown(pool, body)
   local text, err = pool:redact(body)
   if not text then error(errors.from_core(err), 0) end
   return text:sub(1, MAX_ERROR_BODY)
-end
-
---- The delay that the headers state, in seconds, at most a day; nil: none that
---- can be understood.
----@param headers? table lower-case names
----@param now? number epoch seconds
-function classify.retry_after(headers, now)
-  return delay.of_headers(headers, now or core.now())
 end
 
 --- Whether a verdict says that a rate or a quota is used up, rather than that
@@ -90,29 +82,18 @@ local function read(response)
     body = body.body }
 end
 
-local told = setmetatable({}, { __mode = "k" }) -- functions whose faults were logged
-
-local function tell(adapter, fn, fmt, ...)
-  if told[fn] then return end
-  told[fn] = true
-  log.warn("provider %s: classify " .. fmt, adapter.name or "?", ...)
+local function no_verdict(said)
+  if said == nil or type(said) == "table" and rules.kinds[said.kind] then return nil end
+  local kind = type(said) == "table" and said.kind or said
+  return "it returned no kind that is known: " .. tostring(kind)
 end
 
 -- What a provider's function says, checked; nil: nothing, and its rules decide.
 local function by_function(adapter, fn, seen)
-  local ok, said = pcall(fn, { status = seen.sent_status, headers = seen.headers,
-    body = seen.body, message = table.concat(seen.texts, "\n") })
-  if not ok then
-    if said == "not enough memory" then error(said, 0) end
-    tell(adapter, fn, "raised: %s", tostring(said))
-    return nil
-  end
+  local what = ("provider %s: classify"):format(adapter.name or "?")
+  local _, said = hook.call({ what = what, check = no_verdict }, fn, { status = seen.sent_status,
+    headers = seen.headers, body = seen.body, message = table.concat(seen.texts, "\n") })
   if said == nil then return nil end
-  if type(said) ~= "table" or not rules.kinds[said.kind] then
-    local kind = type(said) == "table" and said.kind or said
-    tell(adapter, fn, "returned no kind that is known: %s", tostring(kind))
-    return nil
-  end
   return { kind = said.kind, scope = rules.scopes[said.scope] and said.scope or "key",
     window = rules.windows[said.window] and said.window or nil,
     retry_after = delay.clamp(tonumber(said.retry_after)) }

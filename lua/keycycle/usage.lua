@@ -53,7 +53,7 @@ end
 ---@param run table the state of the call
 ---@param body any the decoded answer or event
 ---@param told? table what the protocol has read from it already
----@param is_event? boolean whether it is one; a user's protocol reads those as `event` only
+---@param is_event? boolean whether it is one, which the protocol's `event` has read already
 ---@return table? usage input_tokens, output_tokens, total_tokens, …
 function usage.of(run, body, told, is_event)
   local callers = run.opts.usage_extractor
@@ -68,7 +68,7 @@ function usage.of(run, body, told, is_event)
   if told then return (check(told)) end
   local protocol = run.protocol
   if not protocol or not protocol.usage or type(body) ~= "table" then return nil end
-  if is_event and protocol.own then return nil end
+  if is_event and (protocol.event or protocol.own) then return nil end
   return by_protocol(run, protocol, body)
 end
 

@@ -35,20 +35,10 @@ local function from_paths(paths)
   end
 end
 
-local readers = setmetatable({}, { __mode = "k" })
-
--- `usage = { input_tokens = "meta.tokens.in" }` and functions are both served.
-local function reader(given)
-  if type(given) ~= "table" then return given end
-  readers[given] = readers[given] or from_paths(given)
-  return readers[given]
-end
-
-local function estimator(given)
-  if type(given) ~= "table" then return given end
+local function sum_of_paths(places)
   return function(request)
     local sum = 0
-    for _, path in pairs(given) do
+    for _, path in pairs(places) do
       local value = at_path(request, path)
       if type(value) == "string" then
         sum = sum + -(-#value // CHARS_A_TOKEN)
@@ -58,6 +48,15 @@ local function estimator(given)
     end
     return sum
   end
+end
+
+local functions = setmetatable({}, { __mode = "k" }) -- functions by the tables they read by
+
+-- `usage = { input_tokens = "meta.tokens.in" }` and functions are both served.
+local function as_function(given, make)
+  if type(given) ~= "table" then return given end
+  functions[given] = functions[given] or make(given)
+  return functions[given]
 end
 
 -- What is wrong with an estimate; nothing: it is left to others.
@@ -161,12 +160,12 @@ end
 
 --- The function that reads usage as the adapter says, or nil.
 function wire.usage_reader(adapter)
-  return reader(adapter.usage)
+  return as_function(adapter.usage, from_paths)
 end
 
 --- Tokens to reserve for a native request: what the adapter says, or its protocol.
 function wire.estimate(adapter, protocol, request)
-  local own = estimator(adapter.estimate)
+  local own = as_function(adapter.estimate, sum_of_paths)
   if own then
     local what = ("provider %s: estimate"):format(adapter.name or "?")
     local _, tokens = hook.call({ what = what, check = no_count }, own, request)

@@ -51,7 +51,7 @@ end)
 
 describe("the stated delay #pure", function()
   local function delay(value, name, now)
-    return classify.retry_after({ [name or "retry-after"] = value }, now)
+    return delays.of_headers({ [name or "retry-after"] = value }, now or keycycle.clock.now())
   end
 
   it("is read in seconds and in milliseconds", function()
@@ -80,8 +80,8 @@ describe("the stated delay #pure", function()
     for _, text in ipairs { "soon", "", "nan", "-", "1h", "{}" } do
       assert.is_nil(delay(text), text)
     end
-    assert.is_nil(classify.retry_after(nil))
-    assert.is_nil(classify.retry_after {})
+    assert.is_nil(delays.of_headers(nil, 0))
+    assert.is_nil(delays.of_headers({}, 0))
   end)
 
   it("is never negative", function()
