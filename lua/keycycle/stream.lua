@@ -4,6 +4,7 @@
 --- both at the end, at an error, when closed (`break` closes it) or collected.
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
+local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hook = require "keycycle.hook"
 local penalty = require "keycycle.penalty"
@@ -92,13 +93,21 @@ local function note(s, native, chunk)
   s.finished = s.finished or chunk.finish_reason ~= nil or chunk.done == true
 end
 
+-- A reader that was cancelled never comes back: what it read is let go of.
+local function wait(s)
+  local ok, err = pcall(task.wait, s.call)
+  if ok then return end
+  if errors.is(err, errors.CancelledError) then s:close() end
+  error(err, 0)
+end
+
 -- The next event and what it means; nil at the end; nil, nil and a failed result. An
 -- event whose reading was cut short, for want of memory, is read again.
 local function read(s)
   while true do
     local kind, data = s.kind, s.data
     if not data then
-      task.wait(s.call)
+      wait(s)
       kind, data = s.call:event()
     end
     if not kind then
