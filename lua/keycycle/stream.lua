@@ -93,21 +93,13 @@ local function note(s, native, chunk)
   s.finished = s.finished or chunk.finish_reason ~= nil or chunk.done == true
 end
 
--- A reader that was cancelled never comes back: what it read is let go of.
-local function wait(s)
-  local ok, err = pcall(task.wait, s.call)
-  if ok then return end
-  if errors.is(err, errors.CancelledError) then s:close() end
-  error(err, 0)
-end
-
 -- The next event and what it means; nil at the end; nil, nil and a failed result. An
 -- event whose reading was cut short, for want of memory, is read again.
 local function read(s)
   while true do
     local kind, data = s.kind, s.data
     if not data then
-      wait(s)
+      task.wait(s.call)
       kind, data = s.call:event()
     end
     if not kind then
@@ -154,7 +146,12 @@ local function advance(s)
     return first[1], first[2]
   end
   if s.closed then return nil end
-  local native, chunk, failed = read(s)
+  local ok, native, chunk, failed = pcall(read, s)
+  if not ok then
+    -- A reader that was cancelled never comes back.
+    if errors.is(native, errors.CancelledError) then s:close() end
+    error(native, 0)
+  end
   if failed then raise(s, failed) end
   if not native then s:close() end
   return native, chunk
