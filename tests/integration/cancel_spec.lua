@@ -96,11 +96,12 @@ local stages = {
       env.stream()
     end,
     at = function() return function() repeat keycycle.step(0.01) until env.events end end },
-  ["before a retry"] = { url = "/status?code=503&", run = call, at = function() return reached(1) end,
-    sent = 1 },
+  ["before a retry"] = { url = "/status?code=503&", run = call,
+    at = function() return reached(1) end, sent = 1 },
   ["in a generator"] = { url = "/never", at = function() return reached(1) end, sent = 1,
     run = function()
-      for _ in keycycle.wrap(function() coroutine.yield(call()) end) do break end
+      local each = keycycle.wrap(function() coroutine.yield(call()) end)
+      each()
     end },
   ["in sleep"] = { run = function() keycycle.sleep(3600) end, at = function() return steps(1) end },
   ["in await"] = { at = function() return steps(2) end,

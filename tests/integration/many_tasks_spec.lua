@@ -45,7 +45,8 @@ describe("two thousand tasks with random cancels", function()
       for _ in client.chat.completions:create(request(true)) do end
     end,
     function() -- it stops after the first event
-      for _ in client.chat.completions:create(request(true)) do break end
+      local stream <close> = client.chat.completions:create(request(true))
+      assert(stream())
     end,
     function()
       local lease <close> = assert(manager:get_key("m", { wait = true, timeout = 60 }))
