@@ -142,8 +142,14 @@ local function finish()
 end
 
 describe("a task that is cancelled", function()
-  setup(function() raw = servers.raw() end)
-  teardown(function() raw.stop() end)
+  setup(function()
+    raw = servers.raw()
+    keycycle.log.set_level "error"
+  end)
+  teardown(function()
+    raw.stop()
+    keycycle.log.set_level "warn"
+  end)
   before_each(function()
     silent = servers.canned(SILENT)
     env = { others = {} }
