@@ -98,8 +98,7 @@ end
 function methods:run(prompt, opts)
   local run = conversation.new(self, prompt, opts)
   repeat
-    local response = self.model:invoke(run.messages, run:options())
-    run:call_tools(run:take(response, response))
+    run:call_tools(run:take(self.model:invoke(run.messages, run:options())))
   until run:is_over()
   return run:finish()
 end

@@ -29,7 +29,7 @@ end
 local function end_source(self)
   local source = self.source
   self.source = false
-  self.step = self.run:take(source:response(), source)
+  self.step = self.run:take(source:response())
   queue_calls(self, self.step)
 end
 

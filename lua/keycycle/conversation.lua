@@ -2,8 +2,8 @@
 local core = require "keycycle.core"
 local collect = require "keycycle.protocol.collect"
 local errors = require "keycycle.errors"
+local info = require "keycycle.info"
 local log = require "keycycle.log"
-local proxy = require "keycycle.proxy"
 local schema = require "keycycle.schema"
 local tools = require "keycycle.tools"
 
@@ -83,10 +83,9 @@ end
 
 --- Takes in what the model said.
 ---@param response table neutral
----@param source table the response, or the stream it came from
 ---@return table step
-function methods:take(response, source)
-  local step = { response = response, info = proxy.info(source), tools = {} }
+function methods:take(response)
+  local step = { response = response, info = info.of(response), tools = {} }
   for i, call in ipairs(response.tool_calls or {}) do
     step.tools[i] = { id = call.id, name = call.name, arguments = call.arguments,
       arguments_text = call.arguments_text }

@@ -8,7 +8,7 @@ local MOST_SHOWN = 200 -- bytes of a call, or of its result
 
 -- On a terminal what others wrote must not give it orders.
 local function harmless(text)
-  return (text:gsub("[\0-\8\11-\31\127]", ""))
+  return (text:gsub("[\0-\8\11-\31\127]", ""):gsub("\194[\128-\159]", ""))
 end
 
 local function one_line(text)
@@ -23,7 +23,7 @@ local function line_of(call)
     return one_line(("%s %s"):format(call.name, call.arguments_text
       or json.encode(call.arguments) or ""))
   end
-  return one_line(("  %s (%.1f s)"):format(call.content, call.seconds))
+  return ("  %s (%.1f s)"):format(one_line(call.content), call.seconds)
 end
 
 --- Prints it all; a line ends it. Returns the result of the run.
