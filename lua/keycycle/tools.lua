@@ -1,7 +1,7 @@
 --- The tools of an agent: checked when they are given, called side by side.
 ---
---- Whatever goes wrong in a call is its answer to the model, which may then do better. Only
---- a cancellation and the end of the run's time are not.
+--- Whatever goes wrong in a call is its answer to the model, which may then do better. Not
+--- so a cancellation, the end of the run's time, and that of memory: these are raised.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local group = require "keycycle.group"
@@ -16,6 +16,7 @@ local tools_mt = { __index = methods }
 local json = core.json
 local invalid = errors.invalid
 local MOST_NAME = 64
+local NO_MEMORY = "not enough memory" -- what Lua raises: no fault of the tool
 local fields = { name = "string", description = "string", parameters = "table", run = "function",
   strict = "boolean" }
 
@@ -65,7 +66,7 @@ end
 local function words_of(err)
   local mt = getmetatable(err)
   if type(err) ~= "table" or type(mt) == "table" and mt.__tostring then return tostring(err) end
-  return err.message and tostring(err.message)
+  return err.message
 end
 
 -- What a raised value says, without where from.
@@ -87,7 +88,7 @@ end
 local function finish(ok, ...)
   if ok then return content_of(...) end
   local err = ...
-  if errors.is(err, errors.CancelledError) then error(err, 0) end
+  if errors.is(err, errors.CancelledError) or err == NO_MEMORY then error(err, 0) end
   return nil, message_of(err)
 end
 

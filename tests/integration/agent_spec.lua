@@ -142,12 +142,15 @@ describe("an agent's conversation", function()
   -- A provider of a dialect whose server answers as a Lua text says.
   local function open(name, answers)
     local server = servers.canned(answers)
-    finally(server.stop)
     local wrapper = keycycle.MultiClientWrapper.new { scripts = false }
+    finally(function()
+      wrapper:stop()
+      server.stop()
+    end)
     wrapper:register_provider(name, { keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" },
       base_url = server.url, default_model = "m" })
     local agent = keycycle.Agent { model = wrapper:get_model(name), tools = tools_of {} }
-    return agent, server, wrapper
+    return agent, server
   end
 
   it("may be one of agents: what a tool does can be a run of its own", function()
@@ -179,7 +182,7 @@ describe("an agent's conversation", function()
   end)
 
   it("carries Gemini's thought signatures back, of each call", function()
-    local agent, server, wrapper <close> = open("gemini", [[
+    local agent, server = open("gemini", [[
       local json = require "keycycle.json"
       return function(request)
         local function call(signature)
@@ -195,7 +198,7 @@ describe("an agent's conversation", function()
   end)
 
   it("carries Anthropic's thinking back, with its signature", function()
-    local agent, server, wrapper <close> = open("anthropic", [[
+    local agent, server = open("anthropic", [[
       local json = require "keycycle.json"
       return function(request)
         local content = { { type = "text", text = "Noon." } }
@@ -208,7 +211,8 @@ describe("an agent's conversation", function()
       end]])
     assert.equal("Noon.", agent:run("What time is it?").content)
     local sent = keycycle.json.decode(server.journal()[2].body).messages[2].content
-    assert.same({ "thinking", "signed", "toolu_1" }, { sent[1].type, sent[1].signature, sent[2].id })
+    assert.same({ "thinking", "signed", "toolu_1" },
+      { sent[1].type, sent[1].signature, sent[2].id })
   end)
 end)
 

@@ -263,12 +263,11 @@ describe("an agent's stream", function()
 
   it("closes what it reads from when it is left, and the run never was", function()
     local agent, model = agent_of { "one two three" }
-    local kept
-    for text in agent:run_stream "x" do
-      kept = text
-      break
+    local read = 0
+    for _ in agent:run_stream "x" do
+      read = read + 1
+      if read == 2 then break end
     end
-    assert.equal("one", kept)
     assert.is_true(model.stream.closed)
     assert.same({}, agent.history)
     local stream <close> = agent_of({ "one two" }):run_stream "x"

@@ -67,7 +67,8 @@ describe("a tool's result", function()
   it("is an error where it cannot be sent", function()
     local cycle = {}
     cycle[1] = cycle
-    for _, value in ipairs { print, cycle, { f = print }, "\xff", 0 / 0, coroutine.create(print) } do
+    local thread = coroutine.create(print)
+    for _, value in ipairs { print, cycle, { f = print }, "\xff", 0 / 0, thread } do
       local call = used(function() return value end)
       assert.truthy(call.content:find("^Error: its result cannot be sent: "), call.content)
       assert.equal(call.content, "Error: " .. call.error)
@@ -91,7 +92,7 @@ describe("a tool's result", function()
     for _, value in ipairs { {}, { message = {} }, setmetatable({}, { __tostring = error }),
       setmetatable({}, { __index = error }) } do
       local said = told(function() error(value) end)
-      assert.truthy(said == "Error: it failed without a message" or said:find "^Error: table: ", said)
+      assert.equal("Error: it failed without a message", said)
     end
     assert.equal("Error: it failed, and what it said is no UTF-8",
       told(function() error("\xff", 0) end))
@@ -100,6 +101,11 @@ describe("a tool's result", function()
 end)
 
 describe("a call of a tool", function()
+  it("that runs out of memory is no answer to the model", function()
+    local set = tools.new { tool(function() error("not enough memory", 0) end) }
+    assert.same({ false, "not enough memory" }, { pcall(set.use, set, { { name = "t" } }) })
+  end)
+
   it("is refused before it is made where the arguments do not fit", function()
     local ran = false
     local function run() ran = true end
