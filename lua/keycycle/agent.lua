@@ -81,6 +81,13 @@ function agent.new(given)
   }, agent_mt)
 end
 
+local function see_through(run)
+  repeat
+    run:call_tools(run:take(run.agent.model:invoke(run.messages, run:options())))
+  until run:is_over()
+  return run:finish()
+end
+
 --- Asks, and sees all calls of tools to their end. Blocks, or yields in a task.
 ---
 --- `messages` is the whole conversation but for the instructions: what `history =` takes.
@@ -96,16 +103,17 @@ end
 ---@return table result `{ content, messages, steps, usage, finish_reason }`; prints as its
 --- content
 function methods:run(prompt, opts)
-  local run = conversation.new(self, prompt, opts)
-  repeat
-    run:call_tools(run:take(self.model:invoke(run.messages, run:options())))
-  until run:is_over()
-  return run:finish()
+  return see_through(conversation.new(self, prompt, opts))
 end
 
---- The same as a task: its result is what `run` returns.
+--- The same as a task, whose `await` gives the result, or raises. It begins with the prompt
+--- and the history as they are now.
 function methods:arun(prompt, opts)
-  return task.spawn(methods.run, self, prompt, opts)
+  local ok, run = pcall(conversation.new, self, prompt, opts)
+  return task.spawn(function()
+    if not ok then error(run, 0) end
+    return see_through(run)
+  end)
 end
 
 --- The same, read as it comes: `for text, chunk in agent:run_stream(prompt) do`. `text` is ""

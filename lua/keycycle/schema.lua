@@ -101,7 +101,8 @@ function prepare(given, where)
 end
 
 --- Checks the form of a tool's schema: a copy of it that can be sent and checked with.
---- Raises InvalidConfigurationError, naming the place.
+--- Servers want its type and properties said: these may be left out here. Raises
+--- InvalidConfigurationError, naming the place.
 ---@param given table
 ---@param where string what it is, for the error
 ---@return table
@@ -109,11 +110,13 @@ function schema.prepare(given, where)
   if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
   local sent, why = json.encode(given)
   if not sent then invalid("%s cannot be sent: %s", where, why) end
-  if given.type ~= "object" then
+  local copy = schema.copy(given)
+  if copy.type == nil and (copy.properties or next(copy) == nil) then copy.type = "object" end
+  if copy.type ~= "object" then
     invalid('%s.type must be "object": arguments have names, each with its schema in %s.properties',
       where, where)
   end
-  local copy = schema.copy(given)
+  copy.properties = copy.properties or {}
   prepare(copy, where)
   return copy
 end

@@ -82,8 +82,13 @@ describe("an agent", function()
   end)
 
   it("gives what a run came to as a task, too", function()
-    local agent = agent_of { "Hello" }
-    assert.equal("Hello", agent:arun("x"):await().content)
+    local agent, model = agent_of { "Hello" }
+    local prompt = { user "one" }
+    local t, wrong = agent:arun(prompt), agent:arun(3)
+    prompt[2] = user "two"
+    assert.equal("Hello", t:await().content)
+    assert.same({ "one" }, contents(model.asked[1].messages))
+    raises(keycycle.InvalidConfigurationError, "a prompt is a text", wrong.await, wrong)
   end)
 
   for way, go in pairs(ways) do
@@ -287,6 +292,22 @@ describe("an agent's stream", function()
     stream:close()
     assert.is_nil(stream:next())
     assert.is_false(ran)
+  end)
+
+  it("that is closed while another task reads it ends there", function()
+    local closed, took = false, false
+    local source = setmetatable({ close = function() closed = true end,
+      response = function() took = true end }, { __call = function()
+        while not closed do keycycle.sleep(0) end
+      end })
+    local agent = keycycle.Agent { model = { invoke = print,
+      invoke_stream = function() return source end } }
+    local stream = agent:run_stream "x"
+    local reader = keycycle.spawn(stream.next, stream)
+    keycycle.step(0)
+    stream:close()
+    assert.is_nil(reader:await())
+    assert.is_false(took)
   end)
 
   it("raises what breaks it off, and is closed then", function()

@@ -124,6 +124,13 @@ describe("a schema", function()
     assert.is_nil(prepared.properties.x)
   end)
 
+  it("may leave out what every tool's has", function()
+    local empty = { type = "object", properties = {} }
+    for _, given in ipairs { {}, { type = "object" }, { properties = {} } } do
+      assert.same(empty, schema.prepare(given, "parameters"))
+    end
+  end)
+
   it("whose form is wrong is refused, with the place", function()
     local function refused(word, given)
       raises(keycycle.InvalidConfigurationError, word, schema.prepare, given, "parameters")
