@@ -7,6 +7,7 @@ local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
 local group = require "keycycle.group"
 local http = require "keycycle.http"
+local info = require "keycycle.info"
 local json = require "keycycle.json"
 local limits = require "keycycle.limits"
 local loader = require "keycycle.loader"
@@ -14,7 +15,6 @@ local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local provider_wrapper = require "keycycle.provider_wrapper"
-local proxy = require "keycycle.proxy"
 local simulate = require "keycycle.simulate"
 local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
@@ -31,7 +31,7 @@ local keycycle = {
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
-  info = proxy.info, load_api_keys = config.load_api_keys,
+  info = info.of, load_api_keys = config.load_api_keys,
   simulate = simulate.run, policy = policy.define, provider = provider.define,
   load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
