@@ -4,21 +4,23 @@
 --- Named by the key's index: no text of a key is kept here.
 local handed = {}
 
-local MOST = 10000 -- leases of one key; of the oldest the reservation stays counted
+local MOST = 10000 -- what one key can have out within a lease's ten minutes, or so
 
 local methods = {}
 local handed_mt = { __name = "keycycle.handed", __index = methods }
 local weak = { __mode = "v" }
 
-function handed.new()
-  return setmetatable({ lists = {} }, handed_mt)
+---@param most? integer leases of one key, at most; the oldest is let go
+function handed.new(most)
+  return setmetatable({ lists = {}, most = most or MOST }, handed_mt)
 end
 
 local function is_open(box)
   return box.lease ~= nil and not box.lease.settled
 end
 
---- Keeps a lease.
+--- Keeps a lease; where there are too many the oldest is closed: what it reserved stays
+--- counted.
 ---@param lease userdata
 ---@param lent boolean the program has it, too: it is not kept from the collector
 function methods:keep(lease, lent)
@@ -27,7 +29,7 @@ function methods:keep(lease, lent)
   local index = lease.index
   local list = self.lists[index] or {}
   self.lists[index] = list
-  while list[1] and (#list >= MOST or not is_open(list[1])) do
+  while list[1] and (#list >= self.most or not is_open(list[1])) do
     local oldest = table.remove(list, 1)
     if oldest.lease and not oldest.lent then oldest.lease:close() end
   end

@@ -168,12 +168,14 @@ function methods:get_key_usage(opts)
     model = model or self.default_model_id or "" }, err)
 end
 
--- Notes a lease and gives its key; one that is not handed out after all was never used.
+local function note(self, lease, lent)
+  self.handed:keep(lease, lent)
+  return lease.api_key
+end
+
+-- The key of a lease, which is noted; one that is not handed out after all was never used.
 local function hand_out(self, lease, lent)
-  local ok, key = pcall(function()
-    self.handed:keep(lease, lent)
-    return lease.api_key
-  end)
+  local ok, key = pcall(note, self, lease, lent)
   if ok then return key end
   lease:cancel()
   error(key, 0)

@@ -1,4 +1,5 @@
 local files = require "tests.support.files"
+local handed = require "keycycle.handed"
 local keycycle = require "keycycle"
 local raises = require "tests.support.raises"
 
@@ -257,9 +258,14 @@ describe("a key for a program of its own", function()
   end)
 
   it("is not held for ever where nobody records", function()
-    for _ = 1, 10050 do wrapper:get_api_key { key_id = 1 } end
-    local s = wrapper.manager:get_granular_stats(1, "m").snapshot
-    assert.same({ 10050, 10000 }, { s.total_requests, s.in_flight })
+    local few = handed.new(3)
+    for i = 1, 5 do few:keep(wrapper:get_key_usage { key_id = 1, estimated_tokens = i }, false) end
+    assert.same({ 5, 1 + 2, 3 }, used(1)) -- the first two ended as unknown
+    assert.is_true(few:settle(1, nil, 10))
+    assert.same({ 5, 3 + 10, 2 }, used(1))
+    few:close()
+    assert.same({ 5, 13 + 4 + 5, 0 }, used(1))
+    assert.is_false(few:settle(1))
   end)
 
   it("refuses a record that is none, before anything is settled", function()
