@@ -3,6 +3,7 @@
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local model_answer = require "keycycle.model_answer"
+local neutral = require "keycycle.protocol.neutral"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
 local task = require "keycycle.task"
@@ -15,11 +16,11 @@ local model_mt = { __name = "keycycle.model", __index = methods }
 local states = setmetatable({}, { __mode = "k" }) -- model -> what no dump is to show
 
 -- What a request says beside its messages; the protocols check the values.
-local neutral = { tools = "any", tool_choice = "any", response_format = "any",
+local of_request = { tools = "any", tool_choice = "any", response_format = "any",
   temperature = "any", top_p = "any", max_tokens = "any", stop = "any", seed = "any",
   extra = "any" }
 local at_first = { id = "string" }
-for name, want in pairs(neutral) do at_first[name] = want end
+for name, want in pairs(of_request) do at_first[name] = want end
 
 local function copy(given)
   local out = {}
@@ -88,6 +89,16 @@ local function messages_of(entry, given)
   return given
 end
 
+-- Built-in protocols read all of a request; a program's own is given what is sound.
+local function check_for_own(entry, said)
+  local ok, why = pcall(function()
+    neutral.messages(said)
+    neutral.tool_choice(said, neutral.tools(said))
+  end)
+  if why == "not enough memory" then error(why, 0) end
+  if not ok then request.bad(entry, "%s", why) end
+end
+
 -- What is sent by a route of what its protocol made of the request.
 local function build(entry, route, made, streams, opts)
   local json, own = copy(made.json), route
@@ -120,15 +131,16 @@ end
 function model.prepare(self, prompt, opts, stream)
   local state = state_of(self)
   local entry = state.entry
-  local all = merge(state.opts, options.check(opts or {}, neutral))
+  local all = merge(state.opts, options.check(opts or {}, of_request))
   entry:check_open()
   local route, streams = route_of(entry, stream)
   local said = { messages = messages_of(entry, prompt), model = all.model or self.id,
     stream = streams or nil }
-  for name in pairs(neutral) do
+  for name in pairs(of_request) do
     said[name], all[name] = all[name], nil
   end
   all.model = said.model
+  if wire.protocol(entry.adapter, route.protocol).own then check_for_own(entry, said) end
   local made = wire.encode(entry.adapter, route.protocol, said)
   return { entry = entry, route = route, request = build(entry, route, made, streams, all),
     opts = all }
