@@ -2,23 +2,23 @@
 --- that the provider's chat speaks, and comes back as a neutral response or stream.
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
-local model_answer = require "keycycle.model_answer"
+local model_methods = require "keycycle.model_methods"
 local neutral = require "keycycle.protocol.neutral"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
-local task = require "keycycle.task"
 local wire = require "keycycle.wire"
 
 local model = {}
 
-local methods = {}
-local model_mt = { __name = "keycycle.model", __index = methods }
+local model_mt = { __name = "keycycle.model" }
 local states = setmetatable({}, { __mode = "k" }) -- model -> what no dump is to show
 
--- What a request says beside its messages; the protocols check the values.
-local of_request = { tools = "any", tool_choice = "any", response_format = "any",
+--- What a request says beside its messages: for options.check; the protocols look at the values.
+model.of_request = { tools = "any", tool_choice = "any", response_format = "any",
   temperature = "any", top_p = "any", max_tokens = "any", stop = "any", seed = "any",
   extra = "any" }
+
+local of_request = model.of_request
 local at_first = { id = "string" }
 for name, want in pairs(of_request) do at_first[name] = want end
 
@@ -121,6 +121,11 @@ local function state_of(self)
     message = "that is no model: call its methods with a colon, as model:invoke(prompt)" })
 end
 
+--- Whether a value is a model of one provider.
+function model.is_model(value)
+  return states[value] ~= nil
+end
+
 --- All that a call of a model needs, checked and encoded: what the caller's tables say
 --- later is not seen any more. Raises what API.md section 5 says, before anything is sent.
 ---@param self table a model
@@ -151,36 +156,7 @@ local function send(prepared)
   return run, call.run(run)
 end
 
---- Asks the model. Blocks, or yields in a task.
----@param prompt string|table a text, or a list of neutral messages; never written to
----@param opts? table options of a call (API.md section 4) and fields of the request
----@return table response neutral (API.md section 7); tostring gives its content
-function methods:invoke(prompt, opts)
-  return model_answer.response(send(model.prepare(self, prompt, opts, false)))
-end
-
---- Asks it and returns a task at once, whose `await` gives the response, or raises.
----@return table task
-function methods:ainvoke(prompt, opts)
-  local ok, prepared = pcall(model.prepare, self, prompt, opts, false)
-  return task.spawn(function()
-    if not ok then error(prepared, 0) end
-    return model_answer.response(send(prepared))
-  end)
-end
-
---- Asks it for a stream, `for text, chunk in model:invoke_stream(prompt) do`: returns
---- when the first content is there, and raises what comes before. The stream is closed
---- by `for`, by `<close>`, by `close`, and at its end. `stream:text()` is the text of the
---- rest, `stream:response()` the response of what was read.
----@return table stream, nil, nil, table stream
-function methods:invoke_stream(prompt, opts)
-  local stream = model_answer.stream(send(model.prepare(self, prompt, opts, true)))
-  return stream, nil, nil, stream
-end
-
---- The same, by its name in a task: there it yields.
-methods.ainvoke_stream = methods.invoke_stream
+model_mt.__index = model_methods.new(model.prepare, send)
 
 model_mt.__tostring = function(self)
   return ("model %s of %s"):format(self.id or "(none)", self.provider)
