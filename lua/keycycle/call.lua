@@ -1,12 +1,11 @@
 --- One call: the one place that owns the budget of attempts and the deadline.
 ---
---- It takes a lease, makes an attempt, and on a failure asks the classifier what
---- it means, tells the pool what that proves, and asks the policy what to do.
+--- It takes a lease (waits.lua), makes an attempt, and on a failure asks the classifier
+--- what it means, tells the pool what that proves, and asks the policy what to do.
 --- A lease is always held in a to-be-closed variable: whatever raises, it ends.
 local core = require "keycycle.core"
 local attempt = require "keycycle.attempt"
 local charge = require "keycycle.charge"
-local choice = require "keycycle.choice"
 local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hold = require "keycycle.hold"
@@ -14,74 +13,13 @@ local limit_headers = require "keycycle.limit_headers"
 local log = require "keycycle.log"
 local penalty = require "keycycle.penalty"
 local policy = require "keycycle.policy"
-local task = require "keycycle.task"
 local usage = require "keycycle.usage"
+local waits = require "keycycle.waits"
 local wire = require "keycycle.wire"
 
 local call = {}
 
 local DEFAULT_RETRIES = 5
-local DEFAULT_WAIT = 10     -- seconds to wait for a key
-
-local function at_most(value, left)
-  if not left then return value end
-  return value and math.min(value, left) or left
-end
-
--- Seconds that the call may wait before an attempt, for a key or a provider.
-local function patience(run)
-  if run.opts.wait == false then return 0 end
-  return at_most(run.opts.timeout or DEFAULT_WAIT, failure.remaining(run))
-end
-
--- While the provider is down calls are held back; one that cannot wait so long raises.
-local function await_provider(run)
-  local waited, retry_after = hold.wait(run.pass, run.entry, patience(run))
-  if not waited then failure.raise_held(run, retry_after) end
-  run.waited = run.waited + waited
-end
-
--- A lease, or it raises. The first choice of a key holds for the first attempt.
-local function acquire(run)
-  local opts, entry = run.opts, run.entry
-  entry:prepare(run.model)
-  local key = run.same_key or run.key
-  local pin = opts.pin_key or run.same_key ~= nil
-  local lease, err = choice.acquire(entry, run.model, run.tokens, key, pin, run.not_key,
-    opts.affinity, run.input)
-  if not lease and run.same_key and err.code ~= "closed" then
-    -- The same key has no room any more: any other will do.
-    run.same_key = nil
-    lease, err = choice.acquire(entry, run.model, run.tokens, run.key, opts.pin_key, run.not_key,
-      opts.affinity, run.input)
-  end
-  if not lease and err.code == "limited" and opts.wait ~= false then
-    local timeout = patience(run)
-    if timeout <= 0 then failure.raise_no_lease(run, err) end
-    if entry.pool:clock_is_manual() and not task.may_yield() then
-      failure.raise_no_lease(run, err)
-    end
-    local waited
-    lease, err, waited = choice.wait(entry, run.model, run.tokens, {
-      key = key, pin = opts.pin_key, not_key = run.not_key, affinity = opts.affinity,
-      priority = opts.priority, timeout = timeout, input = run.input,
-    })
-    run.waited = run.waited + waited
-  end
-  if not lease then failure.raise_no_lease(run, err) end
-  run.key = opts.pin_key and run.key or nil
-  run.same_key = nil
-  return lease
-end
-
-local function wait_before_retry(run, seconds, err)
-  local left = failure.remaining(run)
-  if left and seconds >= left then error(err, 0) end
-  if seconds <= 0 then return end
-  run.waited = run.waited + seconds
-  run.attempts[#run.attempts].waited = seconds
-  task.wait_clock(seconds, run.entry.manual_clock, err)
-end
 
 -- Has the pool and the next attempt do what the policy says.
 local function follow(run, lease, verdict, action, others)
@@ -117,7 +55,7 @@ local function after_failure(run, lease, result, verdict)
   log.info("%s: key %d answered %s (%s), %s", name, index, result.status or "nothing",
     verdict.kind, action)
   if last then error(err, 0) end
-  wait_before_retry(run, seconds, err)
+  waits.for_retry(run, seconds, err)
 end
 
 -- What an answer that is no success says, and what that proves of the key.
@@ -213,8 +151,8 @@ function call.run(run)
   local pass <close> = hold.enter(run.entry)
   run.pass = pass
   while true do
-    await_provider(run)
-    local held <close> = setmetatable({ lease = acquire(run) }, held_mt)
+    waits.for_provider(run)
+    local held <close> = setmetatable({ lease = waits.for_lease(run) }, held_mt)
     local result, failed, verdict = try_once(run, held.lease)
     if result then return succeed(run, held, result) end
     failed.key_suffix = held.lease.suffix
