@@ -39,22 +39,41 @@ local function follow(run, lease, verdict, action, others)
   if action == "retry" then run.same_key = index else run.not_key = index end
 end
 
+-- Notes an attempt; in a chain it tells whose it was.
+local function note(run, tried)
+  local chain = run.chain
+  if chain then
+    chain.tried = chain.tried + 1
+    tried.provider, tried.model = run.entry.name, run.model
+  end
+  run.attempts[#run.attempts + 1] = tried
+  run.tried, run.tries = tried, run.tries + 1
+end
+
 -- Decides after a failed attempt: returns to try again, or raises.
 local function after_failure(run, lease, result, verdict)
   local index, name = lease.index, run.entry.name
   run.last = result
   local tried = { key_index = index, status = result.status, kind = verdict.kind, waited = 0 }
-  run.attempts[#run.attempts + 1] = tried
+  note(run, tried)
   run.key_attempt = run.last_index == index and run.key_attempt + 1 or 1
   run.last_index = index
   local err, known = failure.error(run, verdict), failure.known(run, verdict, index)
   local action, seconds = policy.decide(run.policy, known)
-  local last = action == "fail" or #run.attempts > run.max_retries
-  if not last or action == "disable" then follow(run, lease, verdict, action, known.keys_ready) end
+  run.gave_up = action == "fail" or run.tries > run.max_retries
+  if not run.gave_up or action == "disable" then
+    follow(run, lease, verdict, action, known.keys_ready)
+  end
   tried.action = action
   log.info("%s: key %d answered %s (%s), %s", name, index, result.status or "nothing",
     verdict.kind, action)
-  if last then error(err, 0) end
+  if run.gave_up then error(err, 0) end
+  local chain = run.chain
+  if chain and (seconds > 0 or chain.tried >= chain.most) then -- it may ask another meanwhile
+    if action == "retry" then penalty.rest(lease, verdict) end
+    run.ready_at = run.entry.pool:now() + seconds
+    error(err, 0)
+  end
   waits.for_retry(run, seconds, err)
 end
 
@@ -95,7 +114,10 @@ end
 ---@param route table method, path, protocol
 ---@param request table what is sent, already checked and complete
 ---@param opts table the call's options
-function call.new(entry, route, request, opts)
+---@param chain? table what the calls of a chain have in common: attempts (the trail),
+--- tried (how many of these were sent), most (how many may be, before the chain is asked
+--- again), waited (seconds), hurry (do not wait), deadline_at
+function call.new(entry, route, request, opts, chain)
   local chosen = policy.get(opts.policy or entry.config.policy)
   local protocol = wire.protocol(entry.adapter, route.protocol)
   local model = request.model or request.json and named(request.json[opts.model_param or "model"])
@@ -106,7 +128,8 @@ function call.new(entry, route, request, opts)
     errors.raise(errors.InvalidConfigurationError, { code = "invalid", provider = entry.name,
       message = "pin_key needs key_id: it says which key" })
   end
-  local started = core.mono()
+  local started, ends = core.mono(), chain and chain.deadline_at
+  if opts.deadline then ends = math.min(started + opts.deadline, ends or math.huge) end
   return {
     entry = entry, adapter = entry.adapter, base_url = opts.base_url or entry.base_url,
     route = route, request = request, opts = opts, policy = chosen,
@@ -114,8 +137,8 @@ function call.new(entry, route, request, opts)
     input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
       or nil,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
-    attempts = {}, key_attempt = 0, waited = 0, started_at = started, suspects = {},
-    deadline_at = opts.deadline and started + opts.deadline,
+    chain = chain, attempts = chain and chain.attempts or {}, tries = 0, key_attempt = 0,
+    waited = 0, started_at = started, deadline_at = ends, suspects = {},
     key = opts.key_id and entry:find_key(opts.key_id) or nil,
   }
 end
@@ -132,9 +155,7 @@ local function succeed(run, held, result)
   local lease, entry = held.lease, run.entry
   hold.tell(run.pass, entry)
   penalty.confirm(entry, run.model, run.suspects)
-  run.attempts[#run.attempts + 1] = {
-    key_index = lease.index, status = result.status, kind = "ok", waited = 0,
-  }
+  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0 })
   result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
   if result.stream then
     held.lease = nil
@@ -146,7 +167,9 @@ local function succeed(run, held, result)
 end
 
 --- Runs it to its answer: a result whose lease is settled, or whose `stream` has
---- taken it over. Raises what API.md section 5 says.
+--- taken it over. Raises what API.md section 5 says. In a chain it raises instead of
+--- waiting for its next attempt, `ready_at` (by its pool's clock) being the time of that;
+--- run again it goes on there, unless it `gave_up`.
 function call.run(run)
   local pass <close> = hold.enter(run.entry)
   run.pass = pass

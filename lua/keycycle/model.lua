@@ -22,19 +22,6 @@ local of_request = model.of_request
 local at_first = { id = "string" }
 for name, want in pairs(of_request) do at_first[name] = want end
 
-local function copy(given)
-  local out = {}
-  for k, v in pairs(given or {}) do out[k] = v end
-  return out
-end
-
--- `base` with what `more` says; neither is written to.
-local function merge(base, more)
-  local all = copy(base)
-  for k, v in pairs(more) do all[k] = v end
-  return all
-end
-
 -- The one of two routes that comes first: what takes a model, then by name.
 local function is_before(route, path, other, other_path)
   if (route.model ~= nil) ~= (other.model ~= nil) then return route.model ~= nil end
@@ -101,22 +88,21 @@ end
 
 -- What is sent by a route of what its protocol made of the request.
 local function build(entry, route, made, streams, opts)
-  local json, own = copy(made.json), route
+  local json, own = options.merge(made.json), route
   if made.path then
-    own = copy(route)
+    own = options.merge(route)
     own.path, own.stream_path, own.model = made.path, nil, nil -- the model is in the path
   elseif streams and route.stream_path then
     json.stream = true -- chooses the path, and is not sent
   end
   local built = request.build(entry, own, json, opts)
   built.stream, built.headers = streams, made.headers
-  if made.query then built.query = merge(built.query, made.query) end
+  if made.query then built.query = options.merge(built.query, made.query) end
   return built
 end
 
-local function state_of(self)
-  local state = states[self]
-  if state then return state end
+--- Raises that a method was called on what is none.
+function model.raise_no_model()
   errors.raise(errors.KeycycleError, { code = "bad_request",
     message = "that is no model: call its methods with a colon, as model:invoke(prompt)" })
 end
@@ -134,9 +120,9 @@ end
 ---@param stream boolean
 ---@return table prepared arguments of call.new: entry, route, request, opts
 function model.prepare(self, prompt, opts, stream)
-  local state = state_of(self)
+  local state = states[self] or model.raise_no_model()
   local entry = state.entry
-  local all = merge(state.opts, options.check(opts or {}, of_request))
+  local all = options.merge(state.opts, options.check(opts or {}, of_request))
   entry:check_open()
   local route, streams = route_of(entry, stream)
   local said = { messages = messages_of(entry, prompt), model = all.model or self.id,
@@ -171,7 +157,7 @@ end
 ---@return table model id, provider and the methods invoke, ainvoke, invoke_stream,
 --- ainvoke_stream
 function model.new(entry, opts)
-  opts = copy(options.check(opts or {}, at_first))
+  opts = options.merge(options.check(opts or {}, at_first))
   local route = route_of(entry, false)
   local id = opts.id or opts.model or entry.config.default_model
   if not id and route.model then

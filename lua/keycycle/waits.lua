@@ -13,19 +13,27 @@ local function at_most(value, left)
   return value and math.min(value, left) or left
 end
 
---- Seconds that the call may wait before an attempt, for a key or a provider.
+--- Seconds that the call may wait before an attempt, for a key or a provider. What a
+--- chain waits for in all is no longer than that either.
 function waits.patience(run)
-  if run.opts.wait == false then return 0 end
-  return at_most(run.opts.timeout or DEFAULT_WAIT, failure.remaining(run))
+  local chain, most = run.chain, run.opts.timeout or DEFAULT_WAIT
+  if run.opts.wait == false or chain and chain.hurry then return 0 end
+  if chain then most = math.max(0, most - chain.waited) end
+  return at_most(most, failure.remaining(run))
 end
 
 local patience = waits.patience
+
+local function note(run, seconds)
+  run.waited = run.waited + seconds
+  if run.chain then run.chain.waited = run.chain.waited + seconds end
+end
 
 --- While the provider is down calls are held back; one that cannot wait so long raises.
 function waits.for_provider(run)
   local waited, retry_after = hold.wait(run.pass, run.entry, patience(run))
   if not waited then failure.raise_held(run, retry_after) end
-  run.waited = run.waited + waited
+  note(run, waited)
 end
 
 --- A lease, or it raises. The first choice of a key holds for the first attempt.
@@ -53,7 +61,7 @@ function waits.for_lease(run)
       key = key, pin = opts.pin_key, not_key = run.not_key, affinity = opts.affinity,
       priority = opts.priority, timeout = timeout, input = run.input,
     })
-    run.waited = run.waited + waited
+    note(run, waited)
   end
   if not lease then failure.raise_no_lease(run, err) end
   run.key = opts.pin_key and run.key or nil
@@ -68,8 +76,8 @@ function waits.for_retry(run, seconds, err)
   local left = failure.remaining(run)
   if left and seconds >= left then error(err, 0) end
   if seconds <= 0 then return end
-  run.waited = run.waited + seconds
-  run.attempts[#run.attempts].waited = seconds
+  note(run, seconds)
+  run.tried.waited = seconds
   task.wait_clock(seconds, run.entry.manual_clock, err)
 end
 
