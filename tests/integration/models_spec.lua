@@ -100,6 +100,9 @@ for _, name in ipairs(facts.names()) do
         if said ~= "" and chunk then break end
       end
       kept = s.model:invoke_stream(text)
+      kept:close()
+      assert.same({ "", "" }, { kept:text(), kept:response().content })
+      kept = s.model:invoke_stream(text)
       local first = ""
       while first == "" do first = kept() end
       kept:close()
