@@ -2,6 +2,7 @@
 --- how often and after what waits, and what is raised.
 local keycycle = require "keycycle"
 local attempt = require "keycycle.attempt"
+local hold = require "keycycle.hold"
 local raises = require "tests.support.raises"
 
 local real, wrapper, clock, chain
@@ -168,6 +169,23 @@ describe("a chain", function()
         { text, tried, trail(info.attempts, "kind") })
     end)
 
+  it("passes over a member that is known to be down, and waits for it where it must", function()
+    start({ a = function() return "a" end, b = function() return "b" end },
+      { b = { limits = { requests_per_day = 1 }, n = 1 } })
+    local entry = wrapper.entries.a
+    local one <close> = hold.enter(entry)
+    do
+      local _ <close> = hold.enter(entry) -- two at once, as it takes
+      for _ = 1, 5 do one:failed(clock:now(), 3) end
+    end
+    fallback { "a/x", "b/y" }
+    local text, info = answer()
+    assert.same({ "b", { "overloaded", "ok" } }, { text, trail(info.attempts, "kind") })
+    text, info = answer()
+    assert.same({ "a", { "overloaded", "limited", "ok" } }, { text, trail(info.attempts, "kind") })
+    assert.is_true(info.waited >= 3 and info.waited < 5)
+  end)
+
   it("leaves an attempt for each that has not been asked", function()
     local function spent() return later(30) end
     start({ a = spent, b = spent, c = spent, d = function() return "yes" end },
@@ -258,6 +276,38 @@ describe("a chain of which none can answer at once", function()
     -- Both rest now: neither is asked at all.
     err = refused(keycycle.NoAvailableKeyError, nil, { timeout = 60, deadline = 4 })
     assert.same({ "b", { "a1", "b1" } }, { err.provider, tried })
+  end)
+
+  it("counts all its waits against its timeout, whoever they were for", function()
+    start({ a = function() return later(3) end }, { a = { n = 1 } })
+    fallback { "a/x", timeout = 6 }
+    local err = refused(keycycle.RateLimitError)
+    assert.same({ { "a1", "a1" }, 2 }, { tried, #err.attempts })
+    wrapper:stop()
+    local n = 0
+    start({ a = function(_, i) return i == 1 and later(2) or refusal(404) end, b = function()
+      n = n + 1
+      return n > 1 and "yes" or later(5)
+    end }, { a = { n = 1 }, b = { n = 1 } })
+    fallback { "a/x", "b/y" }
+    local text, info, seconds = answer()
+    assert.same({ "yes", { "a1", "b1", "a1", "b1" } }, { text, tried })
+    assert.near(seconds, info.waited, 0.1)
+    assert.is_true(info.waited >= 5)
+  end)
+
+  it("does not ask again one whose queue is full", function()
+    start({ a = function() return "yes" end },
+      { a = { n = 1, limits = { requests_per_minute = 1 }, max_wait_queue = 1 } })
+    fallback { "a/x", timeout = 100 }
+    answer()
+    local first = chain:ainvoke "Hi"
+    keycycle.step(0)
+    local second = chain:ainvoke "Hi"
+    keycycle.step(0)
+    assert.equal("queue_full", raises(keycycle.NoAvailableKeyError, nil, second.await, second).code)
+    clock:advance(61)
+    assert.equal("yes", first:await().content)
   end)
 
   it("does not wait where it is told not to", function()
