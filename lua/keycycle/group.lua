@@ -14,12 +14,11 @@ local function new_group()
     listed = false, before = false }, group_mt)
 end
 
--- Cancels what is left and sees it to its end, as far as we may still wait.
-function methods:finish()
+-- Cancels what is left.
+function methods:cancel()
   for t, spawned in pairs(self.tasks) do
     if spawned then t:cancel "the run was ended" end
   end
-  pcall(task.wait_end, self)
 end
 
 --- Runs `fn(...)` as a task and everything it spawns to the end; fn's results.
@@ -38,8 +37,9 @@ function group.run(fn, ...)
     if ok then ok, err = pcall(task.wait_end, all) end
     if not ok then
       if main then main.observed = true end
+      all:cancel() -- first: all else may find no memory
       local from = trace.known(err)
-      all:finish()
+      pcall(task.wait_end, all) -- as far as we may still wait
       trace.raise(err, from)
     end
     return ...
@@ -101,8 +101,8 @@ function group.gather(list)
   if ok then ok, value = pcall(await_all, tasks) end
   if ok then return value end
   -- One of them failed, or we ourselves were cancelled while we waited.
-  local from = trace.known(value)
   cancel_all(tasks)
+  local from = trace.known(value)
   if started and odd then
     error(("gather: item %d is neither a task nor a function"):format(odd), 2)
   end

@@ -34,16 +34,16 @@ local function check_function(name, fn)
   end
 end
 
-local function check_task(name, value)
-  if not task.is_task(value) then
-    error(("%s needs a task, not a %s: task:%s()"):format(name, type(value), name), 3)
-  end
+local function no_task(name, value)
+  error(("%s needs a task, not a %s: task:%s()"):format(name, type(value), name), 3)
 end
 
 --- Whether `value` is a task.
 function task.is_task(value)
   return getmetatable(value) == task_mt
 end
+
+local is_task = task.is_task
 
 -- A state that is being closed, or a task that failed unseen: say so once.
 local function report(t)
@@ -84,7 +84,7 @@ end
 
 --- "running", "ready", "waiting", "done", "failed" or "cancelled".
 function methods:status()
-  check_task("status", self)
+  if not is_task(self) then no_task("status", self) end
   if self.done then
     if not self.failed then return "done" end
     return errors.is(self.err, errors.CancelledError) and "cancelled" or "failed"
@@ -132,7 +132,7 @@ end
 
 --- Waits for the task's end: its results; raises the very error it failed with.
 function methods:await()
-  check_task("await", self)
+  if not is_task(self) then no_task("await", self) end
   if self == current() then error("a task cannot await itself", 2) end
   task.wait_end(self)
   self.observed = true
@@ -144,7 +144,7 @@ end
 --- once it has ended. Does not wait for its end.
 ---@param why? string the error's message
 function methods:cancel(why)
-  check_task("cancel", self)
+  if not is_task(self) then no_task("cancel", self) end
   if self.done then return end
   self.cancel_requested, self.why = true, self.why or why or false
   if self.args then
@@ -158,7 +158,7 @@ end
 --- that the error came from. nil where it has not failed. Whoever asks has seen it.
 ---@return string?
 function methods:traceback()
-  check_task("traceback", self)
+  if not is_task(self) then no_task("traceback", self) end
   if not self.failed then return nil end
   self.observed = true
   return tostring(self.err) .. (self.trace and "\n" .. self.trace or "")
