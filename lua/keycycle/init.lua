@@ -7,13 +7,13 @@ local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
 local group = require "keycycle.group"
 local http = require "keycycle.http"
+local info = require "keycycle.info"
 local json = require "keycycle.json"
 local limits = require "keycycle.limits"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
-local proxy = require "keycycle.proxy"
 local simulate = require "keycycle.simulate"
 local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
@@ -29,7 +29,7 @@ local keycycle = {
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
-  info = proxy.info, load_api_keys = config.load_api_keys,
+  info = info.of, load_api_keys = config.load_api_keys,
   simulate = simulate.run, policy = policy.define, provider = provider.define,
   load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,

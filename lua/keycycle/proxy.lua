@@ -4,6 +4,7 @@
 --- it is, and keeps what it knows of an answer beside it (`info`).
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
+local info = require "keycycle.info"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
 local template = require "keycycle.template"
@@ -11,7 +12,6 @@ local template = require "keycycle.template"
 local proxy = {}
 
 local bad_request = request.bad
-local infos = setmetatable({}, { __mode = "k" })
 local states = setmetatable({}, { __mode = "k" }) -- client or path node -> its state
 
 local function merge(base, more)
@@ -22,26 +22,16 @@ local function merge(base, more)
   return all
 end
 
-local function keep_info(run, result, object)
-  infos[object] = {
-    provider = run.entry.name, model = run.model, key_index = result.key_index,
-    key_suffix = result.key_suffix, params = result.params, attempts = run.attempts,
-    waited = run.waited, usage = result.usage, status = result.status,
-    headers = result.headers, body = result.body,
-  }
-  return infos[object]
-end
-
 local function send(entry, route, built, opts)
   local run = call.new(entry, route, built, opts)
   local result = call.run(run)
   local s = result.stream
   if s then
     result.usage = s.info.usage -- known already where it ended at once
-    s.info = keep_info(run, result, s)
+    s.info = info.keep(run, result, s)
     return s, nil, nil, s
   end
-  if type(result.decoded) == "table" then keep_info(run, result, result.decoded) end
+  if type(result.decoded) == "table" then info.keep(run, result, result.decoded) end
   return result.decoded
 end
 
@@ -202,13 +192,6 @@ function proxy.new(entry, opts)
   local client = setmetatable({}, client_mt)
   states[client] = { entry = entry, opts = options.check(opts or {}), nodes = {} }
   return client
-end
-
---- What is known of a response or a stream: `{ provider, model, key_index,
---- key_suffix, params, attempts, waited, usage, status, headers, body }`. It is
---- kept beside the response; `attempts` has one entry a try. nil for others.
-function proxy.info(response)
-  return infos[response]
 end
 
 return proxy

@@ -137,8 +137,11 @@ local function raise(s, failed)
   error(failure.error(run, verdict), 0)
 end
 
--- The next event and its meaning; nil at the end, where the stream is closed.
-local function advance(s)
+--- The next event, as the provider sent it, and the neutral chunk that it means, if
+--- any; nil at the end, where the stream is closed. Raises what breaks it off.
+---@param s table a stream
+---@return table? native, table? chunk
+function stream.advance(s)
   local first = s.buffered[s.taken + 1]
   if first then
     s.buffered[s.taken + 1], s.taken = nil, s.taken + 1
@@ -150,6 +153,8 @@ local function advance(s)
   if not native then s:close() end
   return native, chunk
 end
+
+local advance = stream.advance
 
 --- The next chunk, as the provider sent it; nil at the end. Raises what breaks
 --- the stream off; then, and at the end, it is closed.

@@ -7,6 +7,7 @@ local faces = require "keycycle.faces"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
+local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
@@ -208,6 +209,13 @@ function methods:get_rotating_client(name, class, opts)
       .. "as keycycle.OpenAI")
   end
   return proxy.new(known, opts)
+end
+
+--- A model of the provider: one shape for all of them. It rotates over its keys.
+---@param name string
+---@param opts? table id, options of a call and fields of the request: see model.lua
+function methods:get_model(name, opts)
+  return model.new(find(self, name), opts)
 end
 
 --- Opens a connection to the provider ahead of need (name, TCP, TLS), so that the
