@@ -123,21 +123,21 @@ end
 
 -- How many keys are ready; where none has room, when the next one does.
 local function keys_of(manager, model)
-  local ready, keys = 0, manager:keys()
+  local ready, keys, wait = 0, manager:keys(), manager:next_available(model)
+  if wait and wait >= 1 then
+    return ("  0 of %d keys ready, one in %s"):format(#keys, report.duration(wait))
+  end
   for _, key in ipairs(keys) do
     if key.state == "ready" then ready = ready + 1 end
   end
-  local text = ("  %d of %d keys ready"):format(ready, #keys)
-  local wait = manager:next_available(model)
-  if not wait or wait < 1 then return text end
-  return ("%s (room in %s)"):format(text, report.duration(wait))
+  return ("  %d of %d keys ready"):format(ready, #keys)
 end
 
 -- How fast it goes, and how long it takes from now on.
 local function speed_of(done, left, seconds)
   if done <= 0 or seconds <= 0 then return "" end
   local rate = done / seconds
-  local text = rate < 1 and ("  %.3g/min"):format(rate * 60) or ("  %.3g/s"):format(rate)
+  local text = rate < 1 and ("  %.1f/min"):format(rate * 60) or ("  %.1f/s"):format(rate)
   if not left or left <= 0 then return text end
   return ("%s  %s left"):format(text, report.duration(left / rate))
 end
