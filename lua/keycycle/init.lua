@@ -39,6 +39,11 @@ local keycycle = {
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
 for name, face in pairs(faces.all) do keycycle[name] = face end
 
+--- Makes an agent; see keycycle/agent.lua.
+function keycycle.Agent(given)
+  return require "keycycle.agent".new(given)
+end
+
 --- Checks limits and returns them; see API.md section 3.
 function keycycle.RateLimits(given)
   return limits.check(given, "RateLimits")

@@ -6,7 +6,6 @@ local collect = require "keycycle.protocol.collect"
 local errors = require "keycycle.errors"
 local info = require "keycycle.info"
 local json = require "keycycle.json"
-local stream = require "keycycle.stream"
 
 local model_answer = {}
 
@@ -112,7 +111,7 @@ local function read(self)
     return chunk or nil
   end
   while true do
-    local native, chunk = stream.advance(source)
+    local native, chunk = source:step()
     if not native or chunk then return chunk end
     if not source.event_of then
       source:close()
