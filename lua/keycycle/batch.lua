@@ -183,8 +183,8 @@ local function read_request(line, system)
   if system and not (type(first) == "table" and first.role == "system") then
     table.insert(messages, 1, { role = "system", content = system })
   end
-  local opts = { id = given.model }
-  for i = 2, #fields do opts[fields[i]] = given[fields[i]] end
+  local opts = {}
+  for _, name in ipairs(fields) do opts[name] = given[name] end
   return { id = given.id, messages = messages, opts = opts }
 end
 
@@ -263,7 +263,7 @@ function batch.concerns_all(err, request)
   elseif errors.is(err, errors.TransportError) then
     return not err.status and not errors.is(err, errors.TimeoutError)
   end
-  return of_all[err.code] ~= nil and request.opts.id == nil
+  return of_all[err.code] ~= nil and request.opts.model == nil
 end
 
 --- Closes both files, but for the program's own. Idempotent.

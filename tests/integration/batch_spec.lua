@@ -62,13 +62,20 @@ local function question_in(body)
   return math.tointeger(tonumber(body:match "question (%d+)"))
 end
 
--- Starts it, kills it with SIGKILL as soon as `when()`, and sees it gone.
+-- Starts it, kills it with SIGKILL as soon as `when()`, and sees it gone; false: it had
+-- ended by itself.
 local function run_and_kill(arguments, when)
   local pipe <close> = assert(io.popen(("echo $$; %s 2>&1"):format(command(arguments))))
   local pid = pipe:read "l"
-  while not when() do keycycle.sleep(0.001) end
+  local alive = true
+  while alive and not when() do
+    local file <close> = io.open("/proc/" .. pid .. "/stat")
+    alive = not file:read "a":find(") Z", 1, true)
+    keycycle.sleep(0.001)
+  end
   os.execute("kill -9 " .. pid)
   pipe:read "a"
+  return alive
 end
 
 local function lines_in(text)
@@ -140,9 +147,12 @@ describe("keycycle batch", function()
     assert.equal(0, rc, text)
     put("out.jsonl", text)
     assert.equal(3, (select(2, answers())))
-    text, rc = run(("- piped.jsonl --base-url %s 2>&1 < <(cat in.jsonl)"):format(mock.url)
-      :gsub("< <%(cat in.jsonl%)", "")  .. "< /dev/null")
-    assert.equal(0, rc, text)
+    local pipe = assert(io.popen(("(cat %s/in.jsonl | (%s)) 2>&1"):format(folder,
+      command("- piped.jsonl --base-url " .. mock.url))))
+    text = pipe:read "a"
+    assert.is_true(pipe:close())
+    assert.truthy(text:find("3 done", 1, true), text)
+    assert.equal(3, (select(2, answers "piped.jsonl")))
   end)
 
   it("names the lines that it cannot read, and goes on", function()
@@ -236,10 +246,11 @@ describe("keycycle batch, when it is killed,", function()
       end
       return times
     end
+    local killed = 0
     for _, at in ipairs { 1, 2, 5, 9, 14, 20, 26, 29 } do
-      run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. mock.url, function()
+      killed = killed + (run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. mock.url, function()
         return lines_in(read "out.jsonl") >= at
-      end)
+      end) and 1 or 0)
       local before, done = asked(), (answers())
       local half = read "out.jsonl"
       put("copy.jsonl", half)
@@ -249,9 +260,11 @@ describe("keycycle batch, when it is killed,", function()
       local after = asked()
       for n = 1, 30 do
         local again = (after[n] or 0) - (before[n] or 0)
-        assert.equal(done[n] and 0 or 1, again, "line " .. n)
+        -- What was under way when it was killed may have reached the mock later.
+        assert.is_true(again == (done[n] and 0 or 1) or again == 2 and not done[n], "line " .. n)
       end
     end
+    assert.is_true(killed > 0)
   end)
 
   it("loses only what was under way, and asks it again", function()
@@ -265,14 +278,13 @@ describe("keycycle batch, when it is killed,", function()
           .. '"assistant","content":"' .. n .. '"}}]}'
         return 200, {}, seen % 3 == 0 and { false } or text
       end]]
-    finally(hung.stop)
-    run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. hung.url, function()
+    local mock = servers.mock(MOCK_KEYS .. "--journal-bodies")
+    finally(function() hung.stop() mock.stop() end)
+    assert.is_true(run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. hung.url, function()
       return lines_in(read "out.jsonl") == 6
-    end)
+    end))
     local done = answers()
     local first = #hung.journal()
-    local mock = servers.mock(MOCK_KEYS .. "--journal-bodies")
-    finally(mock.stop)
     local text, rc = run("in.jsonl out.jsonl --base-url " .. mock.url)
     assert.equal(0, rc, text)
     assert.equal(10, (select(2, answers())))
@@ -318,25 +330,18 @@ describe("keycycle batch, with limits,", function()
 
   it("stops where no key is good or the model is not there, and goes on later", function()
     questions(30)
-    local url = "http://127.0.0.1:1/v1"
-    local cases = { { "--dead sk-mock-0123456789abcdef-1,sk-mock-0123456789abcdef-2,"
-      .. "sk-mock-0123456789abcdef-3", "InvalidKeyError" } }
-    for _, case in ipairs(cases) do
-      local mock = servers.mock("--keys sk-other " .. case[1])
-      local text, rc = run("in.jsonl out.jsonl --base-url " .. mock.url)
-      mock.stop()
-      assert.equal(1, rc)
-      assert.truthy(text:find("stopped: " .. case[2], 1, true), text)
-      assert.equal(0, (select(2, answers())))
-    end
+    local dead = servers.mock("--keys sk-other")
     local missing = servers.canned [[return function() return 404, {},
       '{"error":{"message":"The model does not exist","code":"model_not_found"}}' end]]
-    finally(missing.stop)
-    local text, rc = run("in.jsonl out.jsonl --base-url " .. missing.url)
+    finally(function() dead.stop() missing.stop() end)
+    local text, rc = run("in.jsonl out.jsonl --base-url " .. dead.url)
+    assert.equal(1, rc)
+    assert.truthy(text:find("stopped: InvalidKeyError", 1, true), text)
+    assert.equal(0, (select(2, answers())))
+    text, rc = run("in.jsonl out.jsonl --base-url " .. missing.url)
     assert.equal(1, rc)
     assert.truthy(text:find("stopped: ", 1, true), text)
     assert.equal(0, (select(2, answers())))
-    assert.truthy(url)
   end)
 end)
 
