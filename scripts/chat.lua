@@ -2,6 +2,7 @@
 local keycycle = require "keycycle"
 local collect = require "keycycle.protocol.collect"
 local command = require "keycycle.command"
+local printer = require "keycycle.printer"
 local report = require "keycycle.report"
 
 local usage = [[
@@ -20,6 +21,7 @@ if not name then return config end
 local wrapper <close> = keycycle.MultiClientWrapper.from_env { [name] = config }
 local manager = wrapper:get_manager(name)
 local model = wrapper:get_model(name)
+local terminal = report.style().terminal
 local messages = { options.system and { role = "system", content = options.system } }
 
 --- One turn: the answer is printed as it comes. What fails leaves the conversation as it
@@ -29,7 +31,7 @@ local function say(text)
   local ok, err = pcall(function()
     local stream <close> = model:invoke_stream(messages)
     for piece in stream do
-      io.write(piece)
+      io.write(terminal and printer.harmless(piece) or piece)
       io.flush()
     end
     messages[#messages + 1] = collect.message(stream:response())

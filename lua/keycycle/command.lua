@@ -88,7 +88,7 @@ local function known_models(name)
     if model ~= "default" and not model:find("*", 1, true) then names[#names + 1] = model end
   end
   table.sort(names)
-  return #names > 0 and ("; it has " .. table.concat(names, ", ", 1, math.min(#names, MOST_NAMED)))
+  return #names > 0 and ("; some are " .. table.concat(names, ", ", 1, math.min(#names, MOST_NAMED)))
     or ""
 end
 

@@ -121,10 +121,10 @@ function report.duration(seconds)
   return ("%d d %d h"):format(minutes // 1440, minutes % 1440 // 60)
 end
 
--- How many keys are ready; where none has room, when the next one does.
-local function keys_of(manager, model)
-  local ready, keys, wait = 0, manager:keys(), manager:next_available(model)
-  if wait and wait >= 1 then
+-- How many keys are ready; where none has room, when the next one does: `wait` seconds.
+local function keys_of(manager, wait)
+  local ready, keys = 0, manager:keys()
+  if wait > 0 then
     return ("  0 of %d keys ready, one in %s"):format(#keys, report.duration(wait))
   end
   for _, key in ipairs(keys) do
@@ -133,13 +133,13 @@ local function keys_of(manager, model)
   return ("  %d of %d keys ready"):format(ready, #keys)
 end
 
--- How fast it goes, and how long it takes from now on.
-local function speed_of(done, left, seconds)
+-- How fast it goes, and how long it takes from now on where that can be told.
+local function speed_of(done, left, seconds, wait)
   if done <= 0 or seconds <= 0 then return "" end
   local rate = done / seconds
   local text = rate < 1 and ("  %.1f/min"):format(rate * 60) or ("  %.1f/s"):format(rate)
   if not left or left <= 0 then return text end
-  return ("%s  %s left"):format(text, report.duration(left / rate))
+  return ("%s  %s left"):format(text, report.duration(wait + left / rate))
 end
 
 local BAR_WIDE = 30
@@ -166,8 +166,11 @@ function report.progress(total, opts)
   local function line(done)
     local text = total and ("%d of %d"):format(done, total) or ("%d done"):format(done)
     if opts.manager then
-      text = text .. speed_of(done - before, total and total - done, now() - began)
-      if done ~= total then text = text .. keys_of(opts.manager, opts.model) end
+      local left = total and total - done
+      local wait = left ~= 0 and opts.manager:next_available(opts.model) or 0
+      wait = wait >= 1 and wait or 0
+      text = text .. speed_of(done - before, left, now() - began, wait)
+      if left ~= 0 then text = text .. keys_of(opts.manager, wait) end
     end
     return with_bar(total and (total > 0 and done / total or 1), text, style)
   end
