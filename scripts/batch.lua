@@ -28,7 +28,7 @@ if not name then return config end
 local wrapper <close> = keycycle.MultiClientWrapper.from_env { [name] = config }
 local model = wrapper:get_model(name, { policy = "patient", timeout = 30 * 86400 })
 local job <close> = batch.open(words[1], words[2], options["retry-errors"])
-local progress = report.progress(job.total, { out = io.stderr, style = report.style(2), every = 60,
+local progress = report.progress(job.total, { out = io.stderr, every = 60,
   done = job.done, manager = wrapper:get_manager(name), model = model.id })
 
 --- The answer to a request, or nil and an error. A limit is no error: the next try waits

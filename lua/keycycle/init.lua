@@ -14,6 +14,7 @@ local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
+local provider_wrapper = require "keycycle.provider_wrapper"
 local simulate = require "keycycle.simulate"
 local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
@@ -26,6 +27,7 @@ end)
 local keycycle = {
   _VERSION = core.VERSION,
   MultiClientWrapper = { new = wrapper.new, from_env = wrapper.from_env },
+  MultiProviderWrapper = { new = provider_wrapper.new, from_env = provider_wrapper.from_env },
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
