@@ -211,10 +211,14 @@ local function write(self, n, answer)
   answer.line = n
   local text, why = json.encode(answer)
   if not text then
-    text = assert(json.encode { line = n, error = { code = "bad_answer", message = why } })
+    answer = { line = n, error = { code = "bad_answer", message = why } }
+    text = assert(json.encode(answer))
   end
   put(self, ("%s: the answer to line %d"):format(self.name, n), text .. "\n")
   note(self, n, answer.error ~= nil)
+  if answer.error and not self.first then
+    self.first = { line = n, message = answer.error.message }
+  end
 end
 
 --- Writes the answer to a line. Raises KeycycleError (`file`) where it cannot.
@@ -232,7 +236,6 @@ end
 function methods:fail(n, id, err)
   local text = err.message or err.code or "failed"
   if not utf8.len(text) then text = text:gsub("[\128-\255]", "?") end
-  self.first = self.first or { line = n, message = text }
   write(self, n, { id = id, error = { code = err.code or "failed", message = text } })
 end
 

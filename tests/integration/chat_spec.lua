@@ -72,7 +72,7 @@ describe("keycycle chat", function()
     local text, rc = chat("/help\n/model\n/model gpt-4o\nHello\n/keys\n/stats\n/nope\n \n",
       "--base-url " .. server.url)
     assert.equal(0, rc, text)
-    has(text, "/model [NAME]", "> openai gpt-4o-mini\n> openai gpt-4o\n", "key  ends  state",
+    has(text, "/model [NAME]", "> openai gpt-4o-mini\n> openai gpt-4o\n", "key  ends    state",
       "1 requests", "there is no /nope")
     local list = requests(server)
     assert.equal(1, #list)
@@ -83,7 +83,6 @@ end)
 describe("keycycle chat finds", function()
   it("the provider by the keys, and the model by a variable or .env", function()
     local server = mock "groq"
-    finally(server.stop)
     files.put(folder .. "/.env", "GROQ_API_KEY=sk-mock-0123456789abcdef-1\nGROQ_MODEL=m-env\n")
     finally(function()
       server.stop()
@@ -128,6 +127,37 @@ describe("keycycle chat finds", function()
       assert.equal(2, rc, text)
       has(text, "usage: keycycle chat")
     end
+  end)
+end)
+
+describe("keycycle chat, when it is interrupted,", function()
+  it("stops the answer and goes on, as often as that is", function()
+    local hung = servers.canned [[return function()
+      return 200, { ["content-type"] = "text/event-stream" },
+        { 'data: {"choices":[{"delta":{"content":"begun"}}]}\n\n', false }
+    end]]
+    finally(hung.stop)
+    local fifo, output = folder .. "/fifo", folder .. "/output"
+    assert(os.execute("mkfifo " .. fifo))
+    local pipe <close> = assert(io.popen(("echo $$; cd %s && exec env -i HOME=%s "
+      .. "OPENAI_API_KEY=sk-mock-0123456789abcdef-1 %s/keycycle chat --base-url %s >output "
+      .. "2>&1 <fifo"):format(folder, folder, build, hung.url)))
+    local pid = pipe:read "l"
+    local input = io.open(fifo, "w")
+    for i = 1, 3 do
+      input:write("Hello\n")
+      input:flush()
+      local function count(word)
+        local file <close> = io.open(output)
+        return select(2, file:read "a":gsub(word, ""))
+      end
+      while count "begun" < i do keycycle.sleep(0.001) end
+      os.execute("kill -INT " .. pid)
+      while count "interrupted!" < i do keycycle.sleep(0.001) end
+    end
+    assert.equal(3, #hung.journal())
+    input:close()
+    assert.is_true(pipe:close())
   end)
 end)
 
