@@ -7,8 +7,8 @@ local keycycle = require "keycycle"
 local command = require "keycycle.command"
 local report = require "keycycle.report"
 
-local options, code = command.read(arg, "usage: keycycle demo", nil, 0)
-if not options then return code end
+local known, code = command.read(arg, "usage: keycycle demo", nil, 0)
+if not known then return code end
 local style = report.style()
 local failures = {}
 

@@ -37,7 +37,8 @@ end
 function methods:signed()
   self.depth = self.depth + 1
   if self.depth > DEEPEST then error({ why = "it is nested too deep" }, 0) end
-  local sign, value = self:take "[+-]", nil
+  local sign = self:take "[+-]"
+  local value
   if sign then
     value = sign == "-" and -self:signed() or self:signed()
   else

@@ -170,7 +170,7 @@ local function read_request(line, system)
   if not given then return nil, "the line is not a JSON object: " .. why end
   for name in pairs(given) do
     if not known[name] then
-      return nil, ("the line has no field %q (known: %s)"):format(name, errors.list(known)), given.id
+      return nil, ("a line has no field %q (known: %s)"):format(name, errors.list(known)), given.id
     end
   end
   local messages = given.messages or { { role = "user", content = given.prompt } }

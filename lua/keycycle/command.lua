@@ -7,6 +7,7 @@ local provider = require "keycycle.provider"
 local command = {}
 
 local MOST_NAMED = 6 -- models in a message
+local MOST_COUNTED = 10000
 
 -- Models that are used where nobody names one; a list of them all would soon be wrong.
 local models = { openai = "gpt-4o-mini" }
@@ -27,8 +28,8 @@ local function value_of(kind, name, text)
   if not text then return nil, ("--%s needs a value"):format(name) end
   if kind ~= "count" then return text end
   local n = math.tointeger(tonumber(text))
-  if n and n > 0 then return n end
-  return nil, ("--%s is a whole number, 1 or more, not %s"):format(name, text)
+  if n and n > 0 and n <= MOST_COUNTED then return n end
+  return nil, ("--%s is a whole number from 1 to %d, not %s"):format(name, MOST_COUNTED, text)
 end
 
 --- Reads the arguments of a command. Where that ends it, for help was asked for or they
@@ -36,7 +37,7 @@ end
 ---@param args string[]
 ---@param usage string begins with "usage: keycycle NAME"; without a line's end
 ---@param known? table names of options and what they take: a value (true), a number from
---- 1 on ("count"), nothing ("flag")
+--- 1 to 10000 ("count"), nothing ("flag")
 ---@param most? integer words beside the options; nil: any number
 ---@return table? options, string[]|integer words or, with nil, the exit code
 function command.read(args, usage, known, most)
@@ -87,9 +88,9 @@ local function known_models(name)
   for model in pairs(level and type(level.by_model) == "table" and level.by_model or {}) do
     if model ~= "default" and not model:find("*", 1, true) then names[#names + 1] = model end
   end
+  if #names == 0 then return "" end
   table.sort(names)
-  return #names > 0 and ("; some are " .. table.concat(names, ", ", 1, math.min(#names, MOST_NAMED)))
-    or ""
+  return "; some are " .. table.concat(names, ", ", 1, math.min(#names, MOST_NAMED))
 end
 
 --- The provider and the model that a command talks to. The provider is what --provider

@@ -109,7 +109,7 @@ static void stop(lua_State *L, lua_Debug *ar)
 static void on_interrupt(int sig)
 {
     int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-    signal(sig, SIG_DFL); /* a second one before it is heard ends us at once */
+    signal(sig, SIG_DFL); /* a second one before it is heard ends us */
     if (running)
         lua_sethook(running, stop, mask, 1);
 }

@@ -1,4 +1,4 @@
-/* files.c -- which scripts a program's folders hold; what Lua's own files lack. */
+/* files.c -- the scripts in a program's folders; what Lua's own files lack. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>

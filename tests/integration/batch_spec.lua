@@ -247,8 +247,9 @@ describe("keycycle batch, when it is killed,", function()
       return times
     end
     local killed = 0
+    local arguments = "in.jsonl out.jsonl --jobs 3 --base-url " .. mock.url
     for _, at in ipairs { 1, 2, 5, 9, 14, 20, 26, 29 } do
-      killed = killed + (run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. mock.url, function()
+      killed = killed + (run_and_kill(arguments, function()
         return lines_in(read "out.jsonl") >= at
       end) and 1 or 0)
       local before, done = asked(), (answers())
