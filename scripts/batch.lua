@@ -30,6 +30,10 @@ local model = wrapper:get_model(name, { policy = "patient", timeout = 30 * 86400
 local job <close> = batch.open(words[1], words[2], options["retry-errors"])
 local progress = report.progress(job.total, { out = io.stderr, every = 60,
   done = job.done, manager = wrapper:get_manager(name), model = model.id })
+keycycle.log.set_sink(function(level, line)
+  progress.clear()
+  io.stderr:write("keycycle ", level, ": ", line, "\n")
+end)
 
 --- The answer to a request, or nil and an error. A limit is no error: the next try waits
 --- until a key has room.
