@@ -26,6 +26,13 @@ function core.builtin_names(folder) end
 ---@return table?, string?, boolean?
 function core.lua_files(folder) end
 
+--- Cuts an open file off behind its first `size` bytes: true, or nil and why. Of what
+--- was written to it nothing may be waiting.
+function core.cut_file(file, size) end
+--- Makes an open file ours until it is closed or the process ends: true, or nil and why,
+--- where another program has it. Those who do not ask are not kept out.
+function core.lock_file(file) end
+
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
 ---@return number
