@@ -56,12 +56,16 @@ local function step_core(timeout, budget)
   if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
 end
 
--- Takes the waitables that became ready to their tasks.
+--- Has the task that waits for this id, if one does, look at its waitable again.
+function task.wake(id)
+  local t = waiting[id]
+  if t then push(t) end
+end
+
 local function collect_ready()
   local id = core.next_ready()
   while id do
-    local t = waiting[id]
-    if t then push(t) end
+    task.wake(id)
     id = core.next_ready()
   end
 end

@@ -43,7 +43,7 @@ local function run_of(opts)
   return {
     protocol = chat, opts = opts or {}, attempts = {}, model = "m",
     request = { json = { messages = { { role = "user", content = "12345678" } } } }, input = 6,
-    adapter = { classify = {} }, entry = { name = "p", pool = {
+    adapter = { classify = {} }, entry = { name = "p", streams = {}, pool = {
       redact = function(_, text) return (text:gsub(KEY:gsub("%-", "%%-"), "***")) end,
       now = function() return 1e9 end,
     } },
@@ -268,7 +268,7 @@ describe("a user's protocol that raises", function()
     local lines = {}
     log.set_sink(function(_, line) lines[#lines + 1] = line end)
     local lease, run = lease_of(), run_of()
-    run.protocol = { event = function() error("no " .. KEY, 0) end }
+    run.protocol = { own = true, event = function() error("no " .. KEY, 0) end }
     local result = stream.open(run, lease, transfer { text "a", text "b", stop })
     assert.is_true(result.ok)
     local seen = 0
