@@ -4,6 +4,7 @@
 local core = require "keycycle.core"
 local keycycle = require "keycycle"
 local conform = require "tests.support.conform"
+local recorded = require "tests.support.recorded"
 local servers = require "tests.support.servers"
 
 local TEXT = "You said: a b"
@@ -31,19 +32,14 @@ end
 
 -- What the server sends, head and body, as it may stand on the wire.
 local function record(s, way)
-  s.form.call(s.client, true)(request_of(s, way)):close()
-  local seen, headers = s:last(), {}
-  for k, v in pairs(seen.headers) do headers[k] = v:gsub("{1}", conform.KEYS[1]) end
-  local query = seen.query ~= "" and "?" .. seen.query or ""
-  local answer = keycycle.http.request { method = "POST", headers = headers, body = seen.body,
-    url = s.server.url .. seen.path .. query }
-  local head = ("HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"):format(answer.headers["content-type"])
+  local body, kind = recorded(s, request_of(s, way))
+  local head = ("HTTP/1.1 200 OK\r\ncontent-type: %s\r\n"):format(kind)
   local chunks = {}
-  for piece in answer.body:gmatch(("."):rep(99) .. "?[^\n]*\n*") do
+  for piece in body:gmatch(("."):rep(99) .. "?[^\n]*\n*") do
     chunks[#chunks + 1] = ("%x\r\n%s\r\n"):format(#piece, piece)
   end
   return {
-    plain = head .. "connection: close\r\n\r\n" .. answer.body,
+    plain = head .. "connection: close\r\n\r\n" .. body,
     chunked = head .. "transfer-encoding: chunked\r\n\r\n" .. table.concat(chunks) .. "0\r\n\r\n",
   }
 end
