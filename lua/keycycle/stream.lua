@@ -249,7 +249,8 @@ function stream.stop(streams, err)
 end
 
 --- Makes a stream of an answer that has begun. It reads on to the first content,
---- so that what fails before can still go to another key.
+--- so that what fails before can still go to another key. Raises where the wrapper was
+--- stopped meanwhile.
 ---@return table result `ok` with `stream`, which then owns lease and call
 function stream.open(run, lease, call)
   local protocol = run.protocol
@@ -258,6 +259,7 @@ function stream.open(run, lease, call)
     kind = false, data = false, usage = false, broken = false, state = {},
     event_of = protocol and protocol.event or false, extracted = usage.is_extracted(run),
     info = { status = call:status(), headers = call:headers() } }
+  if run.entry.closed then run.entry:check_open() end -- it was stopped meanwhile
   run.entry.streams[s] = true
   local ended = false
   while not s.content and not ended and #s.buffered < MOST_BEFORE do

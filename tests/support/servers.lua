@@ -120,7 +120,7 @@ http {
   ssl_session_cache shared:tls:1m;
   server {
     listen 127.0.0.1:%d ssl http2;
-    location /events { root %s; types {} default_type text/event-stream; }
+    location /v1/events { alias %s/events; types {} default_type text/event-stream; }
     location / { default_type application/json; return 200
       '{"protocol":"$server_protocol","connection":$connection,
         "choices":[],"usage":{"total_tokens":3}}'; }
@@ -136,7 +136,7 @@ http {
 --- nginx over TLS with a certificate of its own for `name` (and 127.0.0.1 with
 --- `name` "localhost"): `server.cert` is the file, `server.h2` and `server.h1`
 --- the ports of HTTP/2 and of HTTP/1.1 without keep-alive. `events` is what GET
---- /events streams.
+--- /v1/events streams.
 function servers.tls(name, events)
   local dir = os.tmpname()
   os.remove(dir)
