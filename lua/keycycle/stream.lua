@@ -186,8 +186,7 @@ local function raise(s, failed)
   local verdict = failed.transport and failure.of_transport(failed)
     or classify.classify(run.adapter, failed, run.entry.pool:now())
   finish(s)
-  local tried = run.attempts[#run.attempts]
-  if tried then tried.kind = verdict.kind end
+  if run.tried then run.tried.kind = verdict.kind end
   if not failed.transport then
     penalty.apply(s.lease, verdict, failed.status, run.entry.config)
   end

@@ -2,8 +2,8 @@
  *
  * It fills the key into the request, refuses to send it where it must not go,
  * tells the pool when it is sent and when a stream has ended, stamps the lease
- * when the headers are here and keeps the time of the first event. Whether to try again, and with which
- * key, is decided above.
+ * when the headers are here and keeps the time of the first event. Whether to
+ * try again, and with which key, is decided above.
  */
 #ifndef KC_RUNTIME_CALL_H
 #define KC_RUNTIME_CALL_H
