@@ -103,19 +103,18 @@ local function meaning(s, kind, native)
 end
 
 local function note(s, native, chunk)
-  local text = chunk and (chunk.text or chunk.reasoning) or ""
-  if text ~= "" then
-    s.content = true
-    s.seen_bytes = s.seen_bytes + #text
-  elseif chunk and (chunk.tool_call or chunk.tool_calls) then
-    s.content = true
-    s.seen_events = s.seen_events + 1
-  end
-  if not s.event_of then s.content = true end
   local told = chunk and chunk.usage
-  if told or s.extracted or not s.event_of then
-    told = usage.of(s.run, native, told, true)
-    if told then s.usage, s.seen_bytes, s.seen_events = told, 0, 0 end
+  if told or s.extracted or not s.event_of then told = usage.of(s.run, native, told, true) end
+  -- From here on nothing raises: an event that is read again is not counted twice.
+  local text = chunk and (chunk.text or chunk.reasoning) or ""
+  local called = chunk and (chunk.tool_call or chunk.tool_calls) ~= nil
+  s.content = s.content or text ~= "" or called or not s.event_of
+  if told then
+    s.usage, s.seen_bytes, s.seen_events = told, 0, 0
+  elseif text ~= "" then
+    s.seen_bytes = s.seen_bytes + #text
+  elseif called then
+    s.seen_events = s.seen_events + 1
   end
   if not chunk then return end
   s.done = s.done or chunk.done == true
@@ -172,8 +171,8 @@ local function read(s)
         chunk = meaning(s, kind, native)
         if chunk and chunk.error then failed = refusal(s, data) else note(s, native, chunk) end
       end
-      s.kind, s.data = false, false
       if failed then return nil, nil, failed end
+      s.kind, s.data = false, false
       return native, chunk
     end
   end
