@@ -253,10 +253,10 @@ describe("idle_timeout", function()
   end)
 
   it("does not take a slow reader for a silent provider", function()
-    local stream <close> = open("flood", { idle_timeout = 0.1, base_url = raw.url "/flood" })
+    local stream = open("big", { idle_timeout = 0.1 })
     assert.is_table(stream())
     keycycle.sleep(0.15)
-    for _ = 1, 6000 do assert.is_table(stream()) end
+    assert.equal(2000000, #stream:text())
   end)
 end)
 
@@ -279,7 +279,7 @@ describe("a stream that is not read", function()
       assert.equal("Hi there", open "whole":text())
     end
     assert.is_true(resident() - before < 4096)
-    for _ = 1, 6000 do assert.is_table(stream()) end -- more than was queued
+    for _ = 1, 3500 do assert.is_table(stream()) end -- more than was queued
   end)
 
   it("holds no place once its answer is here, and is counted when it is read", function()
