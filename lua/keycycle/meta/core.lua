@@ -310,6 +310,8 @@ function call:is_events() end
 function call:event() end
 --- Whether the request has left, at least in part.
 function call:sent() end
+--- How often it has: more than once where a kept connection turned out to be dead.
+function call:sends() end
 --- Stops it without blocking. Its lease is not settled: the caller does that
 --- (a lease that is forgotten is settled as unknown by its own collection).
 function call:close() end
