@@ -22,7 +22,8 @@ local function merge(base, more)
   return all
 end
 
-local function keep_info(run, result, object)
+--- Keeps what is known of a call's result beside an object, for `info`.
+function proxy.keep_info(run, result, object)
   infos[object] = {
     provider = run.entry.name, model = run.model, key_index = result.key_index,
     key_suffix = result.key_suffix, params = result.params, attempts = run.attempts,
@@ -31,6 +32,8 @@ local function keep_info(run, result, object)
   }
   return infos[object]
 end
+
+local keep_info = proxy.keep_info
 
 local function send(entry, route, built, opts)
   local run = call.new(entry, route, built, opts)

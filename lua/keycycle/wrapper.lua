@@ -4,6 +4,7 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
+local foreign = require "keycycle.foreign"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
@@ -193,19 +194,20 @@ end
 
 --- A client whose calls rotate over the provider's keys.
 ---@param name string
----@param class? table a built-in face such as keycycle.OpenAI
+---@param class? any a built-in face such as keycycle.OpenAI; or any Lua client's class: a
+--- function, or a table with `new` or `__call`
 ---@param opts? table API.md section 4
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
-  if type(class) == "table" and opts == nil and class.face == nil and class.new == nil
-    and getmetatable(class) == nil then
-    class, opts = nil, class
-  end
   if faces.is_face(class) then
     faces.check(class, known.adapter)
+  elseif foreign.is_class(class) then
+    return foreign.new(known, class, opts)
+  elseif type(class) == "table" and opts == nil and class.face == nil then
+    opts = class
   elseif class ~= nil then
-    invalid("this version makes the built-in clients only: leave the class out, or give one such "
-      .. "as keycycle.OpenAI")
+    invalid("a client's class is one such as keycycle.OpenAI, a function, or a table with new or "
+      .. "__call")
   end
   return proxy.new(known, opts)
 end
