@@ -249,14 +249,29 @@ local function perform(state, object, ...)
   return hand_over(run, call.run(run))
 end
 
-local node_mt = { __name = "keycycle.foreign.client" }
+local function call_node(node, ...)
+  local state, first = states[node], ...
+  local before = first ~= nil and states[first]
+  if before and before.client == state.client then
+    return perform(state, before.path, select(2, ...))
+  end
+  return perform(state, nil, ...)
+end
 
-local function node_at(state, name)
+local node_mt = { __name = "keycycle.foreign.client", __call = call_node }
+
+-- A step to a method is a function, others can be walked further.
+local function node_at(state, name, value)
   local known = state.steps[name]
   if known then return known end
   local path = table.move(state.path, 1, #state.path, 1, {})
   path[#path + 1] = name
-  local node = setmetatable({}, node_mt)
+  local node
+  if type(value) == "function" then
+    node = function(...) return call_node(node, ...) end
+  else
+    node = setmetatable({}, node_mt)
+  end
   states[node] = { client = state.client, path = path, steps = {} }
   state.steps[name] = node
   return node
@@ -268,7 +283,7 @@ node_mt.__index = function(node, name)
   local state = states[node]
   local value = walk(states[state.client].instances:sample(), state.path, #state.path)
   if value ~= nil then value = value[name] end
-  if steps[type(name)] and functions.within(value) then return node_at(state, name) end
+  if steps[type(name)] and functions.within(value) then return node_at(state, name, value) end
   return value
 end
 
@@ -276,15 +291,6 @@ end
 node_mt.__newindex = function(node, name, value)
   local state = states[node]
   states[state.client].instances:set(state.path, name, value)
-end
-
-node_mt.__call = function(node, ...)
-  local state, first = states[node], ...
-  local before = first ~= nil and states[first]
-  if before and before.client == state.client then
-    return perform(state, before.path, select(2, ...))
-  end
-  return perform(state, nil, ...)
 end
 
 node_mt.__tostring = function(node)

@@ -34,6 +34,36 @@ return function(request)
 end
 ]]
 
+-- Answers a call of `echo` with what it was given; 1 waits for another answer.
+local SOAP = [[
+return function(request)
+  local n = request.body:match "<n>(%d)</n>"
+  local text = '<?xml version="1.0"?><soap:Envelope xmlns:soap='
+    .. '"http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><echoResponse xmlns="urn:e"><n>' .. n
+    .. "</n></echoResponse></soap:Body></soap:Envelope>"
+  local held = { text:sub(1, 10), false, text:sub(11) }
+  return 200, { ["content-type"] = "text/xml" }, n == "1" and held or text, n == "2"
+end
+]]
+
+local SOAP_CLIENT = [[
+local keycycle = require "keycycle"
+package.loaded["socket.http"] = keycycle.compat.socket_http
+local client = require "soap.client"
+local asked, said = {}, {}
+local function call(name, n)
+  asked[#asked + 1] = name .. " asks"
+  local _, _, result = client.call { url = arg[1], soapaction = "urn:e#echo", namespace = "urn:e",
+    method = "echo", entries = { { tag = "n", n } } }
+  said[#said + 1] = name .. " has " .. result[1][1]
+end
+keycycle.run(function()
+  keycycle.gather { function() call("first", 1) end, function() call("second", 2) end }
+end)
+table.sort(said)
+print(table.concat(asked, ", ") .. "; " .. table.concat(said, ", "))
+]]
+
 describe("compat.socket_http beside LuaSocket", function()
   local server
   setup(function() server = servers.canned(ANSWERS) end)
@@ -75,7 +105,8 @@ describe("compat.socket_http beside LuaSocket", function()
     ["a 303"] = { "/to/~a/303" }, ["a 307"] = { "/to/~a/307" }, ["a 308"] = { "/to/~a/308" },
     ["five redirects"] = { "/hops/5" }, ["six redirects"] = { "/hops/6" },
     ["a POST that is led on"] = { "/to/~a/302", "x=1" },
-    ["a place that is none"] = { "/to/ftp:~~x~/302" }, ["a location of dots"] = { "/to/..~.~b/302" },
+    ["a place that is none"] = { "/to/ftp:~~x~/302" },
+    ["a location of dots"] = { "/to/..~.~b/302" },
     ["only a query"] = { "/to/?q=1/302" }, ["a fragment"] = { "/a#there" },
     ["two slashes"] = { "//a//b/../c" },
   } do
@@ -95,7 +126,8 @@ describe("compat.socket_http beside LuaSocket", function()
     ["a large source"] = { url = "/a", method = "POST", source = text_source(("z"):rep(300000)) },
     ["an empty source"] = { url = "/a", method = "POST", source = ltn12.source.empty },
     ["fields"] = { url = "/a", headers = { ["X-Client"] = "c", Authorization = "Bearer t" } },
-    ["a user"] = { url = "http://me:pa%20ss@HOST/a" }, ["a user alone"] = { url = "http://me@HOST/a" },
+    ["a user"] = { url = "http://me:pa%20ss@HOST/a" },
+    ["a user alone"] = { url = "http://me@HOST/a" },
     ["no redirect"] = { url = "/to/~a/302", redirect = false },
     ["two redirects at most"] = { url = "/hops/4", maxredirects = 2 },
     ["as many redirects as there are"] = { url = "/hops/8", maxredirects = false },
@@ -130,7 +162,8 @@ describe("compat.socket_http beside LuaSocket", function()
 
   it("serves the parts of a URL alike", function()
     local host, port = server.url:match "//(.-):(%d+)"
-    local given = { scheme = "http", host = host, port = tonumber(port), path = "/x", query = "y=1" }
+    local given = { scheme = "http", host = host, port = tonumber(port), path = "/x",
+      query = "y=1" }
     assert.same(general(theirs, given), general(ours, given))
   end)
 
@@ -177,10 +210,11 @@ describe("compat.socket_http beside LuaSocket", function()
   it("ends with its task", function()
     local seen
     keycycle.run(function()
-      local task = keycycle.spawn(ours.request, { url = server.url .. "/held", sink = function(chunk)
+      local function sink(chunk)
         seen = chunk
         return 1
-      end })
+      end
+      local task = keycycle.spawn(ours.request, { url = server.url .. "/held", sink = sink })
       while not seen do keycycle.sleep(0.001) end
       task:cancel()
       raises(keycycle.CancelledError, nil, task.await, task)
@@ -201,6 +235,14 @@ describe("compat.socket_http beside LuaSocket", function()
     assert.same({ "Bearer t", "c" }, client_at(server.url .. "/a"))
     assert.same({ "", "c" }, client_at(other.url .. "/a"))
     other.stop()
+  end)
+
+  it("serves a library that was written for socket.http, without blocking in tasks", function()
+    local soap = servers.canned(SOAP)
+    local out = servers.host(SOAP_CLIENT, soap.url,
+      "LUA_PATH='/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;./?.lua;;'")
+    soap.stop()
+    assert.equal("first asks, second asks; first has 1, second has 2\n", out)
   end)
 
   it("refuses what it does not serve", function()

@@ -51,6 +51,10 @@ for part in "$@"; do
     want 'command -v lua5.4' lua5.4
     lib cmocka libcmocka-dev
     want 'test -e /usr/bin/busted' lua-busted
+    want "lua5.4 -e 'require \"socket.http\"'" lua-socket
+    want "lua5.4 -e 'require \"cjson\"'" lua-cjson
+    want "lua5.4 -e 'require \"lxp\"'" lua-expat
+    want 'test -e /usr/share/lua/5.1/soap/client.lua' lua-soap
     want 'command -v luacheck' lua-check
     want 'command -v nginx || test -x /usr/sbin/nginx' nginx-light
     want 'command -v openssl' openssl
@@ -89,7 +93,7 @@ setup: something is missing, and this system has no apt. Install by hand:
           nodejs npm
   Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev lua5.4
           cmocka-dev nginx openssl valgrind shellcheck clang compiler-rt nodejs npm
-  and, from LuaRocks for Lua 5.4: busted luacheck
+  and, from LuaRocks for Lua 5.4: busted luacheck luasocket lua-cjson luaexpat luasoap
 TEXT
   echo "setup: missing (Debian's names): ${packages[*]}" >&2
   exit 2

@@ -9,6 +9,8 @@ local errors = require "keycycle.errors"
 
 local refusal = {}
 
+local MOST_DEPTH = 16 -- of a body
+local kept = { string = true, number = true, boolean = true }
 local fields = { "status", "http_status", "status_code", "statusCode", "code" }
 
 -- "HTTP 429", "HTTP/1.1 429", "status 429", "Bad status: 429", "status_code=429",
@@ -125,10 +127,23 @@ function refusal.fault(response)
   return nil
 end
 
+-- A copy of what JSON has, without what others put in the place of its null.
+local function plain(value, depth)
+  if type(value) ~= "table" then return kept[type(value)] and value or nil end
+  if depth == 0 then return nil end
+  local copy = {}
+  for name, field in next, value do
+    if type(name) == "string" or type(name) == "number" then
+      copy[name] = plain(field, depth - 1)
+    end
+  end
+  return copy
+end
+
 -- The body as a text, which can be blacked out and read.
 local function body_of(response)
   local body = response.body
-  if type(body) == "table" then body = core.json.encode(body) end
+  if type(body) == "table" then body = core.json.encode(plain(body, MOST_DEPTH)) end
   return text_of(body) or text_of(response.message) or ""
 end
 

@@ -298,7 +298,8 @@ function call:header(name) end
 --- What is not events, as it came; of a status of 400 or more, and of any
 --- failure, with the key blacked out.
 function call:body() end
---- What came of a raw answer's body since the last time; nil: nothing.
+--- What came of a raw answer's body since the last time, as it came: a key that it may
+--- hold is not blacked out. nil: nothing.
 ---@return string?
 function call:piece() end
 --- The first line of a raw answer, "HTTP/1.1 404 Not Found".
