@@ -34,7 +34,7 @@ return function(request)
 end
 ]]
 
--- Answers a call of `echo` with what it was given; 1 waits for another answer.
+-- Answers a call of `echo` with what it was given; 1 waits until it is released.
 local SOAP = [[
 return function(request)
   local n = request.body:match "<n>(%d)</n>"
@@ -42,7 +42,7 @@ return function(request)
     .. '"http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><echoResponse xmlns="urn:e"><n>' .. n
     .. "</n></echoResponse></soap:Body></soap:Envelope>"
   local held = { text:sub(1, 10), false, text:sub(11) }
-  return 200, { ["content-type"] = "text/xml" }, n == "1" and held or text, n == "2"
+  return 200, { ["content-type"] = "text/xml" }, n == "1" and held or text
 end
 ]]
 
@@ -50,7 +50,7 @@ local SOAP_CLIENT = [[
 local keycycle = require "keycycle"
 package.loaded["socket.http"] = keycycle.compat.socket_http
 local client = require "soap.client"
-local asked, said = {}, {}
+local asked, said, done = {}, {}, false
 local function call(name, n)
   asked[#asked + 1] = name .. " asks"
   local _, _, result = client.call { url = arg[1], soapaction = "urn:e#echo", namespace = "urn:e",
@@ -58,7 +58,15 @@ local function call(name, n)
   said[#said + 1] = name .. " has " .. result[1][1]
 end
 keycycle.run(function()
-  keycycle.gather { function() call("first", 1) end, function() call("second", 2) end }
+  local function first()
+    call("first", 1)
+    done = true
+  end
+  local function second()
+    call("second", 2)
+    while not done do keycycle.http.request { url = arg[1] .. "/release" } end
+  end
+  keycycle.gather { first, second }
 end)
 table.sort(said)
 print(table.concat(asked, ", ") .. "; " .. table.concat(said, ", "))

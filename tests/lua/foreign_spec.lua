@@ -91,6 +91,13 @@ describe("a client of another's class", function()
       assert.same({ "Bearer " .. KEYS[1], nil, { a = 1 }, n = 3 }, client.given())
     end)
 
+    it("may come right out of `require`, which returns a second value", function()
+      package.preload["a.client"] = function() return { new = object } end
+      local client = wrapper:get_rotating_client("p", require "a.client")
+      package.preload["a.client"], package.loaded["a.client"] = nil, nil
+      assert.equal(KEYS[1], client:key())
+    end)
+
     it("is refused where it is none", function()
       for _, class in ipairs { "Client", 5, true, io.stdout } do
         raises(keycycle.InvalidConfigurationError, "class", wrapper.get_rotating_client, wrapper,
@@ -215,6 +222,20 @@ describe("a client of another's class", function()
     collectgarbage()
     collectgarbage()
     assert.is_nil(kept[1])
+  end)
+
+  it("makes another instance where the key's parameters are others now", function()
+    local function register(id)
+      wrapper:register_provider("q", { base_url = "http://127.0.0.1:1/v1",
+        keys = { { api_key = KEYS[1], index_id = id } }, extra_params = { "index_id" } })
+    end
+    register "i1"
+    local client = wrapper:get_rotating_client("q", function(params)
+      return { get = function() return params.index_id end }
+    end)
+    assert.equal("i1", client.get())
+    register "i2"
+    assert.equal("i2", client.get())
   end)
 
   it("shows no key in a dump", function()
