@@ -2,37 +2,25 @@
 --- that the provider's chat speaks, and comes back as a neutral response or stream.
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
-local model_answer = require "keycycle.model_answer"
+local model_methods = require "keycycle.model_methods"
+local neutral = require "keycycle.protocol.neutral"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
-local task = require "keycycle.task"
 local wire = require "keycycle.wire"
 
 local model = {}
 
-local methods = {}
-local model_mt = { __name = "keycycle.model", __index = methods }
+local model_mt = { __name = "keycycle.model" }
 local states = setmetatable({}, { __mode = "k" }) -- model -> what no dump is to show
 
--- What a request says beside its messages; the protocols check the values.
-local neutral = { tools = "any", tool_choice = "any", response_format = "any",
+--- What a request says beside its messages: for options.check; the protocols look at the values.
+model.of_request = { tools = "any", tool_choice = "any", response_format = "any",
   temperature = "any", top_p = "any", max_tokens = "any", stop = "any", seed = "any",
   extra = "any" }
+
+local of_request = model.of_request
 local at_first = { id = "string" }
-for name, want in pairs(neutral) do at_first[name] = want end
-
-local function copy(given)
-  local out = {}
-  for k, v in pairs(given or {}) do out[k] = v end
-  return out
-end
-
--- `base` with what `more` says; neither is written to.
-local function merge(base, more)
-  local all = copy(base)
-  for k, v in pairs(more) do all[k] = v end
-  return all
-end
+for name, want in pairs(of_request) do at_first[name] = want end
 
 -- The one of two routes that comes first: what takes a model, then by name.
 local function is_before(route, path, other, other_path)
@@ -88,26 +76,40 @@ local function messages_of(entry, given)
   return given
 end
 
+-- Built-in protocols read all of a request; a program's own is given what is sound.
+local function check_for_own(entry, said)
+  local ok, why = pcall(function()
+    neutral.messages(said)
+    neutral.tool_choice(said, neutral.tools(said))
+  end)
+  if why == "not enough memory" then error(why, 0) end
+  if not ok then request.bad(entry, "%s", why) end
+end
+
 -- What is sent by a route of what its protocol made of the request.
 local function build(entry, route, made, streams, opts)
-  local json, own = copy(made.json), route
+  local json, own = options.merge(made.json), route
   if made.path then
-    own = copy(route)
+    own = options.merge(route)
     own.path, own.stream_path, own.model = made.path, nil, nil -- the model is in the path
   elseif streams and route.stream_path then
     json.stream = true -- chooses the path, and is not sent
   end
   local built = request.build(entry, own, json, opts)
   built.stream, built.headers = streams, made.headers
-  if made.query then built.query = merge(built.query, made.query) end
+  if made.query then built.query = options.merge(built.query, made.query) end
   return built
 end
 
-local function state_of(self)
-  local state = states[self]
-  if state then return state end
+--- Raises that a method was called on what is none.
+function model.raise_no_model()
   errors.raise(errors.KeycycleError, { code = "bad_request",
     message = "that is no model: call its methods with a colon, as model:invoke(prompt)" })
+end
+
+--- Whether a value is a model of one provider.
+function model.is_model(value)
+  return states[value] ~= nil
 end
 
 --- All that a call of a model needs, checked and encoded: what the caller's tables say
@@ -118,17 +120,18 @@ end
 ---@param stream boolean
 ---@return table prepared arguments of call.new: entry, route, request, opts
 function model.prepare(self, prompt, opts, stream)
-  local state = state_of(self)
+  local state = states[self] or model.raise_no_model()
   local entry = state.entry
-  local all = merge(state.opts, options.check(opts or {}, neutral))
+  local all = options.merge(state.opts, options.check(opts or {}, of_request))
   entry:check_open()
   local route, streams = route_of(entry, stream)
   local said = { messages = messages_of(entry, prompt), model = all.model or self.id,
     stream = streams or nil }
-  for name in pairs(neutral) do
+  for name in pairs(of_request) do
     said[name], all[name] = all[name], nil
   end
   all.model = said.model
+  if wire.protocol(entry.adapter, route.protocol).own then check_for_own(entry, said) end
   local made = wire.encode(entry.adapter, route.protocol, said)
   return { entry = entry, route = route, request = build(entry, route, made, streams, all),
     opts = all }
@@ -139,36 +142,7 @@ local function send(prepared)
   return run, call.run(run)
 end
 
---- Asks the model. Blocks, or yields in a task.
----@param prompt string|table a text, or a list of neutral messages; never written to
----@param opts? table options of a call (API.md section 4) and fields of the request
----@return table response neutral (API.md section 7); tostring gives its content
-function methods:invoke(prompt, opts)
-  return model_answer.response(send(model.prepare(self, prompt, opts, false)))
-end
-
---- Asks it and returns a task at once, whose `await` gives the response, or raises.
----@return table task
-function methods:ainvoke(prompt, opts)
-  local ok, prepared = pcall(model.prepare, self, prompt, opts, false)
-  return task.spawn(function()
-    if not ok then error(prepared, 0) end
-    return model_answer.response(send(prepared))
-  end)
-end
-
---- Asks it for a stream, `for text, chunk in model:invoke_stream(prompt) do`: returns
---- when the first content is there, and raises what comes before. The stream is closed
---- by `for`, by `<close>`, by `close`, and at its end. `stream:text()` is the text of the
---- rest, `stream:response()` the response of what was read.
----@return table stream, nil, nil, table stream
-function methods:invoke_stream(prompt, opts)
-  local stream = model_answer.stream(send(model.prepare(self, prompt, opts, true)))
-  return stream, nil, nil, stream
-end
-
---- The same, by its name in a task: there it yields.
-methods.ainvoke_stream = methods.invoke_stream
+model_mt.__index = model_methods.new(model.prepare, send)
 
 model_mt.__tostring = function(self)
   return ("model %s of %s"):format(self.id or "(none)", self.provider)
@@ -183,7 +157,7 @@ end
 ---@return table model id, provider and the methods invoke, ainvoke, invoke_stream,
 --- ainvoke_stream
 function model.new(entry, opts)
-  opts = copy(options.check(opts or {}, at_first))
+  opts = options.merge(options.check(opts or {}, at_first))
   local route = route_of(entry, false)
   local id = opts.id or opts.model or entry.config.default_model
   if not id and route.model then

@@ -77,8 +77,8 @@ end
 ---@param run table the state of the call
 ---@param result table of call.run
 function model_answer.stream(run, result)
-  local self = setmetatable({ run = run, source = result.stream or false, only = false,
-    about = false, whole = collect.new() }, stream_mt)
+  local self = setmetatable({ run = run, source = result.stream or false, chunk = false,
+    closed = false, about = false, whole = collect.new() }, stream_mt)
   local source = result.stream
   if source then
     result.usage = source.info.usage -- known already where it ended at once
@@ -86,13 +86,13 @@ function model_answer.stream(run, result)
     source.info = self.about
   else
     local response = whole_response(run, result)
-    self.only, self.about = chunk_of(response), info.of(response)
+    self.chunk, self.about = chunk_of(response), info.of(response)
     info.share(self.about, self)
   end
   return self
 end
 
---- The response of a result. A server that streams unasked is read to its end.
+--- The response of a result. Where there are only streams one is read to its end.
 ---@param run table the state of the call
 ---@param result table of call.run
 function model_answer.response(run, result)
@@ -105,11 +105,7 @@ end
 -- The next event that means something, as a chunk.
 local function read(self)
   local source = self.source
-  if not source then
-    local chunk = self.only
-    self.only = false
-    return chunk or nil
-  end
+  if not source or self.closed then return nil end
   while true do
     local native, chunk = source:step()
     if not native or chunk then return chunk end
@@ -124,9 +120,11 @@ end
 --- at the end. Raises what breaks the stream off.
 ---@return string? text, table? chunk
 function methods:next()
-  local chunk = read(self)
+  local chunk = self.chunk or read(self)
   if not chunk then return nil end
+  self.chunk = chunk -- what memory was too short to keep comes again
   self.whole:add(chunk)
+  self.chunk = false
   return chunk.text or "", chunk
 end
 
@@ -150,8 +148,8 @@ end
 
 --- Stops the transfer and settles the usage. Never yields; idempotent.
 function methods:close()
-  self.only = false
   if self.source then self.source:close() end
+  self.chunk, self.closed = false, true
 end
 
 stream_mt.__call = methods.next

@@ -49,4 +49,14 @@ function options.check(opts, more)
   return opts
 end
 
+--- A table with what is in `base`, and in `more`, which wins.
+---@param base? table
+---@param more? table
+function options.merge(base, more)
+  local all = {}
+  for k, v in pairs(base or {}) do all[k] = v end
+  for k, v in pairs(more or {}) do all[k] = v end
+  return all
+end
+
 return options

@@ -221,8 +221,12 @@ function scheduler.add(t, fn)
   end
 end
 
--- Resumes what is runnable now; what becomes so meanwhile waits for its turn.
-local function run_turn(stop_at)
+-- I/O and timers, then what is runnable now; what becomes so meanwhile waits for its turn.
+local function turn(timeout, budget)
+  runnable.begin_step()
+  local stop_at = budget and core.mono() + budget
+  step_core(timeout, budget)
+  collect_ready()
   trace.forget()
   runnable.tell() -- what an earlier turn had no memory for
   local upto = runnable.last_turn()
@@ -246,11 +250,8 @@ function scheduler.step(timeout, budget)
     step_core(timeout, 0) -- the wait, and the first event
     timeout = 0
   end
-  local stop_at = budget and core.mono() + budget
-  step_core(timeout, budget)
-  collect_ready()
-  local ok, err = pcall(run_turn, stop_at)
-  runnable.wake()
+  local ok, err = pcall(turn, timeout, budget)
+  runnable.end_step(not ok)
   if not ok then error(err, 0) end
   return live_count
 end

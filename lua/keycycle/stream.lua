@@ -4,6 +4,7 @@
 --- both at the end, at an error, when closed (`break` closes it) or collected.
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
+local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hook = require "keycycle.hook"
 local penalty = require "keycycle.penalty"
@@ -148,7 +149,12 @@ function methods.step(s)
     return first[1], first[2]
   end
   if s.closed then return nil end
-  local native, chunk, failed = read(s)
+  local ok, native, chunk, failed = pcall(read, s)
+  if not ok then
+    -- A reader that was cancelled never comes back.
+    if errors.is(native, errors.CancelledError) then s:close() end
+    error(native, 0)
+  end
   if failed then raise(s, failed) end
   if not native then s:close() end
   return native, chunk

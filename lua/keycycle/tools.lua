@@ -156,11 +156,15 @@ function methods:use(calls, deadline_at)
     end
   end
   if deadline_at and left > 0 then
-    table.insert(list, 1, false) -- room for it: what was spawned must not be lost
+    list[#list + 1] = false -- room for it: what was spawned must not be lost
     timer = watch(deadline_at, function() return left end)
-    list[1] = timer
+    list[#list] = timer
   end
-  group.gather(list)
+  local ok, err = pcall(group.gather, list)
+  if ok then return end
+  left = 0 -- the timer ends; where memory is too short for this, when it rings
+  if timer then timer:cancel() end
+  error(err, 0)
 end
 
 return tools

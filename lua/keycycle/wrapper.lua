@@ -4,6 +4,7 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
+local fallback = require "keycycle.fallback"
 local foreign = require "keycycle.foreign"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
@@ -218,6 +219,14 @@ end
 ---@param opts? table id, options of a call and fields of the request: see model.lua
 function methods:get_model(name, opts)
   return model.new(find(self, name), opts)
+end
+
+--- A model over a chain of models, `{ "groq/llama-3.3-70b-versatile", "gemini/…", … }`,
+--- with one deadline and one budget of attempts: see fallback.lua.
+---@param chain table
+function methods:fallback(chain)
+  check_open(self)
+  return fallback.new(chain, function(name, opts) return self:get_model(name, opts) end)
 end
 
 --- Opens a connection to the provider ahead of need (name, TCP, TLS), so that the

@@ -246,6 +246,22 @@ describe("an agent whose model changes its provider in the middle", function()
     return { asked = asked, invoke = which "invoke", invoke_stream = which "invoke_stream" }
   end
 
+  it("goes on along a fallback chain when the keys of the first have no room", function()
+    for way, go in pairs(ways) do
+      local limited <close> = keycycle.MultiClientWrapper.new { scripts = false }
+      for name, limits in pairs { gemini = { requests_per_minute = 2 }, anthropic = {} } do
+        limited:register_provider(name, { keys = { "sk-mock-1" }, limits = limits,
+          base_url = running[name].url })
+      end
+      local agent = keycycle.Agent { model = limited:fallback { "gemini/m", "anthropic/m" },
+        tools = tools_of {} }
+      local result = go(agent, "mock:tool=weather mock:tool=clock mock:then=weather")
+      assert.same({ "gemini", "gemini", "anthropic" }, { result.steps[1].info.provider,
+        result.steps[2].info.provider, result.steps[3].info.provider }, way)
+      assert.truthy(result.content:find "^The tool weather said: ")
+    end
+  end)
+
   for _, first in ipairs { "anthropic", "cohere", "gemini", "openai" } do
     for _, second in ipairs { "anthropic", "cohere", "gemini", "openai" } do
       it(("goes on from %s with %s"):format(first, second), function()
