@@ -57,6 +57,9 @@ describe("what a client of another's class is refused", function()
         error { response = { status = 429, headers = HOUR, body = "{}" } }
       end,
       ["raises words"] = function() error "HTTP/1.1 429 Too Many Requests, retry after 3600 s" end,
+      ["raises a status and its name"] = function()
+        error "Request failed: 429 Too Many Requests (retry after 3600 s)"
+      end,
       ["raises a status"] = function() error("429: retry after 3600 s") end,
       ["is refused a key"] = function() return 401, { error = { code = "invalid_api_key" } } end,
       ["is refused a key, raised"] = function() error { code = 401, message = "no" } end,

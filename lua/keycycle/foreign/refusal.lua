@@ -21,20 +21,32 @@ local forms = {
   "^(%d%d%d):",
 }
 
+-- Statuses with their names: "429 Too Many Requests" says it without more.
+local phrases = { "400 bad request", "401 unauthorized", "402 payment required", "403 forbidden",
+  "404 not found", "408 request timeout", "429 too many requests", "500 internal server error",
+  "502 bad gateway", "503 service unavailable", "504 gateway time" }
+
 -- A status that says no, of a number or its digits.
 local function as_status(value)
   local n = math.tointeger(tonumber(value))
   return n and n >= 400 and n <= 599 and n or nil
 end
 
-local function of_text(text)
-  local words = text:gsub("^[^\n:]+:%d+: ", "") -- where Lua says that it was raised
-  local low = words:lower()
+local function status_of(low)
   for _, form in ipairs(forms) do
     local status = as_status(low:match(form))
-    if status then return { status = status, message = words, body = words } end
+    if status then return status end
+  end
+  for _, phrase in ipairs(phrases) do
+    if low:find("%f[%w]" .. phrase) then return as_status(phrase:sub(1, 3)) end
   end
   return nil
+end
+
+local function of_text(text)
+  local words = text:gsub("^[^\n:]+:%d+: ", "") -- where Lua says that it was raised
+  local status = status_of(words:lower())
+  return status and { status = status, message = words, body = words } or nil
 end
 
 local function status_in(object)
