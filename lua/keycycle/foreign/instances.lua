@@ -12,6 +12,8 @@ local methods = {}
 local instances_mt = { __name = "keycycle.instances", __index = methods }
 
 local usable = { ready = true, probing = true }
+local keys = { k = true, sk = true, auth = true }
+
 local function constructor_of(class)
   return type(class) == "table" and callable(class.new) and class.new or nil
 end
@@ -25,7 +27,7 @@ end
 -- Whether a parameter of that name is a key as a text.
 local function is_key(name)
   local low = name:lower()
-  return (low:find "key$" or low:find "token$" or low:find "secret$") ~= nil
+  return keys[low] or (low:find "key$" or low:find "token$" or low:find "secret$") ~= nil
 end
 
 -- What makes an instance, what comes before its arguments, and whether the first of
