@@ -103,6 +103,15 @@ static void collect(struct kc_curl *t)
     }
 }
 
+/* Whoever did not drive us for long has bytes waiting: between two looks they
+ * are read. */
+static bool is_idle(struct kc_curl_exchange *x)
+{
+    bool again = x->missed_ms == x->heard_ms;
+    x->missed_ms = x->heard_ms;
+    return again;
+}
+
 /* Looks at all, but only when the earliest can be due. */
 static void end_idle(struct kc_curl *t, uint64_t now)
 {
@@ -113,6 +122,8 @@ static void end_idle(struct kc_curl *t, uint64_t now)
         if (x->paused)
             x->heard_ms = now; /* it is our reader who is slow */
         uint64_t at = x->heard_ms + x->idle_ms;
+        if (at <= now && !is_idle(x))
+            at = now + 1;
         if (at <= now) {
             stop(x);
             kc_curl_fail(x, KC_ETIMEOUT, "idle_timeout passed without a byte");
@@ -157,6 +168,7 @@ static void init(struct kc_curl_exchange *x, struct kc_curl *t,
     x->t = t;
     x->stream = c->stream;
     x->lines = c->lines;
+    x->pub.raw = c->raw;
     x->notify = c->notify;
     x->ctx = c->ctx;
     x->idle_ms = c->idle_timeout_ms;
@@ -285,6 +297,7 @@ static void forget_transport(struct kc_transport *base)
 static const struct kc_transport_ops ops = {
     .start = start,
     .event = kc_curl_event,
+    .taken = kc_curl_taken,
     .free_exchange = free_exchange,
     .ready = ready,
     .timeout = timeout,

@@ -49,6 +49,7 @@ struct kc_curl_exchange {
     char method[16];
     size_t header_bytes, max_header_bytes, max_queued_bytes;
     uint64_t idle_ms, heard_ms; /* without a byte; when the last one came */
+    uint64_t missed_ms; /* the `heard_ms` that was too long ago at one look */
     int failure;                /* why a callback of ours stopped libcurl */
     struct kc_sse sse;
     struct kc_event_node *first, *last, *current;
@@ -74,6 +75,9 @@ void kc_curl_fail(struct kc_curl_exchange *x, int err, const char *words);
 
 /* kc_curl_event is the transport's `event`. */
 int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out);
+
+/* kc_curl_taken is the transport's `taken`. */
+void kc_curl_taken(struct kc_exchange *pub);
 
 /* kc_curl_release frees what the exchange owns but the easy handle. */
 void kc_curl_release(struct kc_curl_exchange *x);
