@@ -12,7 +12,7 @@
 #include "net/curl_impl.h"
 #include "util/clock.h"
 
-#define MAX_CONNECTIONS 256L /* kept open while nothing uses them */
+#define MAX_IDLE 256L /* connections kept open while nothing uses them */
 
 static struct kc_curl *self(struct kc_transport *t)
 {
@@ -57,10 +57,20 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx,
 
 /* -- exchanges ----------------------------------------------------------- */
 
+/* libcurl's bound is one of all connections: with those in use beyond it, each
+ * that falls idle would be closed, and its next call open another. */
+static void count(struct kc_curl *t, long n)
+{
+    t->running += n;
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, t->running + MAX_IDLE);
+}
+
 static void stop(struct kc_curl_exchange *x)
 {
-    if (x->running)
+    if (x->running) {
         curl_multi_remove_handle(x->t->multi, x->easy);
+        count(x->t, -1);
+    }
     x->running = false;
 }
 
@@ -68,6 +78,7 @@ static int run(struct kc_curl_exchange *x)
 {
     if (curl_multi_add_handle(x->t->multi, x->easy) != CURLM_OK)
         return KC_ENOMEM;
+    count(x->t, 1);
     x->running = true;
     return KC_OK;
 }
@@ -315,7 +326,7 @@ int kc_curl_open(const struct kc_poller *poller, struct kc_transport **out)
     curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
     curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE);
     *out = &t->head;
     return KC_OK;
 }

@@ -24,6 +24,7 @@ struct kc_curl {
     pid_t pid;           /* whose sockets these are */
     CURL *spare[KC_SPARE_HANDLES];
     size_t spares;
+    long running; /* exchanges in the multi */
     struct kc_curl_exchange *list; /* all of them */
 };
 
