@@ -26,6 +26,9 @@ static void set_timer(struct kc_curl *t)
     uint64_t at = t->curl_at_ms;
     if (t->idle_at_ms && (!at || t->idle_at_ms < at))
         at = t->idle_at_ms;
+    if (at == t->timer_at_ms)
+        return;
+    t->timer_at_ms = at;
     uint64_t now = kc_mono_ms();
     t->poller.timer(t->poller.ctx, !at         ? -1
                                    : at <= now ? 0
@@ -37,7 +40,8 @@ static int on_timer(CURLM *multi, long ms, void *ctx)
     struct kc_curl *t = ctx;
     (void)multi;
     t->curl_at_ms = ms < 0 ? 0 : kc_mono_ms() + (uint64_t)ms;
-    set_timer(t);
+    if (!t->busy)
+        set_timer(t);
     return 0;
 }
 
@@ -133,27 +137,36 @@ static void end_idle(struct kc_curl *t, uint64_t now)
     }
 }
 
+/* Lets libcurl do what is due. It sets its timer several times meanwhile: only
+ * the last one counts. */
+static void act(struct kc_curl *t, curl_socket_t fd, int mask)
+{
+    int running;
+    t->busy = true;
+    curl_multi_socket_action(t->multi, fd, mask, &running);
+    collect(t);
+    t->busy = false;
+    set_timer(t);
+}
+
 static void ready(struct kc_transport *base, int fd, int events)
 {
-    struct kc_curl *t = self(base);
-    int running, mask = 0;
+    int mask = 0;
     if (events & KC_POLL_IN)
         mask |= CURL_CSELECT_IN;
     if (events & KC_POLL_OUT)
         mask |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(t->multi, fd, mask, &running);
-    collect(t);
+    act(self(base), fd, mask);
 }
 
 static void timeout(struct kc_transport *base)
 {
     struct kc_curl *t = self(base);
     uint64_t now = kc_mono_ms();
-    int running;
+    t->timer_at_ms = 0; /* it has fired */
     if (t->curl_at_ms && t->curl_at_ms <= now) {
         t->curl_at_ms = 0; /* before the call, which may set it again */
-        curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        collect(t);
+        act(t, CURL_SOCKET_TIMEOUT, 0);
     }
     if (t->idle_at_ms && t->idle_at_ms <= now)
         end_idle(t, now);
@@ -190,10 +203,8 @@ static void link_exchange(struct kc_curl *t, struct kc_curl_exchange *x)
         x->next->prev = x;
     t->list = x;
     uint64_t at = x->heard_ms + x->idle_ms;
-    if (x->idle_ms && (!t->idle_at_ms || at < t->idle_at_ms)) {
+    if (x->idle_ms && (!t->idle_at_ms || at < t->idle_at_ms))
         t->idle_at_ms = at;
-        set_timer(t);
-    }
 }
 
 static void free_exchange(struct kc_exchange *pub)
@@ -240,14 +251,18 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
     x->origin = origin;
     x->easy = t->spares ? t->spare[--t->spares] : curl_easy_init();
     err = x->easy ? kc_curl_setup(x, c) : KC_ENOMEM;
+    t->busy = true; /* it is due at once: no timer is needed for that */
     if (err == KC_OK)
         err = run(x);
+    t->busy = false;
     if (err != KC_OK) {
         free_exchange(&x->pub);
         return err;
     }
     link_exchange(t, x);
     *out = &x->pub;
+    t->curl_at_ms = 0;
+    act(t, CURL_SOCKET_TIMEOUT, 0);
     return KC_OK;
 }
 

@@ -13,6 +13,7 @@ struct kc_runtime {
     struct kc_transport *transport; /* NULL until first used */
     struct kc_timer transport_timer;
     struct kc_ready *first, *last; /* the ready queue */
+    bool stepping;                 /* who steps looks at it afterwards */
     uint64_t next_id;
     size_t pending;
     size_t calls;
@@ -129,7 +130,10 @@ int kc_runtime_step(struct kc_runtime *rt, int64_t timeout_ms,
     if (kc_runtime_forked(rt))
         return KC_EFORKED;
     /* A waitable may be marked outside a step, and its owner not know. */
-    return kc_loop_step(rt->loop, rt->first ? 0 : timeout_ms, budget_us);
+    rt->stepping = true;
+    int err = kc_loop_step(rt->loop, rt->first ? 0 : timeout_ms, budget_us);
+    rt->stepping = false;
+    return err;
 }
 
 int64_t kc_runtime_timeout_ms(struct kc_runtime *rt)
@@ -200,7 +204,7 @@ void kc_ready_mark(struct kc_ready *r)
     else
         rt->first = r;
     rt->last = r;
-    if (rt->first == r)
+    if (rt->first == r && !rt->stepping)
         kc_loop_wake(rt->loop); /* a host watches the descriptor alone */
 }
 
