@@ -8,6 +8,7 @@ local keycycle = require "keycycle"
 
 local base_url, key, content = arg[1], arg[2], arg[3]
 local tasks, seconds = math.tointeger(arg[4]), tonumber(arg[5])
+local AT_ONCE, PAUSE = 50, 0.1
 
 local wrapper <close> = keycycle.MultiClientWrapper.new {}
 -- One with a table of limits and headers that tell them, as providers have.
@@ -48,6 +49,12 @@ local function memory()
   return tonumber(file:read "a":match "%d+ (%d+)") * 4096
 end
 
+-- Connections are opened a few at a time, or the last ones would wait too long.
+local function go_on_for(pause)
+  local stop_at = keycycle.clock.now() + pause
+  while keycycle.clock.now() < stop_at do keycycle.step(0.01) end
+end
+
 local function measure(go_on, before)
   local opened, cpu = connections, os.clock()
   local stop_at = keycycle.clock.now() + seconds
@@ -63,12 +70,13 @@ end
 wrapper:preconnect "openai"
 next_call()
 local before, warm = memory(), 0
-for _ = 1, tasks do
+for i = 1, tasks do
   keycycle.spawn(function()
     next_call()
     warm = warm + 1
     while true do next_call() end
   end)
+  if i % AT_ONCE == 0 then go_on_for(PAUSE) end
 end
 while warm < tasks do keycycle.step(1) end
 measure(tasks > 0 and keycycle.step or next_call, before)

@@ -11,6 +11,7 @@ local keycycle = require "keycycle"
 local base_url, closing_url, key, content = arg[1], arg[2], arg[3], arg[4]
 local calls, seconds, frame = math.tointeger(arg[5]), tonumber(arg[6]), tonumber(arg[7])
 local CONNECTIONS, SAMPLES, BUDGET = 10, 50, 0.001
+local AT_ONCE, PAUSE = 50, 0.1
 
 local wrapper <close> = keycycle.MultiClientWrapper.new {}
 local messages = { { role = "user", content = content } }
@@ -50,11 +51,20 @@ local function draw(until_when)
   while keycycle.clock.now() < until_when do end
 end
 
+-- Connections are opened a few at a time, or the last ones would wait too long.
+local function go_on_for(pause)
+  local stop_at = keycycle.clock.now() + pause
+  while keycycle.clock.now() < stop_at do keycycle.step(0.01) end
+end
+
 -- Whatever opens the first connections is over when each call has had an answer.
 local tasks = {}
-for i = 1, 2 * calls do tasks[i] = keycycle.spawn(loop) end
+for i = 1, 2 * calls do
+  tasks[i] = keycycle.spawn(loop)
+  if i % AT_ONCE == 0 then go_on_for(PAUSE) end
+end
 answers = 0
-while answers < 3 * calls do keycycle.step(1) end
+while answers < 2 * calls do keycycle.step(1) end
 
 local turns, next_frame = {}, keycycle.clock.now()
 local count, every = seconds // frame, seconds // frame // CONNECTIONS
