@@ -31,6 +31,7 @@ A message with one of these words (or the header x-mock-status, x-mock-fault) ge
   mock:fault=NAME       the provider's own form of one of
                         %s
   mock:tool=NAME        a call of that tool; mock:tool of the first one
+  mock:then=NAME        a call of that one after another's result
   mock:cached=N mock:reasoning=N       such tokens in the usage]]
 
 local numbers = { port = 8099, rpm = false, rph = false, rpd = false, tpm = false, tph = false,

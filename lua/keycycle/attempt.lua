@@ -198,7 +198,10 @@ end
 function attempt.run(run, lease, left)
   local call = start(run, lease, left)
   local guard <close> = setmetatable({}, { __close = function(g)
-    if not g.keep then call:close() end
+    if g.keep then return end
+    local sent = call:sent()
+    call:close()
+    if not sent and not lease.settled then lease:cancel() end -- cancelled, or never connected
   end })
   task.wait(call)
   if call:is_events() then

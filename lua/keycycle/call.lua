@@ -1,12 +1,11 @@
 --- One call: the one place that owns the budget of attempts and the deadline.
 ---
---- It takes a lease, makes an attempt, and on a failure asks the classifier what
---- it means, tells the pool what that proves, and asks the policy what to do.
+--- It takes a lease (waits.lua), makes an attempt, and on a failure asks the classifier
+--- what it means, tells the pool what that proves, and asks the policy what to do.
 --- A lease is always held in a to-be-closed variable: whatever raises, it ends.
 local core = require "keycycle.core"
 local attempt = require "keycycle.attempt"
 local charge = require "keycycle.charge"
-local choice = require "keycycle.choice"
 local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hold = require "keycycle.hold"
@@ -14,74 +13,13 @@ local limit_headers = require "keycycle.limit_headers"
 local log = require "keycycle.log"
 local penalty = require "keycycle.penalty"
 local policy = require "keycycle.policy"
-local task = require "keycycle.task"
 local usage = require "keycycle.usage"
+local waits = require "keycycle.waits"
 local wire = require "keycycle.wire"
 
 local call = {}
 
 local DEFAULT_RETRIES = 5
-local DEFAULT_WAIT = 10     -- seconds to wait for a key
-
-local function at_most(value, left)
-  if not left then return value end
-  return value and math.min(value, left) or left
-end
-
--- Seconds that the call may wait before an attempt, for a key or a provider.
-local function patience(run)
-  if run.opts.wait == false then return 0 end
-  return at_most(run.opts.timeout or DEFAULT_WAIT, failure.remaining(run))
-end
-
--- While the provider is down calls are held back; one that cannot wait so long raises.
-local function await_provider(run)
-  local waited, retry_after = hold.wait(run.pass, run.entry, patience(run))
-  if not waited then failure.raise_held(run, retry_after) end
-  run.waited = run.waited + waited
-end
-
--- A lease, or it raises. The first choice of a key holds for the first attempt.
-local function acquire(run)
-  local opts, entry = run.opts, run.entry
-  entry:prepare(run.model)
-  local key = run.same_key or run.key
-  local pin = opts.pin_key or run.same_key ~= nil
-  local lease, err = choice.acquire(entry, run.model, run.tokens, key, pin, run.not_key,
-    opts.affinity, run.input)
-  if not lease and run.same_key and err.code ~= "closed" then
-    -- The same key has no room any more: any other will do.
-    run.same_key = nil
-    lease, err = choice.acquire(entry, run.model, run.tokens, run.key, opts.pin_key, run.not_key,
-      opts.affinity, run.input)
-  end
-  if not lease and err.code == "limited" and opts.wait ~= false then
-    local timeout = patience(run)
-    if timeout <= 0 then failure.raise_no_lease(run, err) end
-    if entry.pool:clock_is_manual() and not task.may_yield() then
-      failure.raise_no_lease(run, err)
-    end
-    local waited
-    lease, err, waited = choice.wait(entry, run.model, run.tokens, {
-      key = key, pin = opts.pin_key, not_key = run.not_key, affinity = opts.affinity,
-      priority = opts.priority, timeout = timeout, input = run.input,
-    })
-    run.waited = run.waited + waited
-  end
-  if not lease then failure.raise_no_lease(run, err) end
-  run.key = opts.pin_key and run.key or nil
-  run.same_key = nil
-  return lease
-end
-
-local function wait_before_retry(run, seconds, err)
-  local left = failure.remaining(run)
-  if left and seconds >= left then error(err, 0) end
-  if seconds <= 0 then return end
-  run.waited = run.waited + seconds
-  run.attempts[#run.attempts].waited = seconds
-  task.wait_clock(seconds, run.entry.manual_clock, err)
-end
 
 -- Has the pool and the next attempt do what the policy says.
 local function follow(run, lease, verdict, action, others)
@@ -101,23 +39,42 @@ local function follow(run, lease, verdict, action, others)
   if action == "retry" then run.same_key = index else run.not_key = index end
 end
 
+-- Notes an attempt; in a chain it tells whose it was.
+local function note(run, tried)
+  local chain = run.chain
+  if chain then
+    chain.tried = chain.tried + 1
+    tried.provider, tried.model = run.entry.name, run.model
+  end
+  run.attempts[#run.attempts + 1] = tried
+  run.tried, run.tries = tried, run.tries + 1
+end
+
 -- Decides after a failed attempt: returns to try again, or raises.
 local function after_failure(run, lease, result, verdict)
   local index, name = lease.index, run.entry.name
   run.last = result
   local tried = { key_index = index, status = result.status, kind = verdict.kind, waited = 0 }
-  run.attempts[#run.attempts + 1] = tried
+  note(run, tried)
   run.key_attempt = run.last_index == index and run.key_attempt + 1 or 1
   run.last_index = index
   local err, known = failure.error(run, verdict), failure.known(run, verdict, index)
   local action, seconds = policy.decide(run.policy, known)
-  local last = action == "fail" or #run.attempts > run.max_retries
-  if not last or action == "disable" then follow(run, lease, verdict, action, known.keys_ready) end
+  run.gave_up = action == "fail" or run.tries > run.max_retries
+  if not run.gave_up or action == "disable" then
+    follow(run, lease, verdict, action, known.keys_ready)
+  end
   tried.action = action
   log.info("%s: key %d answered %s (%s), %s", name, index, result.status or "nothing",
     verdict.kind, action)
-  if last then error(err, 0) end
-  wait_before_retry(run, seconds, err)
+  if run.gave_up then error(err, 0) end
+  local chain = run.chain
+  if chain and (seconds > 0 or chain.tried >= chain.most) then -- it may ask another meanwhile
+    if action == "retry" then penalty.rest(lease, verdict) end
+    run.ready_at = run.entry.pool:now() + seconds
+    error(err, 0)
+  end
+  waits.for_retry(run, seconds, err)
 end
 
 -- What an answer that is no success says, and what that proves of the key.
@@ -157,7 +114,10 @@ end
 ---@param route table method, path, protocol
 ---@param request table what is sent, already checked and complete
 ---@param opts table the call's options
-function call.new(entry, route, request, opts)
+---@param chain? table what the calls of a chain have in common: attempts (the trail),
+--- tried (how many of these were sent), most (how many may be, before the chain is asked
+--- again), waited (seconds), hurry (do not wait), deadline_at
+function call.new(entry, route, request, opts, chain)
   local chosen = policy.get(opts.policy or entry.config.policy)
   local protocol = wire.protocol(entry.adapter, route.protocol)
   local model = request.model or request.json and named(request.json[opts.model_param or "model"])
@@ -168,7 +128,8 @@ function call.new(entry, route, request, opts)
     errors.raise(errors.InvalidConfigurationError, { code = "invalid", provider = entry.name,
       message = "pin_key needs key_id: it says which key" })
   end
-  local started = core.mono()
+  local started, ends = core.mono(), chain and chain.deadline_at
+  if opts.deadline then ends = math.min(started + opts.deadline, ends or math.huge) end
   return {
     entry = entry, adapter = entry.adapter, base_url = opts.base_url or entry.base_url,
     route = route, request = request, opts = opts, policy = chosen,
@@ -176,8 +137,8 @@ function call.new(entry, route, request, opts)
     input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
       or nil,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
-    attempts = {}, key_attempt = 0, waited = 0, started_at = started, suspects = {},
-    deadline_at = opts.deadline and started + opts.deadline,
+    chain = chain, attempts = chain and chain.attempts or {}, tries = 0, key_attempt = 0,
+    waited = 0, started_at = started, deadline_at = ends, suspects = {},
     key = opts.key_id and entry:find_key(opts.key_id) or nil,
   }
 end
@@ -194,9 +155,7 @@ local function succeed(run, held, result)
   local lease, entry = held.lease, run.entry
   hold.tell(run.pass, entry)
   penalty.confirm(entry, run.model, run.suspects)
-  run.attempts[#run.attempts + 1] = {
-    key_index = lease.index, status = result.status, kind = "ok", waited = 0,
-  }
+  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0 })
   result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
   if result.stream then
     held.lease = nil
@@ -208,13 +167,15 @@ local function succeed(run, held, result)
 end
 
 --- Runs it to its answer: a result whose lease is settled, or whose `stream` has
---- taken it over. Raises what API.md section 5 says.
+--- taken it over. Raises what API.md section 5 says. In a chain it raises instead of
+--- waiting for its next attempt, `ready_at` (by its pool's clock) being the time of that;
+--- run again it goes on there, unless it `gave_up`.
 function call.run(run)
   local pass <close> = hold.enter(run.entry)
   run.pass = pass
   while true do
-    await_provider(run)
-    local held <close> = setmetatable({ lease = acquire(run) }, held_mt)
+    waits.for_provider(run)
+    local held <close> = setmetatable({ lease = waits.for_lease(run) }, held_mt)
     local result, failed, verdict = try_once(run, held.lease)
     if result then return succeed(run, held, result) end
     failed.key_suffix = held.lease.suffix

@@ -266,7 +266,8 @@ function config.load_api_keys(name, opts)
   return entries
 end
 
-local provider_fields = {
+--- The fields of a provider's configuration and their types.
+config.provider_fields = {
   keys = "table", strategy = "string", selection = "any", default_model = "string",
   limits = "any", key_limits = "table", key_tiers = "table", tier_limits = "table",
   cooldown_seconds = "number", max_wait_queue = "number", api_key_param = "string",
@@ -292,10 +293,10 @@ function config.check_provider(name, given)
   if type(given) ~= "table" then invalid("the configuration of %s must be a table", name) end
   local out = {}
   for k, v in pairs(given) do
-    local want = provider_fields[k]
+    local want = config.provider_fields[k]
     if not want then
       invalid("provider %s has no option %q (known: %s)", name, tostring(k),
-        errors.list(provider_fields))
+        errors.list(config.provider_fields))
     end
     if want ~= "any" and type(v) ~= want then
       invalid("provider %s: %s must be a %s", name, k, want)

@@ -1,5 +1,7 @@
 --- The built-in clients by the names of their makers' own: `keycycle.OpenAI` and so
 --- on. Each stands for paths that a provider must have; which they are, its routes say.
+--- `keycycle.AsyncOpenAI` and the other Async ones have the same paths, and each of
+--- their calls is a task.
 local errors = require "keycycle.errors"
 
 local faces = {}
@@ -14,9 +16,12 @@ local paths = {
   Cohere = { "chat" }, TwelveLabs = { "analyze" },
 }
 
---- The faces by name, for the module.
+--- The faces by name, for the module; `async` marks those whose calls are tasks.
 faces.all = {}
-for name in pairs(paths) do faces.all[name] = { face = name } end
+for name in pairs(paths) do
+  faces.all[name] = { face = name }
+  faces.all["Async" .. name] = { face = name, async = true }
+end
 
 --- Whether a value is a built-in face.
 function faces.is_face(value)

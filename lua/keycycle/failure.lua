@@ -100,11 +100,10 @@ end
 ---@param verdict table
 ---@param index integer of the key
 function failure.known(run, verdict, index)
-  local last = run.attempts[#run.attempts]
   return {
     kind = verdict.kind, scope = verdict.scope, window = verdict.window,
-    retry_after = classify.cooling(verdict), status = last.status, provider = run.entry.name,
-    model = run.model, key_index = index, attempt = #run.attempts,
+    retry_after = classify.cooling(verdict), status = run.last.status, provider = run.entry.name,
+    model = run.model, key_index = index, attempt = run.tries,
     key_attempt = run.key_attempt, elapsed = core.mono() - run.started_at,
     remaining = failure.remaining(run),
     keys_ready = run.opts.pin_key and 0 or run.entry:keys_ready(run.model, index),

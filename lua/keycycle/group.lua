@@ -1,5 +1,6 @@
 --- Several tasks as one: `gather` and `run`.
 local task = require "keycycle.task"
+local trace = require "keycycle.trace"
 
 local group = {}
 
@@ -37,8 +38,9 @@ function group.run(fn, ...)
     if ok then ok, err = pcall(task.wait_end, all) end
     if not ok then
       if main then main.observed = true end
+      local from = trace.known(err)
       all:finish()
-      error(err, 0)
+      trace.raise(err, from)
     end
     return ...
   end
@@ -56,7 +58,8 @@ end
 
 -- Fills `tasks`; the place in the list of what is neither task nor function.
 local function start(list, tasks)
-  for i, item in ipairs(list) do
+  for i = 1, #list do
+    local item = list[i]
     tasks[i] = false -- room for it: what was spawned must not be lost
     local t = type(item) == "function" and task.spawn(item) or item
     if not task.is_task(t) then return i end
@@ -79,23 +82,26 @@ local function await_all(tasks)
   local results = {}
   for i, t in ipairs(tasks) do
     local ok, value = pcall(t.await, t)
-    if not ok then error(failed and failed.err or value, 0) end
+    if not ok and failed then trace.raise(failed.err, failed.trace) end
+    if not ok then error(value, 0) end
     results[i] = value
   end
   return results
 end
 
 --- Runs tasks and functions side by side: a list of their first results, in
---- order. The first error cancels the others, then it is raised.
+--- order. The first error cancels the others, and is raised once they have ended.
 ---@param list table of tasks and functions
 ---@return table
 function group.gather(list)
+  if type(list) ~= "table" then error("gather needs a list, not a " .. type(list), 2) end
   local tasks = {}
   local started, odd = pcall(start, list, tasks)
   local ok, value = started and not odd, odd
   if ok then ok, value = pcall(await_all, tasks) end
   if ok then return value end
   -- One of them failed, or we ourselves were cancelled while we waited.
+  local from = trace.known(value)
   cancel_all(tasks)
   if started and odd then
     error(("gather: item %d is neither a task nor a function"):format(odd), 2)
@@ -103,7 +109,7 @@ function group.gather(list)
   for _, t in ipairs(tasks) do
     if t then pcall(t.await, t) end
   end
-  error(value, 0)
+  trace.raise(value, from)
 end
 
 return group

@@ -7,13 +7,14 @@ local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
 local group = require "keycycle.group"
 local http = require "keycycle.http"
+local info = require "keycycle.info"
 local json = require "keycycle.json"
 local limits = require "keycycle.limits"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
-local proxy = require "keycycle.proxy"
+local provider_wrapper = require "keycycle.provider_wrapper"
 local simulate = require "keycycle.simulate"
 local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
@@ -26,10 +27,11 @@ end)
 local keycycle = {
   _VERSION = core.VERSION,
   MultiClientWrapper = { new = wrapper.new, from_env = wrapper.from_env },
+  MultiProviderWrapper = { new = provider_wrapper.new, from_env = provider_wrapper.from_env },
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
   json = json, log = log, http = http,
-  info = proxy.info, load_api_keys = config.load_api_keys,
+  info = info.of, load_api_keys = config.load_api_keys,
   simulate = simulate.run, policy = policy.define, provider = provider.define,
   load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
@@ -38,6 +40,11 @@ local keycycle = {
 
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
 for name, face in pairs(faces.all) do keycycle[name] = face end
+
+--- Makes an agent; see keycycle/agent.lua.
+function keycycle.Agent(given)
+  return require "keycycle.agent".new(given)
+end
 
 --- Checks limits and returns them; see API.md section 3.
 function keycycle.RateLimits(given)

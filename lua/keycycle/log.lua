@@ -18,6 +18,11 @@ function log.set_level(name)
   level = name
 end
 
+--- How much is said now.
+function log.level()
+  return level
+end
+
 --- Sends lines to `fn(level, line)`; nil: back to standard error. What the sink
 --- raises is swallowed: a log must not end a call.
 function log.set_sink(fn)

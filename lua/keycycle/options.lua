@@ -25,19 +25,38 @@ local function check_number(name, value)
   end
 end
 
+local function raise_unknown(name, more)
+  local all = {}
+  for _, list in ipairs { known, more } do
+    for k in pairs(list) do all[k] = true end
+  end
+  invalid("there is no option %q (known: %s)", tostring(name), errors.list(all))
+end
+
 --- Checks a table of options and returns it; raises InvalidConfigurationError.
-function options.check(opts)
+---@param opts table
+---@param more? table what is known beside a call's options: types by names, or "any"
+function options.check(opts, more)
   if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
+  more = more or {}
   for k, v in pairs(opts) do
-    local want = known[k]
-    if not want then
-      invalid("there is no option %q (known: %s)", tostring(k), errors.list(known))
-    end
+    local want = known[k] or more[k]
+    if not want then raise_unknown(k, more) end
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
     if want == "number" then check_number(k, v) end
     if k == "policy" then policy.get(v) end
   end
   return opts
+end
+
+--- A table with what is in `base`, and in `more`, which wins.
+---@param base? table
+---@param more? table
+function options.merge(base, more)
+  local all = {}
+  for k, v in pairs(base or {}) do all[k] = v end
+  for k, v in pairs(more or {}) do all[k] = v end
+  return all
 end
 
 return options

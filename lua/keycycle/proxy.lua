@@ -1,17 +1,19 @@
 --- Clients: `client.chat.completions:create { … }` over an adapter's routes.
 ---
 --- It checks the request before anything is acquired, sends the caller's table as
---- it is, and keeps what it knows of an answer beside it (`info`).
+--- it is, and keeps what it knows of an answer beside it (`info`). The client of an
+--- Async face does the same in a task for each call.
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
+local info = require "keycycle.info"
 local options = require "keycycle.options"
 local request = require "keycycle.request"
+local task = require "keycycle.task"
 local template = require "keycycle.template"
 
 local proxy = {}
 
 local bad_request = request.bad
-local infos = setmetatable({}, { __mode = "k" })
 local states = setmetatable({}, { __mode = "k" }) -- client or path node -> its state
 
 local function merge(base, more)
@@ -22,31 +24,30 @@ local function merge(base, more)
   return all
 end
 
-local function keep_info(run, result, object)
-  infos[object] = {
-    provider = run.entry.name, model = run.model, key_index = result.key_index,
-    key_suffix = result.key_suffix, params = result.params, attempts = run.attempts,
-    waited = run.waited, usage = result.usage, status = result.status,
-    headers = result.headers, body = result.body,
-  }
-  return infos[object]
-end
-
-local function send(entry, route, built, opts)
-  local run = call.new(entry, route, built, opts)
+local function send(run)
   local result = call.run(run)
   local s = result.stream
   if s then
     result.usage = s.info.usage -- known already where it ended at once
-    s.info = keep_info(run, result, s)
+    s.info = info.keep(run, result, s)
     return s, nil, nil, s
   end
-  if type(result.decoded) == "table" then keep_info(run, result, result.decoded) end
+  if type(result.decoded) == "table" then info.keep(run, result, result.decoded) end
   return result.decoded
 end
 
--- A call by a route of the adapter.
-local function invoke(client, name, given, opts)
+-- Sends what `prepare` makes of the arguments. In an async client the call is a task,
+-- always: the arguments are checked and encoded here and now, for the caller may change
+-- them next, but what is wrong with them the task raises.
+local function perform(client, prepare, ...)
+  if not states[client].async then return send(prepare(client, ...)) end
+  local ok, run = pcall(prepare, client, ...)
+  if ok then return task.spawn(send, run) end
+  return task.spawn(error, run, 0)
+end
+
+-- A call by a route of the adapter, ready to be sent.
+local function prepare_route(client, name, given, opts)
   local state = states[client]
   local entry, route = state.entry, state.entry.adapter.routes[name]
   opts = merge(state.opts, opts)
@@ -56,7 +57,7 @@ local function invoke(client, name, given, opts)
   if not bare and type(given) ~= "table" then
     bad_request(entry, "%s needs a table, not a %s", name, type(given))
   end
-  return send(entry, route, request.build(entry, route, given, opts), opts)
+  return call.new(entry, route, request.build(entry, route, given, opts), opts)
 end
 
 local spec_fields = { method = "string", path = "string", query = "table", body = "string",
@@ -105,8 +106,8 @@ local function route_of(entry, method, path)
   return { protocol = protocol }
 end
 
--- client:request { … }: any path of the provider.
-local function request_any(client, spec, opts)
+-- client:request { … }: any path of the provider, ready to be sent.
+local function prepare_any(client, spec, opts)
   local state = states[client]
   local entry = state.entry
   check_spec(entry, spec)
@@ -115,7 +116,7 @@ local function request_any(client, spec, opts)
   local method = (spec.method or ((spec.json or spec.body) and "POST" or "GET")):upper()
   local text = spec.body
   if spec.json ~= nil then text = request.encode(entry, spec.json) end
-  return send(entry, route_of(entry, method, spec.path), {
+  return call.new(entry, route_of(entry, method, spec.path), {
     method = method, path = spec.path, text = text,
     content_type = text and "application/json",
     json = type(spec.json) == "table" and spec.json or nil,
@@ -148,7 +149,7 @@ local function step(client, prefix, key)
   if path == "request" then
     return function(self, spec, opts)
       if self ~= client then self, spec, opts = client, self, spec end
-      return request_any(self, spec, opts)
+      return perform(self, prepare_any, spec, opts)
     end
   end
   if not routes[path] and not leads_on(routes, path) then
@@ -181,8 +182,8 @@ node_mt.__call = function(node, first, ...)
     })
   end
   local before = state.prefix == "" and client or states[client].nodes[state.prefix]
-  if rawequal(first, before) then return invoke(client, state.path, ...) end
-  return invoke(client, state.path, first, ...)
+  if rawequal(first, before) then return perform(client, prepare_route, state.path, ...) end
+  return perform(client, prepare_route, state.path, first, ...)
 end
 
 node_mt.__tostring = function(node) return "client path " .. states[node].path end
@@ -191,24 +192,21 @@ local client_mt = {
   __name = "keycycle.client",
   __index = function(client, key) return step(client, "", key) end,
   __tostring = function(client)
-    return "keycycle client of " .. states[client].entry.name
+    local state = states[client]
+    return ("keycycle %sclient of %s"):format(state.async and "async " or "", state.entry.name)
   end,
 }
 
 --- Makes a rotating client of a registered provider.
 ---@param entry table
 ---@param opts? table the options of API.md section 4
-function proxy.new(entry, opts)
+---@param async? boolean each call returns a task at once; its `await` gives the results
+--- and raises what is wrong, with the arguments too
+function proxy.new(entry, opts, async)
   local client = setmetatable({}, client_mt)
-  states[client] = { entry = entry, opts = options.check(opts or {}), nodes = {} }
+  states[client] = { entry = entry, opts = options.check(opts or {}), nodes = {},
+    async = async == true }
   return client
-end
-
---- What is known of a response or a stream: `{ provider, model, key_index,
---- key_suffix, params, attempts, waited, usage, status, headers, body }`. It is
---- kept beside the response; `attempts` has one entry a try. nil for others.
-function proxy.info(response)
-  return infos[response]
 end
 
 return proxy

@@ -7,18 +7,21 @@ local core = require "keycycle.core"
 local report = {}
 
 local BAR = 10
-local STDOUT = 1
+local STDOUT, STDERR = 1, 2
 local colours = { ready = "32", probing = "33", cooling = "33", exhausted = "31",
   suspended = "31", invalid = "31", disabled = "2", draining = "2" }
 
---- Whether standard output is a terminal that wants colour.
-function report.style()
-  local terminal = core.isatty(STDOUT) and os.getenv "TERM" ~= "dumb"
+--- Whether `out` (nil: standard output) is a terminal, and wants colour.
+---@param out? table a file, or whatever has `write`
+function report.style(out)
+  local fd = (out == nil or out == io.stdout) and STDOUT or out == io.stderr and STDERR
+  local terminal = fd and core.isatty(fd) and os.getenv "TERM" ~= "dumb"
   local no_color = os.getenv "NO_COLOR"
   return { terminal = terminal, colour = terminal and (no_color == nil or no_color == "") }
 end
 
-local function paint(style, code, text)
+--- A text in a colour (a code of ANSI's, "1" is bold), where there is colour.
+function report.paint(style, code, text)
   if not style.colour or not code then return text end
   return "\27[" .. code .. "m" .. text .. "\27[0m"
 end
@@ -55,7 +58,7 @@ local function write_table(out, head, lines, style)
     local cells = {}
     for i, text in ipairs(line) do cells[i] = pad(text, widths[i]) end
     local text = table.concat(cells, "  "):gsub("%s+$", "")
-    out:write(paint(style, code, text), "\n")
+    out:write(report.paint(style, code, text), "\n")
   end
   row(head, "1")
   for _, line in ipairs(lines) do row(line, line.code) end
@@ -67,24 +70,38 @@ end
 ---@param opts? table out (a file), style
 function report.table(head, lines, opts)
   opts = opts or {}
-  write_table(opts.out or io.stdout, head, lines, opts.style or report.style())
+  write_table(opts.out or io.stdout, head, lines, opts.style or report.style(opts.out))
 end
 
-local windows = { { "rpm", "requests_per_minute" }, { "rph", "requests_per_hour" },
-  { "rpd", "requests_per_day" }, { "tpm", "tokens_per_minute" }, { "tph", "tokens_per_hour" },
-  { "tpd", "tokens_per_day" } }
+--- The windows of a snapshot: its field, the limit's name, a short one for people.
+report.windows = { { "rpm", "requests_per_minute", "req/min" },
+  { "rph", "requests_per_hour", "req/hour" }, { "rpd", "requests_per_day", "req/day" },
+  { "tpm", "tokens_per_minute", "tok/min" }, { "tph", "tokens_per_hour", "tok/hour" },
+  { "tpd", "tokens_per_day", "tok/day" } }
+
+--- The state of a key for people, and its colour.
+---@param key table of manager:keys()
+---@param now? number epoch seconds by the pool's clock
+---@return string text, string? code
+function report.state(key, now)
+  local text = key.state
+  if key.until_at then
+    text = text .. (" %.0fs"):format(math.max(0, key.until_at - (now or core.now())))
+  end
+  return text, colours[key.state]
+end
+
+--- The end of a key, or "-" of one that is too short to show any of it.
+function report.suffix(key)
+  return key.suffix ~= "" and key.suffix or "-"
+end
 
 local function key_line(key, snapshot, limits, style)
-  local line = { tostring(key.index), key.suffix ~= "" and key.suffix or "-",
-    code = colours[key.state] }
-  for _, w in ipairs(windows) do
+  local line = { tostring(key.index), report.suffix(key) }
+  for _, w in ipairs(report.windows) do
     line[#line + 1] = cell(snapshot[w[1]], limits and limits[w[2]], style)
   end
-  local state = key.state
-  if key.until_at then
-    state = state .. (" %.0fs"):format(math.max(0, key.until_at - core.now()))
-  end
-  line[#line + 1] = state
+  line[#line + 1], line.code = report.state(key)
   return line
 end
 
@@ -94,15 +111,16 @@ end
 ---@param opts? table model (whose limits are shown), out (a file), style
 function report.print(manager, opts)
   opts = opts or {}
-  local out, style = opts.out or io.stdout, opts.style or report.style()
+  local out, style = opts.out or io.stdout, opts.style or report.style(opts.out)
   local lines, by_index = {}, {}
   for _, key in ipairs(manager:keys()) do by_index[key.index] = key end
   for _, known in ipairs(manager:explain(opts.model)) do
     local stats = manager:get_key_stats(known.index)
     lines[#lines + 1] = key_line(by_index[known.index], stats.total, known.limits, style)
   end
-  local head = { "key", "ends", "req/min", "req/hour", "req/day", "tok/min", "tok/hour",
-    "tok/day", "state" }
+  local head = { "key", "ends" }
+  for _, w in ipairs(report.windows) do head[#head + 1] = w[3] end
+  head[#head + 1] = "state"
   write_table(out, head, lines, style)
   local total = manager:get_global_stats().total
   out:write(("%s: %d requests, %d tokens, %d in flight\n")
@@ -114,7 +132,7 @@ end
 ---@param total integer
 function report.progress(total, opts)
   opts = opts or {}
-  local out, style = opts.out or io.stdout, opts.style or report.style()
+  local out, style = opts.out or io.stdout, opts.style or report.style(opts.out)
   local self, shown = {}, false
   --- Takes the bar away, for a line of text to be written.
   function self.clear()

@@ -10,6 +10,7 @@ local runnable = {}
 local first, last = false, false -- a queue, linked by `behind`
 local pushed = 0                 -- how many ever were
 local untold = false             -- ended, on_end not called to its end; linked by `before`
+local stepping = false           -- a turn is under way: it wakes at its end
 
 --- Queues a task, unless it is queued or has ended.
 ---@param t table done, queued, turn, behind
@@ -19,7 +20,7 @@ function runnable.push(t)
   t.queued, t.turn = true, pushed
   if last then last.behind = t else first = t end
   last = t
-  if first == t then core.wake() end
+  if first == t and not stepping then core.wake() end
 end
 
 --- The number of the last one that was pushed.
@@ -44,9 +45,21 @@ function runnable.any()
   return (first or untold) ~= false
 end
 
---- A step uses up the wake of what it leaves for the next one.
+--- A turn of the loop begins: what is queued in it needs no wake.
+function runnable.begin_step()
+  stepping = true
+end
+
+--- What is left for the next turn wakes the host: this one has used up its wake.
 function runnable.wake()
-  if first or untold then core.wake() end
+  if (first or untold) and not stepping then core.wake() end
+end
+
+--- The turn has ended. What `failed` in it may have left anything undone.
+---@param failed? boolean
+function runnable.end_step(failed)
+  stepping = false
+  if failed then core.wake() else runnable.wake() end
 end
 
 --- Marks a task or a group as ended; `tell` calls what waits for that.

@@ -4,6 +4,7 @@
 --- both at the end, at an error, when closed (`break` closes it) or collected.
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
+local errors = require "keycycle.errors"
 local failure = require "keycycle.failure"
 local hook = require "keycycle.hook"
 local penalty = require "keycycle.penalty"
@@ -137,31 +138,38 @@ local function raise(s, failed)
   error(failure.error(run, verdict), 0)
 end
 
--- The next event and its meaning; nil at the end, where the stream is closed.
-local function advance(s)
+--- The next chunk, as the provider sent it, and what it means; nil at the end. Raises
+--- what breaks the stream off; then, and at the end, it is closed.
+---@return table? native
+---@return table? chunk neutral; nil: it means nothing to the protocol
+function methods.step(s)
   local first = s.buffered[s.taken + 1]
   if first then
     s.buffered[s.taken + 1], s.taken = nil, s.taken + 1
     return first[1], first[2]
   end
   if s.closed then return nil end
-  local native, chunk, failed = read(s)
+  local ok, native, chunk, failed = pcall(read, s)
+  if not ok then
+    -- A reader that was cancelled never comes back.
+    if errors.is(native, errors.CancelledError) then s:close() end
+    error(native, 0)
+  end
   if failed then raise(s, failed) end
   if not native then s:close() end
   return native, chunk
 end
 
---- The next chunk, as the provider sent it; nil at the end. Raises what breaks
---- the stream off; then, and at the end, it is closed.
+--- The next chunk alone, as `step` gives it: what the stream does when it is called.
 function methods:next()
-  return (advance(self))
+  return (self:step())
 end
 
 --- Reads what is left and returns its text.
 function methods:text()
   local parts = {}
   while true do
-    local native, chunk = advance(self)
+    local native, chunk = self:step()
     if not native then return table.concat(parts) end
     parts[#parts + 1] = chunk and chunk.text
   end

@@ -4,9 +4,11 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
+local fallback = require "keycycle.fallback"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
+local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
@@ -22,21 +24,21 @@ local wrapper_mt = { __name = "keycycle.MultiClientWrapper", __index = methods }
 local FLUSH_SECONDS = 5
 local CONNECT_SECONDS = 15
 
-local options = { db_url = "string", db_env_var = "string", clock = "userdata",
+--- The options of `new` and their types.
+wrapper.options = { db_url = "string", db_env_var = "string", clock = "userdata",
   log_level = "string", env_file = "string", shared = "string",
   scripts = "string|table|boolean" }
--- Contract names that a later version serves: refused, never ignored.
-local later = { store = true, keep_days = true, transport = true }
+--- Names that a later version serves: refused, never ignored.
+wrapper.later = { store = true, keep_days = true, transport = true }
 
 local function check_options(opts)
   if opts == nil then return {} end
   if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
   for k, v in pairs(opts) do
-    if later[k] then invalid("option %s is not served by this version", k) end
-    local want = options[k]
+    if wrapper.later[k] then invalid("option %s is not served by this version", k) end
+    local want = wrapper.options[k]
     if not want then
-      invalid("there is no option %q (known: clock, db_env_var, db_url, env_file, log_level, "
-        .. "scripts, shared)", tostring(k))
+      invalid("there is no option %q (known: %s)", tostring(k), errors.list(wrapper.options))
     end
     if not want:find(type(v), 1, true) then
       invalid("option %s must be a %s", k, (want:gsub("|", " or a ")))
@@ -193,7 +195,8 @@ end
 
 --- A client whose calls rotate over the provider's keys.
 ---@param name string
----@param class? table a built-in face such as keycycle.OpenAI
+---@param class? table a built-in face: keycycle.OpenAI, or keycycle.AsyncOpenAI, whose
+--- calls are tasks
 ---@param opts? table API.md section 4
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
@@ -207,7 +210,22 @@ function methods:get_rotating_client(name, class, opts)
     invalid("this version makes the built-in clients only: leave the class out, or give one such "
       .. "as keycycle.OpenAI")
   end
-  return proxy.new(known, opts)
+  return proxy.new(known, opts, class ~= nil and class.async)
+end
+
+--- A model of the provider: one shape for all of them. It rotates over its keys.
+---@param name string
+---@param opts? table id, options of a call and fields of the request: see model.lua
+function methods:get_model(name, opts)
+  return model.new(find(self, name), opts)
+end
+
+--- A model over a chain of models, `{ "groq/llama-3.3-70b-versatile", "gemini/…", … }`,
+--- with one deadline and one budget of attempts: see fallback.lua.
+---@param chain table
+function methods:fallback(chain)
+  check_open(self)
+  return fallback.new(chain, function(name, opts) return self:get_model(name, opts) end)
 end
 
 --- Opens a connection to the provider ahead of need (name, TCP, TLS), so that the

@@ -217,6 +217,8 @@ struct kc_request {
     bool pin;          /* with `key`: no other key will do */
     uint32_t not_key;  /* 0, or a key to use only when no other will do */
     uint64_t affinity; /* 0, or kc_affinity: the same key while it has room */
+    bool made;         /* it was made with `key` already: charged to that key,
+                        * whatever limits, state and queue say */
 };
 
 /* kc_affinity makes a request's affinity of a text; never 0. The key that it

@@ -123,6 +123,21 @@ int kc_pool_grant(struct kc_pool *p, const struct kc_offer *offer,
     return err;
 }
 
+/* What has happened is counted; there is nothing to refuse. */
+static int charge_made(struct kc_pool *p, const struct kc_offer *offer,
+                       struct kc_grant *grant, struct kc_block *b)
+{
+    struct kc_key *k = kc_pool_key(p, offer->request->key);
+    kc_block_clear(b, 0);
+    if (!k)
+        return KC_ENOTFOUND;
+    if (offer->request->tokens > KC_TOKENS_MAX) {
+        kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "tokens", KC_TOKENS_MAX);
+        return b->err;
+    }
+    return charge(p, offer, k, grant);
+}
+
 void kc_pool_refuse(const struct kc_pool *p, const struct kc_block *b,
                     struct kc_refusal *out)
 {
@@ -149,7 +164,9 @@ int kc_pool_acquire(struct kc_pool *p, uint64_t now_ms,
     if (err == KC_OK) {
         struct kc_offer offer = {.request = request, .model = m};
         struct kc_block b;
-        if (kc_pool_queue_block(p, request, m, &b)) {
+        if (request->made) {
+            err = charge_made(p, &offer, grant, &b);
+        } else if (kc_pool_queue_block(p, request, m, &b)) {
             struct kc_block own;
             err = kc_pool_choose(p, &offer, false, &own);
             if (err == KC_OK || (err == KC_ELIMITED && own.at_ms < b.at_ms))

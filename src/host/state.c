@@ -2,6 +2,7 @@
 #include "host/state.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,17 +119,40 @@ static void push_place(lua_State *L)
     lua_pushliteral(L, "");
 }
 
+/* [-0, +1, e] Push the stacks of the tasks that the error at `arg` came from, or
+ * nil. */
+static void push_trace(lua_State *L, int arg)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "keycycle.task") != LUA_TTABLE) {
+        lua_remove(L, -2);
+        return;
+    }
+    lua_getfield(L, -1, "trace_of");
+    lua_pushvalue(L, arg);
+    lua_call(L, 1, 1);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
 /* What went wrong, as text. An error object says it in words, and needs but the
- * place in the program; all else is taken for a bug, whose way is of use. */
+ * place in the program; all else is taken for a bug, whose way is of use. One
+ * that came out of a task was made there. */
 static int describe(lua_State *L)
 {
-    if (lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring")) {
+    bool object =
+        lua_type(L, 1) == LUA_TTABLE && luaL_getmetafield(L, 1, "__tostring");
+    push_trace(L, 1);
+    const char *trace = lua_tostring(L, -1);
+    if (object && !trace)
         push_place(L);
-        luaL_tolstring(L, 1, NULL);
+    const char *text = luaL_tolstring(L, 1, NULL);
+    if (trace)
+        text = lua_pushfstring(L, "%s\n%s", text, trace);
+    else if (object)
         lua_concat(L, 2);
-        return 1;
-    }
-    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    if (!object)
+        luaL_traceback(L, L, text, 1);
     return 1;
 }
 

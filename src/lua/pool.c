@@ -412,7 +412,8 @@ static int pool_acquire(lua_State *L)
                            .pin = lua_toboolean(L, 5),
                            .not_key = (uint32_t)lk_optcount(L, 6, 0),
                            .affinity = lk_optaffinity(L, 7),
-                           .input = lk_optcount(L, 8, 0)};
+                           .input = lk_optcount(L, 8, 0),
+                           .made = lua_toboolean(L, 9)};
     struct lk_lease *box = lk_newlease(L);
     struct kc_refusal refusal;
     int err = kc_lease_acquire(ledger, &r, &box->lease, &refusal);

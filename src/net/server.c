@@ -377,7 +377,10 @@ unsigned kc_server_port(const struct kc_server *s)
 int kc_server_run(struct kc_server *s, const struct kc_server_handler *handler)
 {
     static const int names[2] = {SIGINT, SIGTERM};
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
     s->handler = handler;
+    /* A client that goes away while it is written to must not end us. */
+    sigaction(SIGPIPE, &ignore, &old);
     for (int i = 0; i < 2; i++) {
         s->signals[i] = evsignal_new(s->base, names[i], on_signal, s);
         if (s->signals[i])
@@ -387,6 +390,7 @@ int kc_server_run(struct kc_server *s, const struct kc_server_handler *handler)
     for (int i = 0; i < 2; i++)
         if (s->signals[i])
             event_free(s->signals[i]);
+    sigaction(SIGPIPE, &old, NULL);
     s->handler = NULL;
     return rc < 0 ? KC_ESYSTEM : KC_OK;
 }

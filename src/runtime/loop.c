@@ -25,6 +25,7 @@ struct kc_loop {
     struct kc_timer *earliest; /* the top of all that are armed */
     size_t len;
     uint64_t armed_ms; /* what the timerfd is set to, or earlier; 0: not set */
+    unsigned turn;     /* where among the events of a step to begin */
 };
 
 /* What a child does to the descriptors happens to its parent: hands off. */
@@ -280,9 +281,12 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     if (n < 0)
         return errno == EINTR ? KC_EINTR : KC_ESYSTEM;
     uint64_t start_us = budget_us >= 0 ? kc_mono_us() : 0;
-    bool timers = false;
+    bool timers = false, began = false;
     for (int i = 0; i < n; i++) {
-        int fd = ev[i].data.fd;
+        /* The kernel's order stays the same for those that are always ready:
+         * each is the first one in its turn. */
+        const struct epoll_event *e = &ev[(l->turn + (unsigned)i) % (unsigned)n];
+        int fd = e->data.fd;
         if (fd == l->timer) {
             drain(fd);
             timers = true;
@@ -290,11 +294,13 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
             drain(fd);
             if (l->woken)
                 l->woken(l->woken_ctx);
-        } else if (!spent(start_us, budget_us)) {
-            l->fn(l->ctx, fd, poll_events(ev[i].events));
+        } else if (!began || !spent(start_us, budget_us)) {
+            began = true;
+            l->fn(l->ctx, fd, poll_events(e->events));
         }
         /* What was not started is reported again: epoll is level-triggered. */
     }
+    l->turn++;
     if (timers || (l->earliest && l->earliest->at_ms <= kc_mono_ms()))
         run_timers(l, start_us, budget_us);
     return KC_OK;

@@ -13,10 +13,10 @@ struct kc_runtime {
     struct kc_transport *transport; /* NULL until first used */
     struct kc_timer transport_timer;
     struct kc_ready *first, *last; /* the ready queue */
-    bool stepping;                 /* who steps looks at it afterwards */
     uint64_t next_id;
     size_t pending;
     size_t calls;
+    bool stepping;
     struct kc_pause *pauses; /* on manual clocks */
     struct kc_follower *followers; /* of manual clocks */
     struct kc_follower *woken;     /* of wake-ups */
@@ -204,8 +204,9 @@ void kc_ready_mark(struct kc_ready *r)
     else
         rt->first = r;
     rt->last = r;
+    /* A host watches the descriptor alone; who steps takes them anyway. */
     if (rt->first == r && !rt->stepping)
-        kc_loop_wake(rt->loop); /* a host watches the descriptor alone */
+        kc_loop_wake(rt->loop);
 }
 
 uint64_t kc_runtime_next_ready(struct kc_runtime *rt)

@@ -2,7 +2,8 @@ local keycycle = require "keycycle"
 
 describe("the module", function()
   it("has the names that are promised", function()
-    for name in ([[MultiClientWrapper ProviderEnvConfig RateLimits RateLimitStrategy OpenAI
+    for name in ([[MultiClientWrapper MultiProviderWrapper ProviderEnvConfig RateLimits
+      RateLimitStrategy OpenAI AsyncOpenAI
       info run spawn gather sleep step pollfd timeout wrap try is load_api_keys classify
       provider policy clock json http log _VERSION KeycycleError KeycycleKeyError
       NoAvailableKeyError KeyNotFoundError InvalidKeyError RateLimitError ConfigurationError

@@ -74,6 +74,17 @@ describe("a stream", function()
     assert.equal(12, lease.commits[1].total_tokens)
   end)
 
+  it("tells what each event means to who asks for it", function()
+    local s = open({ role, text "a", "[DONE]" }).stream
+    local native, chunk = s:step()
+    assert.equal("assistant", native.choices[1].delta.role)
+    assert.is_nil(chunk and chunk.text)
+    native, chunk = s:step()
+    assert.same({ "a", "a" }, { native.choices[1].delta.content, chunk.text })
+    assert.is_nil((s:step()))
+    assert.is_nil((s:step()))
+  end)
+
   it("reads no further than the first content before it is handed over", function()
     local result, lease, call = open { role, text "a", text "b", "[DONE]" }
     assert.equal(2, call.at)

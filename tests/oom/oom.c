@@ -28,7 +28,7 @@
 
 static const char *const names[] = {
     "open", "keys",  "tiers", "events", "tasks",  "simulate", "json",
-    "store", "http", "config", "shared", "cpool", "box"};
+    "store", "http", "config", "shared", "cpool", "box", "agent"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

@@ -6,8 +6,9 @@
 --- "{1}", "{2}", and some requests are answered by faults before the mock sees them. The
 --- body of /become is JSON:
 ---   style, keys, dead, spent   as `keycycle mock` has them
----   faults   list of { key (index, nil: any), times (default: always), and kind, window,
----            wait (an error of the style) or status, headers, body }
+---   faults   list of { key (index, nil: any), after (requests that pass before), times
+---            (default: always), and kind, window, wait (an error of the style) or status,
+---            headers, body }
 local fault = require "keycycle.mock.fault"
 local json = require "keycycle.json"
 local mock = require "keycycle.mock.provider"
@@ -62,8 +63,11 @@ end
 local function next_fault(entry)
   for _, one in ipairs(options.faults or {}) do
     if (not one.key or one.key == entry.key) and one.times ~= 0 and entry.method == "POST" then
-      if one.times then one.times = one.times - 1 end
-      return one
+      if (one.after or 0) == 0 then
+        if one.times then one.times = one.times - 1 end
+        return one
+      end
+      one.after = one.after - 1
     end
   end
 end

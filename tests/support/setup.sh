@@ -51,6 +51,8 @@ for part in "$@"; do
     lib cmocka libcmocka-dev
     want 'test -e /usr/bin/busted' lua-busted
     want 'command -v luacheck' lua-check
+    want "lua5.4 -e 'require \"cqueues\"'" lua-cqueues
+    want "lua5.4 -e 'require \"luv\"'" lua-luv
     want 'command -v nginx || test -x /usr/sbin/nginx' nginx-light
     want 'command -v openssl' openssl
     want 'command -v valgrind' valgrind
@@ -93,7 +95,7 @@ setup: something is missing, and this system has no apt. Install by hand:
           nodejs npm
   Alpine: build-base pkgconf lua5.4-dev curl-dev sqlite-dev libevent-dev lua5.4
           cmocka-dev nginx openssl openssl-dev valgrind shellcheck clang compiler-rt nodejs npm
-  and, from LuaRocks for Lua 5.4: busted luacheck
+  and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv
 TEXT
   echo "setup: missing (Debian's names): ${packages[*]}" >&2
   exit 2

@@ -174,8 +174,10 @@ function pool:release() end
 ---@param not_key? integer used only when no other will do
 ---@param affinity? string the same key for the same text, while it has room
 ---@param input? integer how many of the tokens are input; the rest is output
+---@param made? boolean it was made with `key` already: charged to that key, whatever
+--- limits, state and queue say
 ---@return keycycle.core.lease?, table? err
-function pool:acquire(model, tokens, key, pin, not_key, affinity, input) end
+function pool:acquire(model, tokens, key, pin, not_key, affinity, input, made) end
 --- Queues for a key. opts: key, pin, not_key, affinity, input, priority (0-7), timeout
 --- (seconds of the pool's clock). A waiter, ready at once where a key was free; or nil,
 --- err: limited (with retry_after: no key in time), queue_full, impossible,

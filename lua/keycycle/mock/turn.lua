@@ -50,19 +50,21 @@ function turn.pieces(text)
   return pieces
 end
 
--- "mock:tool=a mock:tool=b" asks for these, "mock:tool" for the first.
+-- "mock:tool=a mock:tool=b" asks for these, "mock:tool" for the first, and "mock:then=c"
+-- for one more when another has answered.
 local function called(ask)
   local tools, calls = ask.tools or {}, {}
-  if #tools == 0 or ask.result then return calls end
+  if #tools == 0 then return calls end
   local function call(tool)
     calls[#calls + 1] = { name = tool.name, arguments = turn.fill(tool.schema or {}) }
   end
   local by_name = {}
   for _, tool in ipairs(tools) do by_name[tool.name] = tool end
-  for name in ask.said:gmatch "mock:tool=([%w_.-]+)" do
-    if by_name[name] then call(by_name[name]) end
+  local last = ask.result and ask.result.name
+  for name in ask.said:gmatch((ask.result and "mock:then" or "mock:tool") .. "=([%w_.-]+)") do
+    if by_name[name] and name ~= last then call(by_name[name]) end
   end
-  if #calls > 0 then return calls end
+  if #calls > 0 or ask.result then return calls end
   local wanted = ask.force
   if wanted == nil and ask.said:find "mock:tool%f[^%w]" and not ask.said:find "mock:tool=" then
     wanted = true

@@ -9,7 +9,7 @@ local collect_mt = { __name = "keycycle.collect", __index = methods }
 
 --- A collector for one stream.
 function collect.new()
-  return setmetatable({ texts = {}, thoughts = {}, calls = {}, order = {}, last = {} }, collect_mt)
+  return setmetatable({ texts = {}, thoughts = {}, calls = {}, last = {} }, collect_mt)
 end
 
 local function add_call(self, piece)
@@ -18,7 +18,6 @@ local function add_call(self, piece)
   if not call then
     call = { pieces = {} }
     self.calls[index] = call
-    self.order[#self.order + 1] = index
   end
   call.id, call.name = piece.id or call.id, piece.name or call.name
   call.extra = piece.extra or call.extra
@@ -42,9 +41,10 @@ end
 --- arguments are no JSON object has them in `arguments_text`, and none in `arguments`.
 ---@return table
 function methods:response()
-  local last, calls = self.last, {}
-  table.sort(self.order)
-  for _, index in ipairs(self.order) do
+  local last, order, calls = self.last, {}, {}
+  for index in pairs(self.calls) do order[#order + 1] = index end
+  table.sort(order)
+  for _, index in ipairs(order) do
     local call = self.calls[index]
     answer.keep_call(calls, call.id, call.name, table.concat(call.pieces), call.extra)
   end

@@ -480,6 +480,41 @@ static void what_a_store_remembers_counts(void **state)
     kc_pool_free(p);
 }
 
+static void a_request_that_was_made_is_charged_whatever_stands_against_it(
+    void **state)
+{
+    (void)state;
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    limit(p, KC_MINUTE, KC_REQUESTS, 1);
+    use(p, START_MS, "m", 5);
+    struct kc_request request = {.model = "m", .key = 1, .made = true};
+    struct kc_usage usage = {.total = 40};
+    struct kc_grant g;
+    struct kc_refusal r;
+    uint64_t until;
+    for (int i = 0; i < 3; i++) {
+        if (i == 1)
+            assert_int_equal(kc_pool_cool(p, START_MS, 1, NULL, MINUTE_MS,
+                                          "429", &until),
+                             KC_OK);
+        if (i == 2)
+            assert_int_equal(kc_pool_disable(p, START_MS, 1), KC_OK);
+        assert_int_equal(kc_pool_acquire(p, START_MS, &request, &g, &r), KC_OK);
+        assert_int_equal(kc_pool_settle(p, START_MS, g.lease, KC_DONE, &usage),
+                         KC_OK);
+    }
+    struct kc_snapshot s = counts(p, START_MS, 1, "m");
+    assert_int_equal(s.used[KC_MINUTE][KC_REQUESTS], 4);
+    assert_int_equal(s.total_requests, 4);
+    assert_int_equal(s.total_tokens, 125);
+    assert_int_equal(s.in_flight, 0);
+    assert_int_equal(acquire(p, START_MS, "m", 0, &g, &r), KC_ENOKEY);
+    request.key = 2;
+    assert_int_equal(kc_pool_acquire(p, START_MS, &request, &g, &r),
+                     KC_ENOTFOUND);
+    kc_pool_free(p);
+}
+
 static void enormous_tokens_overflow_nothing(void **state)
 {
     (void)state;
@@ -524,6 +559,8 @@ int main(void)
         cmocka_unit_test(an_old_lease_is_settled_as_unknown),
         cmocka_unit_test(time_never_goes_back),
         cmocka_unit_test(what_a_store_remembers_counts),
+        cmocka_unit_test(
+            a_request_that_was_made_is_charged_whatever_stands_against_it),
         cmocka_unit_test(enormous_tokens_overflow_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

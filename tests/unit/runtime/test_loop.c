@@ -205,6 +205,42 @@ static void on_fd(void *ctx, int fd, int events)
         *seen += (int)read(fd, &c, 1);
 }
 
+/* Counts what it is told of, and leaves it readable. */
+static void note_fd(void *ctx, int fd, int events)
+{
+    struct trace *t = ctx;
+    (void)events;
+    t->order[t->n++] = fd;
+}
+
+static void with_no_budget_each_socket_has_its_turn(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    int fd[3][2];
+    kc_loop_on_fd(l, note_fd, &t);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd[i]), 0);
+        assert_int_equal(kc_loop_watch(l, fd[i][0], KC_POLL_IN), KC_OK);
+        assert_int_equal(write(fd[i][1], "a", 1), 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+        assert_int_equal(t.n, i + 1); /* one a step, always */
+    }
+    for (int i = 0; i < 3; i++) {
+        int told = 0;
+        for (int k = 0; k < t.n; k++)
+            told += t.order[k] == fd[i][0];
+        assert_int_equal(told, 1);
+        assert_int_equal(kc_loop_watch(l, fd[i][0], 0), KC_OK);
+        close(fd[i][0]);
+        close(fd[i][1]);
+    }
+    kc_loop_free(l);
+}
+
 static void a_watched_socket_is_told_and_a_forgotten_one_is_not(void **state)
 {
     (void)state;
@@ -286,6 +322,7 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
+        cmocka_unit_test(with_no_budget_each_socket_has_its_turn),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
         cmocka_unit_test(what_a_forked_child_does_is_not_done_to_its_parent),
     };

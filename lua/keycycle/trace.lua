@@ -1,0 +1,44 @@
+--- Where an error came from: the stacks of the tasks and generators that it ended.
+---
+--- An error goes from a task to whoever awaits it as it is, and a text has no room for a
+--- stack: so the last one that was raised again is remembered, until the next turn of the
+--- loop. An error object of ours keeps its stack in `traceback`.
+local errors = require "keycycle.errors"
+
+local trace = {}
+
+local raised, stack = false, false -- the last error that was raised again, and its stacks
+
+--- The stacks that `err` has come from, as text; nil where it is known of none.
+---@param err any
+---@return string?
+function trace.known(err)
+  if errors.is_error(err) and err.traceback then return err.traceback end
+  return rawequal(err, raised) and stack or nil
+end
+
+--- The stacks of an error that has just ended the coroutine `co`: those that it came
+--- from, then this one.
+---@param co thread
+---@param err any
+---@return string
+function trace.of(co, err)
+  local before, own = trace.known(err), debug.traceback(co)
+  if not before then return own end
+  return before .. own:gsub("^stack traceback:", "\nraised again in:", 1)
+end
+
+--- Raises `err` as it is, after the stacks that it came from were noted.
+---@param err any
+---@param from string|false of `trace.of`
+function trace.raise(err, from)
+  raised, stack = err, from
+  error(err, 0)
+end
+
+--- Forgets the last error, which would be kept alive.
+function trace.forget()
+  raised, stack = false, false
+end
+
+return trace
