@@ -15,6 +15,7 @@ local stream = {}
 
 local json = core.json
 local CHARS_A_TOKEN = 4
+local ABSENT = { null = "absent" } -- how events are decoded
 local DONE = "[DONE]" -- the data that ends the streams of many
 
 local methods = {}
@@ -109,7 +110,7 @@ local function read(s)
       return nil
     elseif data ~= "" then
       s.kind, s.data = kind, data
-      local native, why = json.decode(data, { null = "absent" })
+      local native, why = json.decode(data, ABSENT)
       local chunk, failed
       if type(native) ~= "table" then
         why = "an event is not JSON: " .. tostring(why or native)
