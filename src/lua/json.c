@@ -75,10 +75,10 @@ static bool take(struct reader *r, char c)
 static const char *plain_run(const char *p, const char *end)
 {
     while (p < end) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\' || c < 0x20)
+        p += kc_json_plain(p, (size_t)(end - p));
+        if (p == end || *p == '"' || *p == '\\' || (unsigned char)*p < 0x20)
             break;
-        size_t n = c < 0x80 ? 1 : kc_utf8_len(p, (size_t)(end - p));
+        size_t n = kc_utf8_len(p, (size_t)(end - p));
         if (n == 0)
             break;
         p += n;

@@ -1,7 +1,11 @@
 /* jsontext.c -- see jsontext.h. */
 #include "lua/jsontext.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
+
+#define BYTES(c) (UINT64_C(0x0101010101010101) * (c)) /* eight times c */
 
 size_t kc_utf8_len(const char *s, size_t left)
 {
@@ -20,6 +24,33 @@ size_t kc_utf8_len(const char *s, size_t left)
     if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
         (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
+    return n;
+}
+
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The top bit of each byte that is zero; perhaps of bytes above one, too. */
+static uint64_t zeros(uint64_t w)
+{
+    return (w - BYTES(1)) & ~w & BYTES(0x80);
+}
+
+size_t kc_json_plain(const char *s, size_t len)
+{
+    size_t n = 0;
+    for (uint64_t w; len - n >= sizeof w; n += sizeof w) {
+        memcpy(&w, s + n, sizeof w);
+        uint64_t odd = (w & BYTES(0x80)) | ((w - BYTES(0x20)) & BYTES(0x80)) |
+                       zeros(w ^ BYTES('"')) | zeros(w ^ BYTES('\\')) |
+                       zeros(w ^ BYTES(0x7f));
+        if (odd)
+            break;
+    }
+    while (n < len && plain((unsigned char)s[n]))
+        n++;
     return n;
 }
 
