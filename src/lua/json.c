@@ -16,6 +16,7 @@
 #define EXACT 9007199254740992.0 /* 2^53 */
 #define EXACT_DIGITS 15          /* as many are exact in any case */
 #define HELD 16 /* fields or items on the stack before a table is made for them */
+#define ROOM 8  /* on the stack for one of them, and to make the table */
 #define BOX "keycycle.jsonbox"
 
 struct box { /* what a raise must not leak */
@@ -208,6 +209,7 @@ static bool is_absent(const struct reader *r)
 
 static bool read_field(struct reader *r)
 {
+    luaL_checkstack(r->L, ROOM, "JSON");
     if (!take(r, '"') || !read_string(r) || !take(r, ':'))
         return false;
     skip_space(r);
@@ -264,6 +266,7 @@ static bool read_array(struct reader *r)
     int table = lua_gettop(L);
     if (!take(r, ']')) {
         do {
+            luaL_checkstack(L, ROOM, "JSON");
             skip_space(r);
             if (!read_value(r))
                 return false;
@@ -284,7 +287,7 @@ static bool read_nested(struct reader *r)
 {
     if (++r->depth > KC_JSON_DEPTH)
         return refuse(r, "nested too deep");
-    luaL_checkstack(r->L, 2 * HELD + 8, "JSON nested too deep");
+    luaL_checkstack(r->L, ROOM, "JSON nested too deep");
     bool ok = *r->p++ == '{' ? read_object(r) : read_array(r);
     r->depth--;
     return ok;
@@ -321,7 +324,7 @@ int lk_json_decode(lua_State *L, const char *text, size_t len, int keep_null)
     struct reader r = {
         .L = L, .p = text, .end = text + len, .keep_null = keep_null};
     int top = lua_gettop(L);
-    luaL_checkstack(L, 8, "JSON");
+    luaL_checkstack(L, ROOM, "JSON");
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         r.p += 3;
     skip_space(&r);
