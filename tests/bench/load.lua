@@ -8,7 +8,7 @@ local keycycle = require "keycycle"
 
 local base_url, key, content = arg[1], arg[2], arg[3]
 local tasks, seconds = math.tointeger(arg[4]), tonumber(arg[5])
-local AT_ONCE, PAUSE = 50, 0.1
+local AT_ONCE, PAUSE = 25, 0.1
 
 local wrapper <close> = keycycle.MultiClientWrapper.new {}
 -- One with a table of limits and headers that tell them, as providers have.
@@ -67,15 +67,26 @@ local function measure(go_on, before)
     connections - opened))
 end
 
-wrapper:preconnect "openai"
-next_call()
-local before, warm = memory(), 0
-for i = 1, tasks do
-  keycycle.spawn(function()
+local warm = 0
+
+-- What one task does. What fails ends the whole.
+local function work()
+  local ok, err = pcall(function()
     next_call()
     warm = warm + 1
     while true do next_call() end
   end)
+  if not ok then
+    io.stderr:write(tostring(err), "\n")
+    os.exit(1)
+  end
+end
+
+wrapper:preconnect "openai"
+next_call()
+local before = memory()
+for i = 1, tasks do
+  keycycle.spawn(work)
   if i % AT_ONCE == 0 then go_on_for(PAUSE) end
 end
 while warm < tasks do keycycle.step(1) end

@@ -4,14 +4,15 @@
 --- of CPU time, a turn's median, its 99th percentile and its worst, then a handshake's
 --- own; then how many turns and answers there were.
 ---
---- It is the CPU time of the process, which has no other thread here.
---- usage: keycycle turns.lua BASE_URL CLOSING_URL KEY CONTENT CALLS SECONDS FRAME
+--- It is the CPU time of the process, which has no other thread here. COLLECTOR is
+--- "incremental" or "generational", which a host chooses by collectgarbage.
+--- usage: keycycle turns.lua BASE_URL CLOSING_URL KEY CONTENT CALLS SECONDS FRAME COLLECTOR
 local keycycle = require "keycycle"
 
 local base_url, closing_url, key, content = arg[1], arg[2], arg[3], arg[4]
 local calls, seconds, frame = math.tointeger(arg[5]), tonumber(arg[6]), tonumber(arg[7])
 local CONNECTIONS, SAMPLES, BUDGET = 10, 50, 0.001
-local AT_ONCE, PAUSE = 50, 0.1
+local AT_ONCE, PAUSE = 25, 0.1
 
 local wrapper <close> = keycycle.MultiClientWrapper.new {}
 local messages = { { role = "user", content = content } }
@@ -29,7 +30,7 @@ local function provider(name, url, limits)
   end
 end
 
-local call = provider("openai", base_url .. "/wait/10000/v1", { concurrent_requests = calls })
+local call = provider("openai", base_url .. "/wait/20000/v1", { concurrent_requests = calls })
 local quick = provider("quick", base_url .. "/plain/v1", {})
 local connect = provider("closing", closing_url .. "/plain/v1", {})
 
@@ -64,11 +65,13 @@ for i = 1, 2 * calls do
   if i % AT_ONCE == 0 then go_on_for(PAUSE) end
 end
 answers = 0
-while answers < 2 * calls do keycycle.step(1) end
+while answers < calls do keycycle.step(1) end
 
 local turns, next_frame = {}, keycycle.clock.now()
 local count, every = seconds // frame, seconds // frame // CONNECTIONS
 answers = 0
+collectgarbage(arg[8])
+collectgarbage()
 for i = 1, count do
   if i % every == 0 then keycycle.spawn(connect) end
   local start = os.clock()
