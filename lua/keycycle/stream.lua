@@ -183,6 +183,14 @@ stream_mt.__tostring = function(s)
   return ("stream of %s (%s)"):format(s.run.entry.name, s.closed and "closed" or "open")
 end
 
+-- Lua looks for a table that gets a finalizer among all that were made since it was:
+-- with a thousand streams that are opened side by side, for longer than all else takes.
+local function with_finalizer(s)
+  local fresh = {}
+  for k, v in pairs(s) do fresh[k] = v end
+  return setmetatable(fresh, stream_mt)
+end
+
 --- Makes a stream of an answer that has begun. It reads on to the first content,
 --- so that what fails before can still go to another key.
 ---@return table result `ok` with `stream`, which then owns lease and call
@@ -198,7 +206,7 @@ function stream.open(run, lease, call)
     if failed then return failed end
     if native then s.buffered[#s.buffered + 1] = { native, chunk } else s.ended = true end
   end
-  setmetatable(s, stream_mt)
+  s = with_finalizer(s)
   if s.ended then s:close() end
   return { ok = true, status = s.info.status, headers = s.info.headers, stream = s }
 end
