@@ -1,73 +1,78 @@
---- keycycle chat: a streamed conversation; keys rotate underneath.
---- usage: keycycle chat [--provider NAME] [--model MODEL] [--base-url URL]
+--- keycycle chat: a streamed conversation with any provider; keys rotate underneath.
 local keycycle = require "keycycle"
+local collect = require "keycycle.protocol.collect"
+local command = require "keycycle.command"
+local printer = require "keycycle.printer"
 local report = require "keycycle.report"
 
-local options = { provider = "openai" }
-local known = { ["--provider"] = "provider", ["--model"] = "model", ["--base-url"] = "base_url" }
-local default_models = { openai = "gpt-4o-mini", groq = "llama-3.3-70b-versatile" }
+local usage = [[
+usage: keycycle chat [--provider NAME] [--model MODEL] [--base-url URL] [--system TEXT]
+  --provider   whom to talk to (default: the provider whose keys are set)
+  --model      one of its models (default: what a variable such as GROQ_MODEL says)
+  --base-url   another server that speaks as the provider does
+  --system     what the model is told before the first message]]
 
-for i = 1, #arg, 2 do
-  local name = known[arg[i]]
-  if not name or not arg[i + 1] then
-    io.stderr:write "usage: keycycle chat [--provider NAME] [--model MODEL] [--base-url URL]\n"
-    return 2
-  end
-  options[name] = arg[i + 1]
-end
+local options, code = command.read(arg, usage, { provider = true, model = true,
+  ["base-url"] = true, system = true }, 0)
+if not options then return code end
+local name, config = command.provider(options, usage)
+if not name then return config end
 
-local wrapper <close> = keycycle.MultiClientWrapper.from_env {
-  [options.provider] = {
-    default_model = options.model or default_models[options.provider],
-    base_url = options.base_url,
-  },
-}
-local client = wrapper:get_rotating_client(options.provider)
-local manager = wrapper:get_manager(options.provider)
-local messages = {}
+local wrapper <close> = keycycle.MultiClientWrapper.from_env { [name] = config }
+local manager = wrapper:get_manager(name)
+local model = wrapper:get_model(name)
+local terminal = report.style().terminal
+local messages = { options.system and { role = "system", content = options.system } }
 
---- One turn: prints the answer as it comes and keeps it in the history.
+--- One turn: the answer is printed as it comes. What fails leaves the conversation as it
+--- was; so does Ctrl-C.
 local function say(text)
   messages[#messages + 1] = { role = "user", content = text }
-  local parts = {}
   local ok, err = pcall(function()
-    for chunk in client.chat.completions:create {
-      stream = true, stream_options = { include_usage = true }, messages = messages,
-    } do
-      local choice = chunk.choices[1]
-      local piece = choice and choice.delta.content or ""
-      parts[#parts + 1] = piece
-      io.write(piece)
+    local stream <close> = model:invoke_stream(messages)
+    for piece in stream do
+      io.write(terminal and printer.harmless(piece) or piece)
       io.flush()
     end
+    messages[#messages + 1] = collect.message(stream:response())
   end)
   print()
-  if ok then
-    messages[#messages + 1] = { role = "assistant", content = table.concat(parts) }
-  else
-    messages[#messages] = nil
-    io.stderr:write(tostring(err), "\n")
-  end
+  if ok then return end
+  messages[#messages] = nil
+  io.stderr:write(tostring(err), "\n")
 end
 
+local help = "/model [NAME] shows or changes the model; /keys, /stats, /help, /quit"
 local commands = {
-  ["/keys"] = function()
-    for _, key in ipairs(manager:keys()) do
-      print(key.index, key.suffix, key.state, key.reason or "")
-    end
+  help = function() print(help) end,
+  model = function(id)
+    if id then model = wrapper:get_model(name, { id = id }) end
+    print(name .. " " .. model.id)
   end,
-  ["/stats"] = function() report.print(manager) end,
+  keys = function()
+    local lines = {}
+    for i, key in ipairs(manager:keys()) do
+      lines[i] = { tostring(key.index), key.suffix, key.state, key.reason or "" }
+    end
+    report.table({ "key", "ends", "state", "reason" }, lines)
+  end,
+  stats = function() report.print(manager, { model = model.id }) end,
 }
 
-print "Type a message; /keys, /stats, /quit."
+print(("%s %s; %s"):format(name, model.id, help))
 while true do
   io.write "> "
   io.flush()
-  local line = io.read "l"
-  if not line or line == "/quit" then break end
-  if commands[line] then
-    commands[line]()
+  local ok, line = pcall(io.read, "l") -- Ctrl-C ends it as the end of the input does
+  if not ok or not line then break end
+  local word, rest = line:match "^/(%S*)%s*(.-)%s*$"
+  if word == "quit" then return end
+  if commands[word] then
+    commands[word](rest ~= "" and rest or nil)
+  elseif word then
+    print("there is no /" .. word .. "; " .. help)
   elseif line:find "%S" then
     say(line)
   end
 end
+print()

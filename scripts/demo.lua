@@ -4,8 +4,11 @@
 --- declares them and meets none. Then the mocks' own journals are compared with
 --- what the client believes, key by key.
 local keycycle = require "keycycle"
+local command = require "keycycle.command"
 local report = require "keycycle.report"
 
+local known, code = command.read(arg, "usage: keycycle demo", nil, 0)
+if not known then return code end
 local style = report.style()
 local failures = {}
 
@@ -19,11 +22,11 @@ local function keys_of(name)
   return keys
 end
 
---- Starts `keycycle mock`; the result is closed by its own pid.
+--- Starts `keycycle mock`; the result is closed by its own pid, and ends with us.
 local function start_mock(name, options)
-  local program = arg[-1] or "keycycle"
-  local pipe = assert(io.popen(("exec '%s' mock --port 0 --latency 25 --keys %s %s")
-    :format(program, table.concat(keys_of(name), ","), options)))
+  local program, ours = arg[-1] or "keycycle", io.open "/proc/self/stat":read "n"
+  local pipe = assert(io.popen(("exec '%s' mock --port 0 --latency 25 --parent %d --keys %s %s")
+    :format(program, ours, table.concat(keys_of(name), ","), options)))
   local line = pipe:read "l" or "no answer"
   local url, pid = line:match "(http://%S+) %(pid (%d+)%)"
   if not url then error("the mock did not start: " .. line, 0) end

@@ -23,6 +23,7 @@ usage: keycycle mock [options]
   --overload-every N    each N-th request gets a 503
   --no-limit-headers    no x-ratelimit-* headers (Retry-After stays)
   --clock manual        its minute moves by POST /advance?seconds=N only
+  --parent PID          ends when that process, which started it, has ended
   --journal-bodies      the journal holds bodies and headers, too (never a key)
   --help
 paths: those of the style, under the base_url it prints; GET /journal, POST /journal/reset
@@ -36,7 +37,7 @@ A message with one of these words (or the header x-mock-status, x-mock-fault) ge
 
 local numbers = { port = 8099, rpm = false, rph = false, rpd = false, tpm = false, tph = false,
   tpd = false, itpm = false, otpm = false, latency = 0, ["chunk-delay"] = 0, ["fail-every"] = 0,
-  ["overload-every"] = 0 }
+  ["overload-every"] = 0, parent = false }
 local texts = { keys = "sk-mock-1,sk-mock-2,sk-mock-3", style = "openai", clock = "real",
   dead = "", spent = "" }
 local flags = { ["no-limit-headers"] = true, ["journal-bodies"] = true }
@@ -108,6 +109,18 @@ local function check_options(o)
   if o.port > 65535 then bad "--port goes to 65535" end
 end
 
+-- A number of the line that the system keeps of this process: its own, its parent's.
+local function process(pattern)
+  local file <close> = assert(io.open "/proc/self/stat")
+  return tonumber(file:read "l":match(pattern))
+end
+
+-- Looks now and then whether the parent is still there; who has none left gets another.
+local function end_with_parent(server, parent)
+  if process "%) %S (%d+)" ~= parent then os.exit(0) end
+  server:after(0.1, function() end_with_parent(server, parent) end)
+end
+
 local function main()
   local o = read_options(arg)
   check_options(o)
@@ -128,10 +141,10 @@ local function main()
       or keycycle.clock.now,
     advance = o.clock == "manual" and function(seconds) manual = manual + seconds end or nil,
   }
-  local pid = io.open("/proc/self/stat"):read "n"
   print(("keycycle mock: listening on http://127.0.0.1:%d%s (pid %d)"):format(server:port(),
-    provider:base(), pid))
+    provider:base(), process "^%d+"))
   io.stdout:flush()
+  if o.parent then end_with_parent(server, o.parent) end
   server:run(function(request) provider:handle(request) end)
   return 0
 end

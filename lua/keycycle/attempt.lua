@@ -7,6 +7,7 @@ local address = require "keycycle.address"
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
+local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local stream = require "keycycle.stream"
 local task = require "keycycle.task"
@@ -191,11 +192,20 @@ local function plain(run, call)
   return { ok = true, status = status, headers = headers, body = body, decoded = decoded }
 end
 
+-- libcurl sends a request again by itself where a kept connection turns out to be dead;
+-- the provider may have counted it twice.
+local function sends_of(run, call)
+  local sends = call:sends()
+  if sends < 2 then return nil end
+  log.info("%s: a kept connection was dead: the request went out %d times", run.entry.name, sends)
+  return sends
+end
+
 --- Makes the attempt.
 ---@param run table the state of the call
 ---@param lease userdata stays the caller's, but for a stream, which takes it
 ---@param left? number seconds until the call's deadline
----@return table result
+---@return table result with `sends`, where the request went out more than once
 function attempt.run(run, lease, left)
   local call = start(run, lease, left)
   local guard <close> = setmetatable({}, { __close = function(g)
@@ -205,16 +215,18 @@ function attempt.run(run, lease, left)
     if not sent and not lease.settled then lease:cancel() end -- cancelled, or never connected
   end })
   task.wait(call)
+  local sends, err = sends_of(run, call), call:error()
+  local result
   if call:is_events() then
-    local result = stream.open(run, lease, call)
+    result = stream.open(run, lease, call)
     guard.keep = result.ok
-    return result
+  elseif err then
+    result = { transport = true, sent = call:sent(), err = err, status = call:status() }
+  else
+    result = plain(run, call)
   end
-  local err = call:error()
-  if err then
-    return { transport = true, sent = call:sent(), err = err, status = call:status() }
-  end
-  return plain(run, call)
+  result.sends = sends
+  return result
 end
 
 return attempt

@@ -54,7 +54,8 @@ end
 local function after_failure(run, lease, result, verdict)
   local index, name = lease.index, run.entry.name
   run.last = result
-  local tried = { key_index = index, status = result.status, kind = verdict.kind, waited = 0 }
+  local tried = { key_index = index, status = result.status, kind = verdict.kind, waited = 0,
+    sends = result.sends }
   note(run, tried)
   run.key_attempt = run.last_index == index and run.key_attempt + 1 or 1
   run.last_index = index
@@ -155,7 +156,8 @@ local function succeed(run, held, result)
   local lease, entry = held.lease, run.entry
   hold.tell(run.pass, entry)
   penalty.confirm(entry, run.model, run.suspects)
-  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0 })
+  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0,
+    sends = result.sends })
   result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
   if result.stream then
     held.lease = nil

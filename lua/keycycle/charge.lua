@@ -61,8 +61,9 @@ end
 function charge.fail(lease, rules, status, sent)
   if not status then
     if sent then lease:cancel { sent = true } else lease:cancel() end
-  elseif status >= 500 then
-    lease:cancel { sent = true } -- what a broken server counted is unknown
+  elseif status >= 500 or status < 300 then
+    -- What a broken server counted is unknown, or one that began well and then failed.
+    lease:cancel { sent = true }
   else
     lease:refuse(rules ~= nil and rules.requests_failed == false)
   end

@@ -8,6 +8,7 @@ local events = require "keycycle.events"
 local limit_levels = require "keycycle.limit_levels"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
+local stream = require "keycycle.stream"
 local template = require "keycycle.template"
 
 local entry = {}
@@ -43,6 +44,7 @@ function entry.new(name, settings, keys, clock, shared)
   local adapter = provider.resolve(name, settings.base_url)
   local self = setmetatable({ name = name, adapter = adapter, manual_clock = clock,
     shared = shared, keys_noted = 0, closed = false, complete = false,
+    streams = setmetatable({}, { __mode = "k" }), -- that are open
     -- Models whose limits all keys have; and those that ever were among them.
     models_seen = {}, models_known = {} }, entry_mt)
   check_shared(self, settings)
@@ -226,16 +228,18 @@ function methods:configure_again(settings, keys)
   end
 end
 
+local function stopped(self)
+  return errors.new(errors.KeycycleError, { code = "closed", provider = self.name,
+    message = "the wrapper was stopped" })
+end
+
 --- Raises when the wrapper was stopped, or the process forked since.
 function methods:check_open()
   if core.forked() then
     errors.raise(errors.KeycycleError, { code = "forked", provider = self.name,
       message = "the process was forked: the child needs a Lua state of its own" })
   end
-  if self.closed then
-    errors.raise(errors.KeycycleError, { code = "closed", provider = self.name,
-      message = "the wrapper was stopped" })
-  end
+  if self.closed then error(stopped(self), 0) end
 end
 
 -- Limit functions have not seen the keys that others have added since.
@@ -370,9 +374,10 @@ function entry.hosts()
   return hosts
 end
 
---- Ends it: waiters are refused, later calls raise `closed`.
+--- Ends it: waiters are refused, streams end, later calls and reads raise `closed`.
 function methods:stop()
   self.closed = true
+  if next(self.streams) then stream.stop(self.streams, stopped(self)) end
   if self.pool:close() then events.forget(self) end
 end
 

@@ -13,22 +13,24 @@ local model_methods = {}
 function model_methods.new(prepare, send)
   local methods = {}
 
+  local function answer(prepared)
+    return model_answer.response(send(prepared))
+  end
+
   --- Asks the model. Blocks, or yields in a task.
   ---@param prompt string|table a text, or a list of neutral messages; never written to
   ---@param opts? table options of a call (API.md section 4) and fields of the request
   ---@return table response neutral (API.md section 7); tostring gives its content
   function methods:invoke(prompt, opts)
-    return model_answer.response(send(prepare(self, prompt, opts, false)))
+    return answer(prepare(self, prompt, opts, false))
   end
 
   --- Asks it and returns a task at once, whose `await` gives the response, or raises.
   ---@return table task
   function methods:ainvoke(prompt, opts)
     local ok, prepared = pcall(prepare, self, prompt, opts, false)
-    return task.spawn(function()
-      if not ok then error(prepared, 0) end
-      return model_answer.response(send(prepared))
-    end)
+    if ok then return task.spawn(answer, prepared) end
+    return task.spawn(error, prepared, 0)
   end
 
   --- Asks it for a stream, `for text, chunk in model:invoke_stream(prompt) do`: returns

@@ -6,13 +6,13 @@ local printer = {}
 
 local MOST_SHOWN = 200 -- bytes of a call, or of its result
 
--- On a terminal what others wrote must not give it orders.
-local function harmless(text)
+--- A text without what gives a terminal orders: others wrote it.
+function printer.harmless(text)
   return (text:gsub("[\0-\8\11-\31\127]", ""):gsub("\194[\128-\159]", ""))
 end
 
 local function one_line(text)
-  text = harmless(text:gsub("%s+", " "))
+  text = printer.harmless(text:gsub("%s+", " "))
   if #text <= MOST_SHOWN then return text end
   return text:sub(1, utf8.offset(text, 0, MOST_SHOWN) - 1) .. "…"
 end
@@ -45,7 +45,7 @@ function printer.print(stream, out)
     put((style.colour and "\27[2m%s\27[0m\n" or "%s\n"):format(line_of(call)))
   end
   for text, chunk in stream do
-    put(terminal and harmless(text) or text)
+    put(terminal and printer.harmless(text) or text)
     if chunk.tool then show(chunk.tool) end
   end
   if not fresh then put "\n" end

@@ -17,11 +17,7 @@ local bad_request = request.bad
 local states = setmetatable({}, { __mode = "k" }) -- client or path node -> its state
 
 local function merge(base, more)
-  if not more then return base end
-  local all = {}
-  for k, v in pairs(base) do all[k] = v end
-  for k, v in pairs(options.check(more)) do all[k] = v end
-  return all
+  return more and options.merge(base, options.check(more)) or base
 end
 
 local function send(run)

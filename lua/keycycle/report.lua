@@ -11,13 +11,15 @@ local STDOUT, STDERR = 1, 2
 local colours = { ready = "32", probing = "33", cooling = "33", exhausted = "31",
   suspended = "31", invalid = "31", disabled = "2", draining = "2" }
 
---- Whether `out` (nil: standard output) is a terminal, and wants colour.
+--- Whether `out` (nil: standard output) is a terminal, how wide, and whether it wants
+--- colour.
 ---@param out? table a file, or whatever has `write`
 function report.style(out)
   local fd = (out == nil or out == io.stdout) and STDOUT or out == io.stderr and STDERR
   local terminal = fd and core.isatty(fd) and os.getenv "TERM" ~= "dumb"
   local no_color = os.getenv "NO_COLOR"
-  return { terminal = terminal, colour = terminal and (no_color == nil or no_color == "") }
+  return { terminal = terminal, width = terminal and core.terminal_width(fd) or nil,
+    colour = terminal and (no_color == nil or no_color == "") }
 end
 
 --- A text in a colour (a code of ANSI's, "1" is bold), where there is colour.
@@ -127,27 +129,87 @@ function report.print(manager, opts)
     :format(manager.provider, total.total_requests, total.total_tokens, total.in_flight))
 end
 
+--- A time for people: "40 s", "12 min", "3 h 5 min", "2 d 4 h".
+---@param seconds number
+function report.duration(seconds)
+  if seconds < 99.5 then return ("%.0f s"):format(seconds) end
+  local minutes = math.floor(seconds / 60 + 0.5)
+  if minutes < 100 then return minutes .. " min" end
+  if minutes < 1440 then return ("%d h %d min"):format(minutes // 60, minutes % 60) end
+  return ("%d d %d h"):format(minutes // 1440, minutes % 1440 // 60)
+end
+
+-- How many keys are ready; where none has room, when the next one does: `wait` seconds.
+local function keys_of(manager, wait)
+  local ready, keys = 0, manager:keys()
+  if wait > 0 then
+    return ("  0 of %d keys ready, one in %s"):format(#keys, report.duration(wait))
+  end
+  for _, key in ipairs(keys) do
+    if key.state == "ready" then ready = ready + 1 end
+  end
+  return ("  %d of %d keys ready"):format(ready, #keys)
+end
+
+-- How fast it goes, and how long it takes from now on where that can be told.
+local function speed_of(done, left, seconds, wait)
+  if done <= 0 or seconds <= 0 then return "" end
+  local rate = done / seconds
+  local text = rate < 1 and ("  %.1f/min"):format(rate * 60) or ("  %.1f/s"):format(rate)
+  if not left or left <= 0 then return text end
+  return ("%s  %s left"):format(text, report.duration(wait + left / rate))
+end
+
+local BAR_WIDE = 30
+
+-- The bar takes what the terminal has left for it.
+local function with_bar(share, text, style)
+  local width = math.min(BAR_WIDE, (style.width or 1000) - #text - 2)
+  if not share or width < 1 then return text:sub(1, style.width and style.width - 1) end
+  return report.bar(share, width, style) .. " " .. text
+end
+
 --- A progress line that redraws itself on a terminal; elsewhere it is silent until
---- `finish`.
----@param total integer
+--- `finish`, but for a line every `every` seconds.
+---@param total? integer nil: it is not known
+---@param opts? table out (a file), style, every; and for a line that tells the rate, the
+--- time left and the keys, too: manager, model, done (what was done before), now (a
+--- function: seconds)
 function report.progress(total, opts)
   opts = opts or {}
   local out, style = opts.out or io.stdout, opts.style or report.style(opts.out)
-  local self, shown = {}, false
+  local now, before = opts.now or core.mono, opts.done or 0
+  local self, shown, began = {}, false, now()
+  local told = began
+  local function line(done)
+    local text = total and ("%d of %d"):format(done, total) or ("%d done"):format(done)
+    if opts.manager then
+      local left = total and total - done
+      local wait = left ~= 0 and opts.manager:next_available(opts.model) or 0
+      wait = wait >= 1 and wait or 0
+      text = text .. speed_of(done - before, left, now() - began, wait)
+      if left ~= 0 then text = text .. keys_of(opts.manager, wait) end
+    end
+    return with_bar(total and (total > 0 and done / total or 1), text, style)
+  end
   --- Takes the bar away, for a line of text to be written.
   function self.clear()
     if shown then out:write("\r\27[K") end
     shown = false
   end
   function self.show(done)
-    if not style.terminal then return end
-    out:write(("\r%s %d of %d"):format(report.bar(done / total, 30, style), done, total))
-    out:flush()
-    shown = true
+    if style.terminal then
+      out:write("\r", line(done), "\27[K")
+      out:flush()
+      shown = true
+    elseif opts.every and now() - told >= opts.every then
+      told = now()
+      out:write(line(done), "\n")
+    end
   end
   function self.finish(done)
     self.clear()
-    out:write(("%s %d of %d\n"):format(report.bar(done / total, 30, style), done, total))
+    out:write(line(done), "\n")
   end
   return self
 end

@@ -77,6 +77,13 @@ local function step_core(timeout, budget)
   if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
 end
 
+--- Has the task that waits for this id, if one does, look at its waitable again.
+---@param id integer
+function scheduler.wake(id)
+  local t = waiting[id]
+  if t then push(t) end
+end
+
 -- Takes the waitables that became ready to their tasks.
 local function collect_ready()
   local id = core.next_ready()

@@ -49,6 +49,11 @@ local function by_protocol(run, protocol, body)
   return ok and check(given) or nil
 end
 
+--- Whether usage is read by an extractor, the caller's or the provider's own.
+function usage.is_extracted(run)
+  return (run.opts.usage_extractor or wire.usage_reader(run.adapter)) ~= nil
+end
+
 --- The usage that a body or an event of a stream tells; nil: it tells none.
 ---@param run table the state of the call
 ---@param body any the decoded answer or event

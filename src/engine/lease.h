@@ -27,6 +27,7 @@ struct kc_lease {
     uint32_t prev, next; /* slot + 1; 0 ends the list */
     bool apart;          /* not charged to what all models have together */
     bool unsent;         /* our transport will tell when it is sent */
+    bool ended;          /* our transport has its whole answer */
 };
 
 struct kc_leases {

@@ -35,6 +35,11 @@ void kc_meter_deinit(struct kc_meter *m)
     }
 }
 
+static uint32_t running(const struct kc_meter *m)
+{
+    return m->in_flight - m->ended;
+}
+
 /* -- the open entry and the rings ----------------------------------------- */
 
 static uint64_t open_last(const struct kc_meter *m)
@@ -266,7 +271,7 @@ void kc_meter_check(struct kc_meter *m, uint64_t now_ms,
     uint64_t most = limits->concurrent;
     if (most == 0)
         kc_block_add(b, KC_EIMPOSSIBLE, KC_NEVER, "concurrent_requests", 0);
-    else if (m && !idle && m->in_flight >= most)
+    else if (m && !idle && running(m) >= most)
         kc_block_add(b, KC_ELIMITED, KC_NEVER, "concurrent_requests", most);
 }
 
@@ -329,7 +334,7 @@ uint64_t kc_meter_load(const struct kc_meter *m, const struct kc_limits *limits)
                 most = s;
         }
     }
-    return (most.n << 16) / most.limit << 32 | m->in_flight;
+    return (most.n << 16) / most.limit << 32 | running(m);
 }
 
 static uint64_t left_of(const struct kc_meter *m, int w, int u, uint64_t limit)
@@ -351,7 +356,7 @@ uint64_t kc_meter_fits(const struct kc_meter *m, const struct kc_limits *limits,
     }
     uint64_t most = limits->concurrent;
     if (most != KC_UNLIMITED)
-        fits = kc_least(fits, most - kc_least(m ? m->in_flight : 0, most));
+        fits = kc_least(fits, most - kc_least(m ? running(m) : 0, most));
     return fits;
 }
 
@@ -374,6 +379,11 @@ void kc_meter_carry(struct kc_meter *m, bool stamped_already,
 void kc_meter_hold(struct kc_meter *m, struct kc_cost cost)
 {
     kc_meter_carry(m, false, cost);
+}
+
+void kc_meter_end(struct kc_meter *m, bool undo)
+{
+    m->ended += undo ? UINT32_MAX : 1; /* wraps as meant */
 }
 
 uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
@@ -415,6 +425,7 @@ void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
 {
     uint64_t reserved = c->reserved.tokens, used = c->used.tokens;
     m->in_flight--;
+    m->ended -= c->ended;
     for (struct kc_side *s = m->sides; s; s = s->next)
         kc_side_settle(s, now_ms, c->stamp_ms, c->reserved, c->requests,
                        c->used);

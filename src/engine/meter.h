@@ -30,6 +30,7 @@ struct kc_meter {
     uint64_t unsettled_tokens;    /* stamped, not settled: some may come back */
     uint32_t held_requests;
     uint32_t in_flight; /* not settled */
+    uint32_t ended;     /* of them: nothing more of their answers will come */
     uint64_t open_ms;   /* its first stamp; 0: nothing is open */
     uint64_t open_tokens;
     uint32_t open_requests;
@@ -94,9 +95,14 @@ void kc_meter_hold(struct kc_meter *m, struct kc_cost cost);
 uint64_t kc_meter_stamp(struct kc_meter *m, uint64_t now_ms,
                         struct kc_cost cost);
 
+/* kc_meter_end: the answer to a request in flight has ended, which frees its
+ * place; with `undo` it has not after all. */
+void kc_meter_end(struct kc_meter *m, bool undo);
+
 struct kc_charge {     /* how one request ended */
     uint64_t stamp_ms; /* 0: never stamped */
     struct kc_cost reserved;
+    bool ended;        /* kc_meter_end was told */
     uint64_t requests; /* the truth: 1, or 0 when it was not sent */
     struct kc_cost used;
 };

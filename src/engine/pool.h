@@ -266,6 +266,11 @@ void kc_pool_stamp(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 void kc_pool_sending(struct kc_pool *p, uint64_t lease);
 void kc_pool_sent(struct kc_pool *p, uint64_t now_ms, uint64_t lease);
 
+/* kc_pool_ended: the answer is here, whole or broken off, though what it used
+ * is not told yet. It keeps no other request waiting for its place. Stale
+ * leases are ignored. */
+void kc_pool_ended(struct kc_pool *p, uint64_t lease);
+
 enum kc_outcome {
     KC_DONE,     /* answered: `usage` is the truth */
     KC_NOT_SENT, /* never left: everything is given back */

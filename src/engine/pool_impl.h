@@ -151,6 +151,10 @@ KC_CHECKED int kc_pool_need_group(struct kc_pool *p, const char *name,
  * it is settled. */
 void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k);
 
+/* kc_pool_end_on counts a lease's answer as ended, or as not ended again, on a
+ * key's record or its group's. */
+void kc_pool_end_on(struct kc_key *k, const struct kc_lease *l, bool ended);
+
 /* kc_pool_need_model finds or makes the record of a model; NULL is "". */
 KC_CHECKED int kc_pool_need_model(struct kc_pool *p, const char *name,
                                   struct kc_model **out);

@@ -146,6 +146,8 @@ void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
                        l->cost);
         if (group->meter && !l->apart)
             kc_meter_carry(group->meter, stamped, l->cost);
+        if (l->ended)
+            kc_pool_end_on(group, l, true);
     }
 }
 

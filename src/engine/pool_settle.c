@@ -68,11 +68,40 @@ static void unstamp(struct kc_pool *p, struct kc_lease *l)
     kc_pool_touched(p, of[0], l->model, false);
 }
 
+void kc_pool_end_on(struct kc_key *k, const struct kc_lease *l, bool ended)
+{
+    kc_meter_end(&kc_key_scope(k, l->model)->meter, !ended);
+    if (k->meter && !l->apart)
+        kc_meter_end(k->meter, !ended);
+}
+
+static void set_ended(struct kc_pool *p, struct kc_lease *l, bool ended)
+{
+    struct kc_key *k = kc_pool_key(p, l->key), *group = group_of(p, l);
+    if (l->ended == ended)
+        return;
+    l->ended = ended;
+    kc_pool_end_on(k, l, ended);
+    if (group)
+        kc_pool_end_on(group, l, ended);
+    kc_pool_touched(p, k, l->model, ended);
+}
+
+void kc_pool_ended(struct kc_pool *p, uint64_t lease)
+{
+    kc_pool_enter(p, 0);
+    struct kc_lease *l = kc_leases_get(&p->leases, lease);
+    if (l)
+        set_ended(p, l, true);
+    kc_pool_leave(p);
+}
+
 void kc_pool_sending(struct kc_pool *p, uint64_t lease)
 {
     kc_pool_enter(p, 0);
     struct kc_lease *l = kc_leases_get(&p->leases, lease);
     if (l) {
+        set_ended(p, l, false);
         l->unsent = true;
         kc_leases_pass(&p->leases, l);
         if (l->stamp_ms != 0)
@@ -171,6 +200,7 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
     struct kc_scope *s = kc_key_scope(k, l->model);
     struct kc_charge c = {.stamp_ms = l->stamp_ms,
                           .reserved = l->cost,
+                          .ended = l->ended,
                           .requests = counts,
                           .used = true_cost(l, outcome, usage)};
     settle_on(p, k, l, &c, outcome == KC_DONE);

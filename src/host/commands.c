@@ -79,3 +79,16 @@ void kc_command_names(lua_State *L)
     }
     luaL_pushresult(&b);
 }
+
+void kc_command_describe(FILE *out)
+{
+    fputs("commands:\n", out);
+    for (const struct kc_text *t = kc_scripts; t->name; t++) {
+        int name = (int)(strlen(t->name) - strlen(".lua"));
+        int line = (int)strcspn(t->text, "\n");
+        const char *said = memchr(t->text, ':', (size_t)line);
+        if (said)
+            fprintf(out, "  %-10.*s %.*s\n", name, t->name,
+                    (int)(t->text + line - said) - 2, said + 2);
+    }
+}

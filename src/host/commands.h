@@ -5,6 +5,7 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* kc_command_load pushes the chunk of the command `name`: built in, else
  * scripts/NAME.lua in the folders of $KEYCYCLE_PATH, of
@@ -15,5 +16,9 @@ int kc_command_load(lua_State *L, const char *name, bool here);
 
 /* kc_command_names pushes a text of the built-in commands' names. */
 void kc_command_names(lua_State *L);
+
+/* kc_command_describe writes what the built-in commands are for, a line each:
+ * what the first line of each says behind its name. */
+void kc_command_describe(FILE *out);
 
 #endif

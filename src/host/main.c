@@ -35,6 +35,9 @@ static const char usage[] =
     "  --version   print the version\n"
     "  --help      print this\n";
 
+static const char after_usage[] =
+    "keycycle COMMAND --help says how a command is used.\n";
+
 /* The value of the option at argv[*i], or NULL with a word on stderr. */
 static const char *value(char **argv, int *i)
 {
@@ -184,8 +187,11 @@ int main(int argc, char **argv)
     }
     if (o.version)
         puts("keycycle " KEYCYCLE_VERSION " (" LUA_RELEASE ")");
-    if (o.help)
+    if (o.help) {
         fputs(usage, stdout);
+        kc_command_describe(stdout);
+        fputs(after_usage, stdout);
+    }
     if (o.version || o.help)
         return flush(DONE);
     lua_State *L = kc_state_new(o.lua_dir);

@@ -88,17 +88,28 @@ void kc_state_set_arg(lua_State *L, char **argv, int argc, int script)
 
 /* -- calls --------------------------------------------------------------- */
 
+static void on_interrupt(int sig);
+
+/* No SA_RESTART: a wait must end and let the hook run. */
+static void listen(struct sigaction *old)
+{
+    struct sigaction act = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &act, old);
+}
+
 static void stop(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    luaL_error(L, "interrupted!");
+    listen(NULL); /* who catches this one may be interrupted again */
+    lua_pushliteral(L, "interrupted!");
+    lua_error(L);
 }
 
 static void on_interrupt(int sig)
 {
     int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-    signal(sig, SIG_DFL); /* a second one ends us at once */
+    signal(sig, SIG_DFL); /* a second one before it is heard ends us */
     if (running)
         lua_sethook(running, stop, mask, 1);
 }
@@ -158,13 +169,12 @@ static int describe(lua_State *L)
 
 int kc_state_call(lua_State *L, int n, int results)
 {
-    struct sigaction act = {.sa_handler = on_interrupt}, old;
+    struct sigaction old;
     int base = lua_gettop(L) - n;
     lua_pushcfunction(L, describe);
     lua_insert(L, base);
     running = L;
-    /* No SA_RESTART: a wait must end and let the hook run. */
-    sigaction(SIGINT, &act, &old);
+    listen(&old);
     int status = lua_pcall(L, n, results, base);
     sigaction(SIGINT, &old, NULL);
     running = NULL;

@@ -216,6 +216,13 @@ static int call_sent(lua_State *L)
     return 1;
 }
 
+static int call_sends(lua_State *L)
+{
+    const struct kc_exchange *x = check_call(L)->call.exchange;
+    lua_pushinteger(L, x ? (lua_Integer)x->sends : 0);
+    return 1;
+}
+
 static int call_close(lua_State *L)
 {
     struct lk_call *box = check_call(L);
@@ -238,6 +245,7 @@ static const luaL_Reg methods[] = {
     {"event", call_event},
     {"is_events", call_is_events},
     {"sent", call_sent},
+    {"sends", call_sends},
     {"close", call_close},
     {NULL, NULL},
 };

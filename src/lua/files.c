@@ -1,9 +1,12 @@
-/* files.c -- which scripts a program's folders hold. */
+/* files.c -- the scripts in a program's folders; what Lua's own files lack. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lua/lk.h"
 
@@ -76,10 +79,42 @@ static int core_lua_files(lua_State *L)
     return 1;
 }
 
+/* The descriptor of the open file at `arg`, one of Lua's own. */
+static int descriptor(lua_State *L, int arg)
+{
+    luaL_Stream *file = luaL_checkudata(L, arg, LUA_FILEHANDLE);
+    luaL_argcheck(L, file->closef != NULL, arg, "a closed file");
+    return fileno(file->f);
+}
+
+static int truth(lua_State *L, bool ok)
+{
+    if (!ok)
+        return fail(L, strerror(errno), false);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* core.cut_file(file, size): what stands behind its first `size` bytes goes. */
+static int core_cut_file(lua_State *L)
+{
+    lua_Integer size = luaL_checkinteger(L, 2);
+    return truth(L, ftruncate(descriptor(L, 1), (off_t)size) == 0);
+}
+
+/* core.lock_file(file): no one else's, until it is closed or we end. */
+static int core_lock_file(lua_State *L)
+{
+    return truth(L, flock(descriptor(L, 1), LOCK_EX | LOCK_NB) == 0);
+}
+
 void lk_open_files(lua_State *L)
 {
     static const luaL_Reg none[] = {{NULL, NULL}};
+    static const luaL_Reg functions[] = {{"lua_files", core_lua_files},
+                                         {"cut_file", core_cut_file},
+                                         {"lock_file", core_lock_file},
+                                         {NULL, NULL}};
     lk_newclass(L, LK_DIR, none, dir_close);
-    lua_pushcfunction(L, core_lua_files);
-    lua_setfield(L, -2, "lua_files");
+    luaL_setfuncs(L, functions, 0);
 }

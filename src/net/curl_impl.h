@@ -52,6 +52,7 @@ struct kc_curl_exchange {
     char method[16];
     size_t header_bytes, max_header_bytes, max_queued_bytes;
     uint64_t idle_ms, heard_ms; /* without a byte; when the last one came */
+    uint64_t missed_ms; /* the `heard_ms` that was too long ago at one look */
     int failure;                /* why a callback of ours stopped libcurl */
     struct kc_sse sse;
     struct kc_event_node *first, *last, *current;

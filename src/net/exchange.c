@@ -175,6 +175,7 @@ static int on_request(void *ctx, char *ip, char *local, int port, int lport)
     (void)port;
     (void)lport;
     x->pub.sent = true; /* connected: from here on it may have left */
+    x->pub.sends++;
     tell(x);
     return CURL_PREREQFUNC_OK;
 }
@@ -363,6 +364,7 @@ void kc_curl_reset(struct kc_curl_exchange *x)
     kc_headers_clear(&x->pub.headers);
     kc_buf_clear(&x->pub.body);
     x->pub.status = 0;
+    x->pub.sends = 0;
     x->may_redirect = false;
     x->header_bytes = 0;
     x->redirects++;

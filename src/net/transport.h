@@ -56,6 +56,8 @@ struct kc_exchange {
     bool have_headers;
     bool is_events;   /* a stream's 2xx: read by kc_exchange_event */
     bool sent;        /* the request has left, at least in part */
+    unsigned sends;   /* how often: libcurl sends it again by itself where a
+                       * kept connection was dead before a byte came back */
     bool done;        /* nothing more will come */
     int err;          /* KC_OK, or why it ended; set when done */
     char detail[256]; /* in words, never with a header's or the URL's secret */

@@ -17,6 +17,10 @@ static bool tell_pool(struct kc_call *c)
         c->stamped = true;
         kc_ledger_stamp(c->ledger, c->lease);
     }
+    if (x->done && x->is_events && !c->told_end) {
+        c->told_end = true; /* it may be read much later */
+        kc_ledger_ended(c->ledger, c->lease);
+    }
     if (x->sent && !c->told_sent) {
         c->told_sent = true;
         kc_ledger_sent(c->ledger, c->lease);

@@ -1,9 +1,9 @@
 /* call.h -- ONE attempt of one call: a request sent with one key.
  *
  * It fills the key into the request, refuses to send it where it must not go,
- * tells the pool when it is sent, stamps the lease when the headers are here
- * and keeps the time of the first event. Whether to try again, and with which
- * key, is decided above.
+ * tells the pool when it is sent and when a stream has ended, stamps the lease
+ * when the headers are here and keeps the time of the first event. Whether to
+ * try again, and with which key, is decided above.
  */
 #ifndef KC_RUNTIME_CALL_H
 #define KC_RUNTIME_CALL_H
@@ -54,6 +54,7 @@ struct kc_call {
     struct kc_timer first; /* until the first event */
     bool told_sent;
     bool stamped;
+    bool told_end;
     bool timed_out;
     bool ended; /* the last event was handed out */
     bool have_event;

@@ -303,6 +303,14 @@ void kc_ledger_sent(struct kc_ledger *l, uint64_t lease)
     retime(l);
 }
 
+void kc_ledger_ended(struct kc_ledger *l, uint64_t lease)
+{
+    if (kc_ledger_is_forked(l))
+        return;
+    kc_pool_ended(kc_ledger_pool(l), lease);
+    kc_ledger_pump(l);
+}
+
 /* -- the journal --------------------------------------------------------- */
 
 static void book(struct kc_ledger *l, const struct kc_grant *g,

@@ -63,6 +63,9 @@ void kc_ledger_pump(struct kc_ledger *l);
 void kc_ledger_stamp(struct kc_ledger *l, uint64_t lease);
 void kc_ledger_sent(struct kc_ledger *l, uint64_t lease);
 
+/* kc_ledger_ended is kc_pool_ended; who waits for its place gets it. */
+void kc_ledger_ended(struct kc_ledger *l, uint64_t lease);
+
 /* kc_ledger_listen is kc_pool_listen; the loop is woken when another thread
  * causes an event, for which the runtime counts it as a call. Ends by itself
  * with the ledger. */

@@ -142,6 +142,18 @@ describe("a call to a broken server", function()
     assert.is_nil(sent:header "x-none")
   end)
 
+  it("tells of a request that went out again because a kept connection died", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new {}
+    wrapper:register_provider("broken", { base_url = raw.url "/ok", keys = { KEY },
+      default_model = MODEL })
+    local client = wrapper:get_rotating_client("broken", { max_retries = 0 })
+    local response = client.chat.completions:create { messages = {} }
+    assert.is_nil(keycycle.info(response).attempts[1].sends)
+    local ok, err = pcall(client.chat.completions.create, { messages = {} },
+      { base_url = raw.url "/cut-before-headers" })
+    assert.same({ false, "cut", 2 }, { ok, err.code, err.attempts[1].sends })
+  end)
+
   it("does not follow a redirect to another host", function()
     fails("/redirect-other", keycycle.APIError)
   end)

@@ -21,6 +21,31 @@ describe("keycycle demo", function()
     assert.is_nil(out:find("\27", 1, true))
     assert.is_nil(out:find("sk-first-000", 1, true))
   end)
+
+  it("says how it is used, and runs nothing then", function()
+    for arguments, want in pairs { ["--help"] = "0", ["--nope"] = "2", word = "2" } do
+      local out, rc = sh(host .. " demo " .. arguments)
+      assert.equal(want, rc)
+      assert.truthy(out:find("usage: keycycle demo", 1, true))
+      assert.is_nil(out:find("Part 1", 1, true))
+    end
+  end)
+
+  it("leaves no mock behind when it is killed", function()
+    local pipe <close> = assert(io.popen(("echo $$; KEYCYCLE_BUILD=%s exec %s demo 2>&1")
+      :format(servers.build, host)))
+    local pid = pipe:read "l"
+    repeat local line = pipe:read "l" until line:find "^Part 1"
+    os.execute("kill -9 " .. pid)
+    pipe:read "a" -- until the last one that writes to it has ended
+  end)
+end)
+
+describe("keycycle mock --parent", function()
+  it("ends at once where the parent is another", function()
+    local out, rc = sh("timeout 20 " .. host .. " mock --port 0 --parent 1 ")
+    assert.equal("0", rc, out)
+  end)
 end)
 
 describe("keycycle check, stats, providers and chat", function()

@@ -205,7 +205,7 @@ describe("a chain of groq, gemini and anthropic", function()
       for text in stream do parts[#parts + 1] = text end
     end)
     assert.equal("You said", table.concat(parts):sub(1, 8))
-    assert.same({ "groq", { "groq 1 ok" } }, { err.provider, trail(err.attempts) })
+    assert.same({ "groq", { "groq 1 server" } }, { err.provider, trail(err.attempts) })
     assert.same({ groq = 1, gemini = 0, anthropic = 0 }, seen())
     assert.equal(0, in_flight())
   end)

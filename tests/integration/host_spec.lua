@@ -80,6 +80,10 @@ describe("keycycle", function()
     out, rc = sh("%s --help", host)
     assert.equal(0, rc)
     assert.truthy(out:find("usage", 1, true))
+    for _, name in ipairs { "agent", "batch", "chat", "check", "demo", "mock", "providers",
+      "stats" } do
+      assert.truthy(out:find("\n  " .. name .. " +%l[^\n]+%.\n"), out)
+    end
   end)
 
   it("fails when what it printed went nowhere", function()

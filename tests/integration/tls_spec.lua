@@ -64,10 +64,28 @@ local CERTIFICATES = PRELUDE .. [[
   print(bytes_read() - before < 100000)
 ]]
 
+-- A stream of 5,000 events that nobody reads, then somebody, beside calls and a second one.
+local BESIDE = PRELUDE .. [[
+  local function stream()
+    return client:request { method = "GET", path = "/events", stream = true }
+  end
+  local function count(s)
+    local n = 0
+    for _ in s do n = n + 1 end
+    return n
+  end
+  local connection, kept = call().connection, stream()
+  local second = count(stream())
+  local same = call().connection == connection
+  print(second, count(kept), same)
+]]
+
+local EVENTS = ('data: {"text":"' .. ("x"):rep(500) .. '"}\n\n'):rep(5000)
+
 describe("TLS", function()
   local right, wrong
   setup(function()
-    right, wrong = servers.tls "localhost", servers.tls "other.example"
+    right, wrong = servers.tls("localhost", EVENTS), servers.tls "other.example"
   end)
   teardown(function()
     right.stop()
@@ -100,6 +118,10 @@ describe("TLS", function()
   it("carries forty calls on one connection over HTTP/2", function()
     assert.equal("HTTP/2.0\t1\n", (run(PARALLEL, right.h2, right.cert)))
     assert.equal("HTTP/2.0\t1\n", (run(COLD, right.h2, right.cert)))
+  end)
+
+  it("carries calls and streams beside one that nobody reads, on one connection", function()
+    assert.equal("5000\t5000\ttrue\n", (run(BESIDE, right.h2, right.cert)))
   end)
 
   it("is warmed by preconnect, which sends no key", function()

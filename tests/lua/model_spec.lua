@@ -109,6 +109,16 @@ describe("a model", function()
     assert.is_true(runs[1].tokens > 500 and runs[1].tokens < 520)
   end)
 
+  it("has its usage read, and fields left out, as its options say", function()
+    start(echo)
+    local response = model({ excluded_params = { "seed" }, usage_extractor = function(body)
+      return { input_tokens = body.usage.prompt_tokens, output_tokens = 40 }
+    end }):invoke("Hi", { seed = 7, top_p = 0.5 })
+    assert.same({ input_tokens = 2, output_tokens = 40, total_tokens = 42 }, response.usage)
+    assert.same({ 42, 0.5 }, { keycycle.info(response).usage.total_tokens, runs[1].json.top_p })
+    assert.is_nil(runs[1].json.seed)
+  end)
+
   it("never writes to what it is given", function()
     start(echo)
     local messages = { { role = "system", content = "Be brief." },

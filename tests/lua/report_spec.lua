@@ -76,3 +76,92 @@ describe("progress", function()
     assert.truthy(out.text:find("\r\27[K", 1, true))
   end)
 end)
+
+describe("a time", function()
+  it("is told in the units that matter", function()
+    for seconds, want in pairs { [0] = "0 s", [59.6] = "60 s", [99] = "99 s", [120] = "2 min",
+      [6000] = "1 h 40 min", [86400] = "1 d 0 h", [100000] = "1 d 3 h" } do
+      assert.equal(want, report.duration(seconds))
+    end
+  end)
+end)
+
+describe("progress of what takes keys", function()
+  local time, wait, manager
+  before_each(function()
+    time, wait = 1000, 0
+    manager = { keys = function() return { { state = "ready" }, { state = "cooling" } } end,
+      next_available = function(_, model)
+        assert.equal("m", model)
+        return wait
+      end }
+  end)
+
+  local function start(total, more)
+    local opts = { out = sink(), style = plain, manager = manager, model = "m", every = 60,
+      now = function() return time end }
+    for name, value in pairs(more or {}) do opts[name] = value end
+    return opts.out, report.progress(total, opts)
+  end
+
+  local function last_line(out) return out.text:match "([^\n\r]*)[\n]?$" end
+
+  it("tells the rate, the time left and the keys that are ready", function()
+    local out, progress = start(100)
+    time = time + 10
+    progress.finish(20)
+    assert.equal(("#"):rep(6) .. ("."):rep(24) .. " 20 of 100  2.0/s  40 s left  "
+      .. "1 of 2 keys ready", last_line(out))
+  end)
+
+  it("counts what was done before as done, but not as fast", function()
+    local out, progress = start(100, { done = 40 })
+    progress.finish(40)
+    assert.truthy(out.text:find(" 40 of 100  1 of 2 keys ready\n", 1, true), out.text)
+    time = time + 120
+    progress.finish(50)
+    assert.truthy(out.text:find(" 50 of 100  5.0/min  10 min left", 1, true), out.text)
+    progress.finish(100)
+    assert.truthy(out.text:find(" 100 of 100  30.0/min\n", 1, true), out.text)
+  end)
+
+  it("tells when a key has room again, which comes on top", function()
+    local out, progress = start(100)
+    time, wait = time + 10, 50.2
+    progress.finish(20)
+    assert.truthy(out.text:find("2.0/s  90 s left  0 of 2 keys ready, one in 50 s\n", 1, true),
+      out.text)
+    wait = nil -- no key will ever have
+    progress.finish(20)
+    assert.truthy(out.text:find("40 s left  1 of 2 keys ready\n", 1, true), out.text)
+  end)
+
+  it("needs no total", function()
+    local out, progress = start(nil)
+    time = time + 2
+    progress.finish(3)
+    assert.equal("3 done  1.5/s  1 of 2 keys ready\n", out.text)
+    local _, empty = start(0)
+    empty.finish(0)
+  end)
+
+  it("is a line now and then where nobody looks", function()
+    local out, progress = start(100)
+    for _ = 1, 130 do
+      time = time + 1
+      progress.show(1)
+    end
+    assert.equal(2, select(2, out.text:gsub("\n", "")))
+  end)
+
+  it("is never wider than the terminal", function()
+    for width = 1, 120 do
+      local out, progress = start(100, { style = { terminal = true, colour = true,
+        width = width } })
+      time = time + 10
+      progress.show(20)
+      local text = out.text:gsub("\27%[K", ""):gsub("\r", "")
+      assert.is_true(utf8.len(text) < width or width == 1 and text == "", text)
+    end
+  end)
+end)

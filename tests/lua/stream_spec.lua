@@ -42,8 +42,9 @@ end
 local function run_of(opts)
   return {
     protocol = chat, opts = opts or {}, attempts = {}, model = "m",
+    tried = { key_index = 1, kind = "ok" },
     request = { json = { messages = { { role = "user", content = "12345678" } } } }, input = 6,
-    adapter = { classify = {} }, entry = { name = "p", pool = {
+    adapter = { classify = {} }, entry = { name = "p", streams = {}, pool = {
       redact = function(_, text) return (text:gsub(KEY:gsub("%-", "%%-"), "***")) end,
       now = function() return 1e9 end,
     } },
@@ -127,7 +128,60 @@ describe("a stream", function()
   end)
 end)
 
+describe("the end of an answer", function()
+  local cut = { code = "cut", message = "m" }
+
+  it("is final: what breaks off after it is no failure", function()
+    for _, events in ipairs { { text "a", stop }, { text "a", stop, '{"cho' } } do
+      local result, lease, call = open(events, cut)
+      assert.equal("a", result.stream:text())
+      assert.is_true(lease.commits[1].estimated)
+      assert.equal(1, call.closed)
+    end
+  end)
+
+  it("is not waited for once its last event is here", function()
+    for _, last in ipairs { "[DONE]", { object = "chat.completion.done", choices = {} } } do
+      local result, lease, call = open({ text "a", stop, last, text "never read" })
+      assert.equal("a", result.stream:text())
+      assert.same({ 3, 1, true }, { call.at, call.closed, lease.settled })
+    end
+  end)
+end)
+
+describe("reading on to the first content", function()
+  it("ends where a tool is called, or reasoning begins", function()
+    local called = { choices = { { delta = { tool_calls = { { index = 0, id = "c",
+      ["function"] = { name = "f", arguments = "" } } } } } } }
+    local thought = { choices = { { delta = { reasoning_content = "hm" } } } }
+    for _, first in ipairs { called, thought } do
+      local result, _, call = open { role, first, text "unread" }
+      assert.equal(2, call.at)
+      result.stream:close()
+    end
+  end)
+
+  it("ends after a while where there is none", function()
+    local pings = {}
+    for i = 1, 100 do pings[i] = role end
+    local result, lease, call = open(pings)
+    assert.is_true(result.ok)
+    assert.equal(32, call.at)
+    for _ = 1, 100 do assert.is_table(result.stream()) end
+    assert.is_false(pcall(result.stream)) -- it had no last event
+    assert.is_true(lease.settled)
+  end)
+end)
+
 describe("closing a stream", function()
+  it("leaves nothing to read", function()
+    local result = open { role, text "a", text "b", "[DONE]" }
+    result.stream:close()
+    for _ = 1, 3 do assert.is_nil((result.stream())) end
+    assert.equal("", result.stream:text())
+    assert.equal("stream of p (closed)", tostring(result.stream))
+  end)
+
   it("stops the transfer and settles, once", function()
     local result, lease, call = open { text "12345678", text "x", "[DONE]" }
     result.stream()
@@ -147,6 +201,34 @@ describe("closing a stream", function()
     assert.equal(3, usage.output_tokens)
     assert.equal(6, usage.input_tokens)
     assert.equal(usage.input_tokens + 3, usage.total_tokens)
+  end)
+
+  it("adds what came after the provider's last figure to that", function()
+    local early = { choices = {}, usage = { prompt_tokens = 9, completion_tokens = 1,
+      total_tokens = 10, prompt_tokens_details = { cached_tokens = 4 } } }
+    local result, lease = open { early, text "12345678", text "1234", text "unread" }
+    for _ = 1, 3 do result.stream() end
+    result.stream:close()
+    assert.same({ input_tokens = 9, output_tokens = 4, total_tokens = 13, cached_tokens = 4,
+      estimated = true }, lease.commits[1])
+  end)
+
+  it("happens by goto, return and an error in the loop's body", function()
+    local function read(how)
+      local result, lease, call = open { text "a", text "b", "[DONE]" }
+      local s = result.stream
+      local ok = pcall(function()
+        for _ in s, nil, nil, s do
+          if how == "goto" then goto out end
+          if how == "return" then return end
+          error "in the body"
+        end
+        ::out::
+      end)
+      assert.equal(how ~= "error", ok)
+      assert.same({ 1, 1 }, { call.closed, #lease.commits })
+    end
+    for _, how in ipairs { "goto", "return", "error" } do read(how) end
   end)
 
   it("happens by break", function()
@@ -268,7 +350,7 @@ describe("a user's protocol that raises", function()
     local lines = {}
     log.set_sink(function(_, line) lines[#lines + 1] = line end)
     local lease, run = lease_of(), run_of()
-    run.protocol = { event = function() error("no " .. KEY, 0) end }
+    run.protocol = { own = true, event = function() error("no " .. KEY, 0) end }
     local result = stream.open(run, lease, transfer { text "a", text "b", stop })
     assert.is_true(result.ok)
     local seen = 0

@@ -28,7 +28,7 @@
 
 static const char *const names[] = {
     "open", "keys",  "tiers", "events", "tasks",  "simulate", "json",
-    "store", "http", "config", "shared", "cpool", "box", "agent"};
+    "store", "http", "models", "config", "shared", "cpool", "box", "agent"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {
@@ -231,7 +231,7 @@ static bool play_point(enum failing_mode mode, long n)
     run.n = n;
     run.in_host = false;
     run.warned = NULL;
-    if (strcmp(run.name, "http") == 0)
+    if (strcmp(run.name, "http") == 0 || strcmp(run.name, "models") == 0)
         renew_server();
     alarm(PATIENCE);
     failing_begin(mode, n);

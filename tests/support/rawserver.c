@@ -4,7 +4,7 @@
  * cut-in-event garbage never never-body header-bomb body-bomb endless-line
  * html-200 html-echo empty-200 error-200 null-content lone-surrogate bad-json bad-utf8
  * retry-after?v=V sse?mode=M gzip redirect-same redirect-other redirect-loop
- * flood slow-events status?code=N echo-key echo-head count ok
+ * flood play?file=F&cut=N&split=N slow-events status?code=N echo-key echo-head count ok
  */
 #include "support/rawserver.h"
 
@@ -31,10 +31,11 @@ struct rawserver {
     int stop[2]; /* a pipe: readable once closing */
     unsigned port;
     atomic_uint count, connections;
+    atomic_ulong played; /* the last cut + 1 */
     atomic_bool closing;
     pthread_t thread;
     pthread_t workers[MAX_CONNECTIONS];
-    size_t worker_count;
+    bool busy[MAX_CONNECTIONS];
 };
 
 struct conn {
@@ -194,6 +195,31 @@ static bool flood(struct conn *c)
     say(c, STREAM_HEAD);
     while (say(c, "data: " CHUNK("flood") "\n\n"))
         continue;
+    return false;
+}
+
+/* A whole answer, recorded in a file, and the end of the connection. Of a `cut`
+ * only as many bytes, unless that very cut was the last one: then it is the
+ * next attempt, and gets all. Of a `split` two pieces. */
+static bool play(struct conn *c)
+{
+    static const size_t room = 1 << 20;
+    char name[256], number[32];
+    FILE *f = fopen(parameter(c, "file=", name, sizeof name), "rb");
+    char *text = f ? malloc(room) : NULL;
+    size_t len = text ? fread(text, 1, room, f) : 0;
+    if (*parameter(c, "cut=", number, sizeof number)) {
+        size_t cut = strtoul(number, NULL, 10);
+        if (atomic_exchange(&c->server->played, cut + 1) != cut + 1)
+            len = cut < len ? cut : len;
+    }
+    parameter(c, "split=", number, sizeof number);
+    size_t split = strtoul(number, NULL, 10);
+    if (split < len && send_all(c, text, split))
+        send_all(c, text + split, len - split);
+    free(text);
+    if (f)
+        fclose(f);
     return false;
 }
 
@@ -398,6 +424,8 @@ static bool serve(struct conn *c, const char *name)
         return sse(c);
     if (strcmp(name, "flood") == 0)
         return flood(c);
+    if (strcmp(name, "play") == 0)
+        return play(c);
     if (strcmp(name, "redirect-same") == 0)
         return redirect(c, "/ok");
     if (strcmp(name, "redirect-loop") == 0)
@@ -462,15 +490,28 @@ static void *run_connection(void *arg)
     return NULL;
 }
 
+/* A place for one more thread; MAX_CONNECTIONS: all serve somebody. */
+static size_t free_place(struct rawserver *s)
+{
+    size_t i = 0;
+    while (i < MAX_CONNECTIONS && s->busy[i] &&
+           pthread_tryjoin_np(s->workers[i], NULL) != 0)
+        i++;
+    return i;
+}
+
 static void accept_one(struct rawserver *s)
 {
     int one = 1, fd = accept(s->fd, NULL, NULL);
     if (fd < 0)
         return;
+    size_t place = free_place(s);
     struct conn *c = calloc(1, sizeof *c);
     if (c)
         c->request = malloc(MAX_REQUEST);
-    if (!c || !c->request || s->worker_count == MAX_CONNECTIONS) {
+    if (place < MAX_CONNECTIONS)
+        s->busy[place] = false;
+    if (!c || !c->request || place == MAX_CONNECTIONS) {
         close(fd);
         if (c)
             free(c->request);
@@ -481,7 +522,8 @@ static void accept_one(struct rawserver *s)
     c->server = s;
     c->fd = fd;
     atomic_fetch_add(&s->connections, 1);
-    pthread_create(&s->workers[s->worker_count++], NULL, run_connection, c);
+    s->busy[place] = true;
+    pthread_create(&s->workers[place], NULL, run_connection, c);
 }
 
 static void *run(void *arg)
@@ -536,8 +578,9 @@ void rawserver_close(struct rawserver *s)
 {
     close(s->stop[1]); /* every poll sees its end */
     pthread_join(s->thread, NULL);
-    for (size_t i = 0; i < s->worker_count; i++)
-        pthread_join(s->workers[i], NULL);
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+        if (s->busy[i])
+            pthread_join(s->workers[i], NULL);
     close(s->stop[0]);
     close(s->fd);
     free(s);

@@ -120,6 +120,7 @@ http {
   ssl_session_cache shared:tls:1m;
   server {
     listen 127.0.0.1:%d ssl http2;
+    location /v1/events { alias %s/events; types {} default_type text/event-stream; }
     location / { default_type application/json; return 200
       '{"protocol":"$server_protocol","connection":$connection,
         "choices":[],"usage":{"total_tokens":3}}'; }
@@ -134,8 +135,9 @@ http {
 
 --- nginx over TLS with a certificate of its own for `name` (and 127.0.0.1 with
 --- `name` "localhost"): `server.cert` is the file, `server.h2` and `server.h1`
---- the ports of HTTP/2 and of HTTP/1.1 without keep-alive.
-function servers.tls(name)
+--- the ports of HTTP/2 and of HTTP/1.1 without keep-alive. `events` is what GET
+--- /v1/events streams.
+function servers.tls(name, events)
   local dir = os.tmpname()
   os.remove(dir)
   sh("mkdir -p %s", dir)
@@ -143,6 +145,7 @@ function servers.tls(name)
   sh("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout %s/key.pem -out %s/cert.pem"
     .. " -subj /CN=%s -addext subjectAltName=%s", dir, dir, name, names)
   local server = { cert = dir .. "/cert.pem", h2 = free_port(), h1 = free_port() }
+  if events then write(dir .. "/events", events) end
   write(dir .. "/nginx.conf", nginx_conf:gsub("%%s", dir):format(server.h2, server.h1))
   -- It returns once it listens.
   sh("PATH=$PATH:/usr/sbin nginx -p %s -c %s/nginx.conf", dir, dir)

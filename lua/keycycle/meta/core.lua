@@ -26,6 +26,13 @@ function core.builtin_names(folder) end
 ---@return table?, string?, boolean?
 function core.lua_files(folder) end
 
+--- Cuts an open file off behind its first `size` bytes: true, or nil and why. Of what
+--- was written to it nothing may be waiting.
+function core.cut_file(file, size) end
+--- Makes an open file ours until it is closed or the process ends: true, or nil and why,
+--- where another program has it. Those who do not ask are not kept out.
+function core.lock_file(file) end
+
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
 ---@return number
@@ -303,6 +310,8 @@ function call:is_events() end
 function call:event() end
 --- Whether the request has left, at least in part.
 function call:sent() end
+--- How often it has: more than once where a kept connection turned out to be dead.
+function call:sends() end
 --- Stops it without blocking. Its lease is not settled: the caller does that
 --- (a lease that is forgotten is settled as unknown by its own collection).
 function call:close() end

@@ -24,16 +24,19 @@ local function add_call(self, piece)
   call.pieces[#call.pieces + 1] = piece.arguments
 end
 
---- Adds a chunk; nil, for an event that says nothing, is none.
+local latest = { "id", "model", "finish_reason", "usage", "extra", "raw" }
+
+--- Adds a chunk; nil, for an event that says nothing, is none. Where memory runs out it
+--- may be added again: what takes memory comes before the text.
 ---@param chunk? table neutral (what a protocol's `event` gives)
 function methods:add(chunk)
   if not chunk then return end
-  self.texts[#self.texts + 1] = chunk.text
-  self.thoughts[#self.thoughts + 1] = chunk.reasoning
-  for _, piece in ipairs(chunk.tool_calls or { chunk.tool_call }) do add_call(self, piece) end
-  for _, name in ipairs { "id", "model", "finish_reason", "usage", "extra", "raw" } do
+  for _, name in ipairs(latest) do
     if chunk[name] ~= nil then self.last[name] = chunk[name] end
   end
+  for _, piece in ipairs(chunk.tool_calls or { chunk.tool_call }) do add_call(self, piece) end
+  self.thoughts[#self.thoughts + 1] = chunk.reasoning
+  self.texts[#self.texts + 1] = chunk.text
 end
 
 --- The response so far: `{ id, model, content, reasoning, tool_calls, finish_reason,

@@ -200,6 +200,85 @@ static void without_a_guard_it_never_ages_by_itself(void **state)
     kc_pool_free(p);
 }
 
+static struct kc_pool *one_at_once(struct kc_limits *l)
+{
+    struct kc_pool *p = new_pool(KC_PER_MODEL, KC_ROUND_ROBIN, 1);
+    kc_limits_unlimited(l);
+    l->concurrent = 1;
+    assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, l), KC_OK);
+    return p;
+}
+
+static void an_answer_that_has_ended_frees_its_place_and_is_settled_later(
+    void **state)
+{
+    (void)state;
+    struct kc_limits l;
+    struct kc_pool *p = one_at_once(&l);
+    struct kc_grant a, b, c;
+    struct kc_refusal r;
+    granted(p, START_MS, "m", 70, &a);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &c, &r), KC_ELIMITED);
+    kc_pool_ended(p, a.lease);
+    kc_pool_ended(p, a.lease); /* told twice: once is it */
+    struct kc_snapshot s = counts(p, START_MS, 0, NULL);
+    assert_int_equal(s.in_flight, 1); /* its tokens are not known */
+    granted(p, START_MS, "m", 1, &b);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &c, &r), KC_ELIMITED);
+    struct kc_usage usage = {.total = 12};
+    assert_int_equal(kc_pool_settle(p, START_MS, a.lease, KC_DONE, &usage),
+                     KC_OK);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &c, &r), KC_ELIMITED);
+    kc_pool_ended(p, a.lease); /* a stale one */
+    assert_int_equal(acquire(p, START_MS, "m", 1, &c, &r), KC_ELIMITED);
+    assert_int_equal(kc_pool_settle(p, START_MS, b.lease, KC_DONE, NULL),
+                     KC_OK);
+    granted(p, START_MS, "m", 1, &c);
+    s = counts(p, START_MS, 0, NULL);
+    assert_int_equal(s.in_flight, 1);
+    assert_int_equal(s.total_tokens, 13);
+    kc_pool_free(p);
+}
+
+static void a_lease_that_sends_again_takes_its_place_again(void **state)
+{
+    (void)state;
+    struct kc_limits l;
+    struct kc_pool *p = one_at_once(&l);
+    struct kc_grant a, c;
+    struct kc_refusal r;
+    granted(p, START_MS, "m", 7, &a);
+    kc_pool_ended(p, a.lease);
+    kc_pool_sending(p, a.lease);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &c, &r), KC_ELIMITED);
+    kc_pool_ended(p, a.lease);
+    assert_int_equal(kc_pool_expire(p, START_MS + 10 * MINUTE_MS), 1);
+    granted(p, START_MS + 10 * MINUTE_MS, "m", 1, &c);
+    kc_pool_free(p);
+}
+
+static void an_ended_answer_takes_no_place_in_the_group_it_joins(void **state)
+{
+    (void)state;
+    struct kc_limits l;
+    struct kc_pool *p = one_at_once(&l);
+    struct kc_grant a, b, c;
+    struct kc_refusal r;
+    bool joined;
+    granted(p, START_MS, "m", 7, &a);
+    kc_pool_ended(p, a.lease);
+    assert_int_equal(kc_pool_join(p, START_MS, 1, "g", &joined), KC_OK);
+    granted(p, START_MS, "m", 7, &b);
+    kc_pool_ended(p, b.lease);
+    granted(p, START_MS, "m", 7, &c);
+    assert_int_equal(kc_pool_settle(p, START_MS, a.lease, KC_DONE, NULL),
+                     KC_OK);
+    assert_int_equal(kc_pool_settle(p, START_MS, b.lease, KC_DONE, NULL),
+                     KC_OK);
+    assert_int_equal(acquire(p, START_MS, "m", 1, &a, &r), KC_ELIMITED);
+    kc_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +292,10 @@ int main(void)
         cmocka_unit_test(several_are_stamped_in_the_order_of_their_sending),
         cmocka_unit_test(who_waits_learns_the_time_at_the_guard),
         cmocka_unit_test(without_a_guard_it_never_ages_by_itself),
+        cmocka_unit_test(
+            an_answer_that_has_ended_frees_its_place_and_is_settled_later),
+        cmocka_unit_test(a_lease_that_sends_again_takes_its_place_again),
+        cmocka_unit_test(an_ended_answer_takes_no_place_in_the_group_it_joins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
