@@ -256,10 +256,11 @@ function stream.open(run, lease, call)
   local protocol = run.protocol
   -- It has its finalizer from the start: later, Lua would look for it among all that was
   -- made since, which with many streams takes longer than all else.
-  local s = setmetatable({ run = run, lease = lease, call = call, buffered = {}, taken = 0, seen_bytes = 0,
-    seen_events = 0, owns = false, closed = false, content = false, finished = false, done = false,
-    kind = false, data = false, usage = false, broken = false, state = {},
-    event_of = protocol and protocol.event or false, extracted = usage.is_extracted(run),
+  local s = setmetatable({ run = run, lease = lease, call = call, buffered = {}, taken = 0,
+    seen_bytes = 0, seen_events = 0, owns = false, closed = false, content = false,
+    finished = false, done = false, kind = false, data = false, usage = false, broken = false,
+    state = {}, event_of = protocol and protocol.event or false,
+    extracted = usage.is_extracted(run),
     info = { status = call:status(), headers = call:headers() } }, stream_mt)
   if run.entry.closed then run.entry:check_open() end -- it was stopped meanwhile
   run.entry.streams[s] = true

@@ -15,7 +15,7 @@
 #define MAX_TEXT (256u * 1024 * 1024)
 #define EXACT 9007199254740992.0 /* 2^53 */
 #define EXACT_DIGITS 15          /* as many are exact in any case */
-#define HELD 16 /* fields or items on the stack before a table is made for them */
+#define HELD 16 /* fields or items on the stack, before a table is made */
 #define ROOM 8  /* on the stack for one of them, and to make the table */
 #define BOX "keycycle.jsonbox"
 

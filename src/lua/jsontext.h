@@ -12,8 +12,8 @@
  * bytes; 0 when it is not UTF-8 (RFC 3629: no surrogates, shortest form). */
 size_t kc_utf8_len(const char *s, size_t left);
 
-/* kc_json_plain returns how many bytes at `s` are plain ASCII, which stands in a
- * string as it is: no quote, no backslash, no control character. */
+/* kc_json_plain returns how many bytes at `s` are plain ASCII, which stands in
+ * a string as it is: no quote, no backslash, no control character. */
 size_t kc_json_plain(const char *s, size_t len);
 
 /* kc_json_escape reads the escape whose backslash stands at `p`: returns the

@@ -262,7 +262,7 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
     x->origin = origin;
     x->easy = t->spares ? t->spare[--t->spares] : curl_easy_init();
     err = x->easy ? kc_curl_setup(x, c) : KC_ENOMEM;
-    t->busy = true; /* it is due at once: no timer is needed for that */
+    t->busy = true;
     if (err == KC_OK)
         err = run(x);
     t->busy = false;
@@ -272,8 +272,7 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
     }
     link_exchange(t, x);
     *out = &x->pub;
-    t->curl_at_ms = 0;
-    act(t, CURL_SOCKET_TIMEOUT, 0);
+    set_timer(t);
     return KC_OK;
 }
 

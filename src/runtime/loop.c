@@ -146,8 +146,8 @@ static void take_out(struct kc_loop *l, struct kc_timer *t)
     l->len--;
 }
 
-/* The kernel is told only when the earliest timer comes earlier: a step too
- * early finds that out, and costs less than telling it of each that is later. */
+/* The kernel is told only when the earliest timer comes earlier: a step that
+ * is too early finds out, which costs less than to tell it of each change. */
 static void set_timerfd(struct kc_loop *l)
 {
     if (!l->earliest || is_forked(l))
