@@ -98,7 +98,7 @@ local function try_once(run, lease)
     lease:cancel()
     failure.raise_deadline(run)
   end
-  local result = attempt.run(run, lease, left)
+  local result = (run.attempt or attempt.run)(run, lease, left)
   local adapter, headers = run.adapter, result.headers or {}
   local told = limit_headers.read(adapter.limit_headers, headers, run.entry.pool:now())
   limit_headers.learn(lease, adapter, headers, told)

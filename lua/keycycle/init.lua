@@ -38,6 +38,14 @@ local keycycle = {
   step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
 }
 
+--- Interfaces of other libraries over this one's transport: `keycycle.compat.socket_http`.
+keycycle.compat = setmetatable({}, { __index = function(compat, name)
+  if name == "socket_http" then
+    compat.socket_http = require "keycycle.compat.socket_http"
+  end
+  return rawget(compat, name)
+end })
+
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
 for name, face in pairs(faces.all) do keycycle[name] = face end
 

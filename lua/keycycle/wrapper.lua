@@ -5,6 +5,7 @@ local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
 local fallback = require "keycycle.fallback"
+local foreign = require "keycycle.foreign"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
@@ -195,22 +196,22 @@ end
 
 --- A client whose calls rotate over the provider's keys.
 ---@param name string
----@param class? table a built-in face: keycycle.OpenAI, or keycycle.AsyncOpenAI, whose
---- calls are tasks
+---@param class? any a built-in face (keycycle.OpenAI, or keycycle.AsyncOpenAI, whose calls
+--- are tasks), or any Lua client's class: a function, or a table with `new` or `__call`
 ---@param opts? table API.md section 4
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
-  if type(class) == "table" and opts == nil and class.face == nil and class.new == nil
-    and getmetatable(class) == nil then
-    class, opts = nil, class
-  end
   if faces.is_face(class) then
     faces.check(class, known.adapter)
+  elseif foreign.is_class(class) then
+    return foreign.new(known, class, opts)
+  elseif type(class) == "table" and opts == nil and class.face == nil then
+    opts = class
   elseif class ~= nil then
-    invalid("this version makes the built-in clients only: leave the class out, or give one such "
-      .. "as keycycle.OpenAI")
+    invalid("a client's class is one such as keycycle.OpenAI, a function, or a table with new or "
+      .. "__call")
   end
-  return proxy.new(known, opts, class ~= nil and class.async)
+  return proxy.new(known, opts, faces.is_face(class) and class.async)
 end
 
 --- A model of the provider: one shape for all of them. It rotates over its keys.

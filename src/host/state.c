@@ -130,8 +130,8 @@ static void push_place(lua_State *L)
     lua_pushliteral(L, "");
 }
 
-/* [-0, +1, e] Push the stacks of the tasks that the error at `arg` came from, or
- * nil. */
+/* [-0, +1, e] Push the stacks of the tasks that the error at `arg` came from,
+ * or nil. */
 static void push_trace(lua_State *L, int arg)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -59,6 +59,7 @@ static void read_spec(lua_State *L, struct kc_call_spec *spec)
     spec->lease = lk_optlease(L, lua_gettop(L));
     spec->stream = lk_fieldbool(L, 1, "stream");
     spec->lines = lk_fieldbool(L, 1, "lines");
+    spec->raw = lk_fieldbool(L, 1, "raw");
     spec->allow_insecure = lk_fieldbool(L, 1, "allow_insecure");
     spec->connect_timeout_ms = lk_fieldms(L, 1, "connect_timeout", 0);
     spec->request_timeout_ms = lk_fieldms(L, 1, "request_timeout", 0);
@@ -176,6 +177,29 @@ static int call_body(lua_State *L)
     return 1;
 }
 
+static int call_status_line(lua_State *L)
+{
+    const struct kc_exchange *x = check_call(L)->call.exchange;
+    if (!x || !x->status_line[0])
+        return 0;
+    lua_pushstring(L, x->status_line);
+    return 1;
+}
+
+/* What was taken stays in the box until Lua has it: a raise loses nothing. */
+static int call_piece(lua_State *L)
+{
+    struct lk_call *box = check_call(L);
+    int err = kc_call_piece(&box->call, &box->text);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    if (box->text.len == 0)
+        return 0;
+    lua_pushlstring(L, kc_buf_str(&box->text), box->text.len);
+    kc_buf_clear(&box->text);
+    return 1;
+}
+
 static int call_error(lua_State *L)
 {
     const char *detail;
@@ -241,6 +265,8 @@ static const luaL_Reg methods[] = {
     {"headers", call_headers},
     {"header", call_header},
     {"body", call_body},
+    {"piece", call_piece},
+    {"status_line", call_status_line},
     {"error", call_error},
     {"event", call_event},
     {"is_events", call_is_events},

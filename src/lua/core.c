@@ -128,7 +128,7 @@ static int core_step(lua_State *L)
     uint64_t timeout = lk_optms(L, 1, UINT64_MAX);
     uint64_t budget = lk_optms(L, 2, UINT64_MAX);
     int64_t budget_us = -1;
-    if (budget < (uint64_t)INT64_MAX / 1000) /* else it is none */
+    if (budget < UINT32_MAX) /* more is none */
         budget_us = (int64_t)(lua_tonumber(L, 2) * 1e6);
     int err = kc_runtime_step(
         lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);

@@ -42,12 +42,11 @@ static struct kc_lease *check_lease(lua_State *L)
 
 /* The key on its way to a program that asked: the copy in C is wiped, and a
  * raise for want of memory finds it in a box that wipes it. */
-static int push_secret(lua_State *L, const struct kc_lease *lease)
+static int push_secret(lua_State *L, struct kc_pool *pool, uint32_t index)
 {
     struct kc_buf key;
     kc_buf_init(&key, 64 * 1024);
-    int err = kc_pool_key_secret(kc_ledger_pool(lease->ledger),
-                                 lease->grant.key, &key);
+    int err = kc_pool_key_secret(pool, index, &key);
     if (err != KC_OK) {
         kc_buf_wipe(&key);
         if (err == KC_ENOMEM)
@@ -79,17 +78,16 @@ static int push_suffix(lua_State *L, const struct kc_lease *lease)
 
 /* Name and value of the n-th parameter into fixed room; KC_EEND after the last.
  * Over-long ones are left out: nothing here may be lost to a raise. */
-static int read_param(const struct kc_lease *lease, size_t n, char *name,
-                      char *value, size_t size)
+static int read_param(struct kc_pool *pool, uint32_t index, size_t n,
+                      char *name, char *value, size_t size)
 {
     struct kc_buf a, b;
-    struct kc_pool *pool = kc_ledger_pool(lease->ledger);
     kc_buf_init(&a, size - 1);
     kc_buf_init(&b, size - 1);
-    int err = kc_pool_key_param_name(pool, lease->grant.key, n, &a);
+    int err = kc_pool_key_param_name(pool, index, n, &a);
     name[0] = '\0';
     if (err == KC_OK)
-        err = kc_pool_key_param(pool, lease->grant.key, kc_buf_str(&a), &b);
+        err = kc_pool_key_param(pool, index, kc_buf_str(&a), &b);
     if (err == KC_OK) {
         memcpy(name, kc_buf_str(&a), a.len + 1);
         memcpy(value, kc_buf_str(&b), b.len + 1);
@@ -99,12 +97,12 @@ static int read_param(const struct kc_lease *lease, size_t n, char *name,
     return err == KC_ENOTFOUND ? KC_EEND : err;
 }
 
-static int push_params(lua_State *L, const struct kc_lease *lease)
+static int push_params(lua_State *L, struct kc_pool *pool, uint32_t index)
 {
     char name[1024], value[1024];
     lua_newtable(L);
     for (size_t i = 0;; i++) {
-        int err = read_param(lease, i, name, value, sizeof name);
+        int err = read_param(pool, index, i, name, value, sizeof name);
         if (err == KC_EEND)
             break;
         if (err == KC_ENOMEM)
@@ -117,9 +115,19 @@ static int push_params(lua_State *L, const struct kc_lease *lease)
     return 1;
 }
 
+int lk_pool_params(lua_State *L)
+{
+    struct kc_pool *pool = lk_checkpool(L, 1);
+    uint32_t index = lk_checkindex(L, 2);
+    push_params(L, pool, index);
+    push_secret(L, pool, index);
+    return 2;
+}
+
 static int push_field(lua_State *L, const struct kc_lease *lease,
                       const char *name)
 {
+    struct kc_pool *pool = kc_ledger_pool(lease->ledger);
     if (strcmp(name, "index") == 0) {
         lua_pushinteger(L, lease->grant.key);
     } else if (strcmp(name, "model") == 0) {
@@ -135,9 +143,9 @@ static int push_field(lua_State *L, const struct kc_lease *lease,
     } else if (strcmp(name, "suffix") == 0) {
         return push_suffix(L, lease);
     } else if (strcmp(name, "params") == 0) {
-        return push_params(L, lease);
+        return push_params(L, pool, lease->grant.key);
     } else if (strcmp(name, "api_key") == 0) {
-        return push_secret(L, lease);
+        return push_secret(L, pool, lease->grant.key);
     } else {
         lua_pushnil(L);
     }

@@ -469,6 +469,7 @@ static const luaL_Reg methods[] = {
     {"set_selection", pool_set_selection},
     {"acquire", pool_acquire},
     {"wait", lk_pool_wait},
+    {"params", lk_pool_params},
     {"explain", pool_explain},
     {"next_available", pool_next_available},
     {"close", pool_close},

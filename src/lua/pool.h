@@ -24,6 +24,9 @@ struct kc_buf *lk_newtext(lua_State *L);
 /* pool:wait(model, tokens, opts), in lease.c */
 int lk_pool_wait(lua_State *L);
 
+/* pool:params(index), in lease.c */
+int lk_pool_params(lua_State *L);
+
 /* [-0, +0, m] Add poolinfo.c's methods to the table at the top. */
 void lk_open_poolinfo(lua_State *L);
 

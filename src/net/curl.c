@@ -192,6 +192,7 @@ static void init(struct kc_curl_exchange *x, struct kc_curl *t,
     x->t = t;
     x->stream = c->stream;
     x->lines = c->lines;
+    x->pub.raw = c->raw;
     x->notify = c->notify;
     x->ctx = c->ctx;
     x->idle_ms = c->idle_timeout_ms;
@@ -321,6 +322,7 @@ static void forget_transport(struct kc_transport *base)
 static const struct kc_transport_ops ops = {
     .start = start,
     .event = kc_curl_event,
+    .taken = kc_curl_taken,
     .free_exchange = free_exchange,
     .ready = ready,
     .timeout = timeout,

@@ -79,6 +79,9 @@ void kc_curl_fail(struct kc_curl_exchange *x, int err, const char *words);
 /* kc_curl_event is the transport's `event`. */
 int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out);
 
+/* kc_curl_taken is the transport's `taken`. */
+void kc_curl_taken(struct kc_exchange *pub);
+
 /* kc_curl_release frees what the exchange owns but the easy handle. */
 void kc_curl_release(struct kc_curl_exchange *x);
 

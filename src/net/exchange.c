@@ -63,7 +63,7 @@ static void headers_end(struct kc_curl_exchange *x)
 {
     if (x->pub.status < 200)
         return; /* 100 Continue and its like: the answer follows */
-    x->may_redirect = redirects(x);
+    x->may_redirect = !x->pub.raw && redirects(x);
     if (x->may_redirect)
         return;
     x->pub.have_headers = true;
@@ -86,6 +86,14 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
     return err == KC_EINVALID ? KC_OK : err; /* odd names are left out */
 }
 
+/* Bytes before the line's end. */
+static size_t line_len(const char *line, size_t len)
+{
+    while (len > 0 && isspace((unsigned char)line[len - 1]))
+        len--;
+    return len;
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     struct kc_curl_exchange *x = ctx;
@@ -102,6 +110,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
         const char *space = memchr(data, ' ', len);
         kc_headers_clear(&x->pub.headers);
         x->pub.status = space ? (int)strtol(space + 1, NULL, 10) : 0;
+        if (x->pub.raw)
+            snprintf(x->pub.status_line, sizeof x->pub.status_line, "%.*s",
+                     (int)line_len(data, len), data);
         return len;
     }
     if (len <= 2 && (data[0] == '\r' || data[0] == '\n')) {
@@ -150,7 +161,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     int err;
     if (x->may_redirect)
         return len;
-    if (x->pub.is_events && x->queued_bytes > x->max_queued_bytes) {
+    size_t queued = x->pub.raw ? x->pub.body.len : x->queued_bytes;
+    if ((x->pub.is_events || x->pub.raw) && queued > x->max_queued_bytes) {
         x->paused = true; /* these bytes come again */
         return CURL_WRITEFUNC_PAUSE;
     }
@@ -162,6 +174,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
             tell(x);
     } else {
         err = kc_buf_add(&x->pub.body, data, len);
+        if (x->pub.raw)
+            tell(x);
     }
     x->failure = err;
     return err == KC_OK ? len : 0;
@@ -279,10 +293,12 @@ int kc_curl_setup(struct kc_curl_exchange *x,
     curl_easy_setopt(x->easy, CURLOPT_URL, c->url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->fields);
     curl_easy_setopt(x->easy, CURLOPT_USERAGENT, USER_AGENT);
-    curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, c->raw ? NULL : "");
+    curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, c->raw ? 1L : 0L);
     curl_easy_setopt(x->easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION,
-                     (long)CURL_HTTP_VERSION_2TLS);
+                     c->raw ? (long)CURL_HTTP_VERSION_1_1
+                            : (long)CURL_HTTP_VERSION_2TLS);
     if (strcmp(x->origin.scheme, "https") == 0)
         curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
     uint64_t connect =
@@ -370,6 +386,15 @@ void kc_curl_reset(struct kc_curl_exchange *x)
     x->redirects++;
 }
 
+static void resume(struct kc_curl_exchange *x)
+{
+    if (!x->paused || !x->running)
+        return;
+    x->paused = false; /* before the call, which may pause again */
+    x->heard_ms = kc_mono_ms();
+    curl_easy_pause(x->easy, CURLPAUSE_CONT);
+}
+
 int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out)
 {
     struct kc_curl_exchange *x = pub->impl;
@@ -384,12 +409,14 @@ int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out)
     *out = (struct kc_sse_event){.type = x->current->type,
                                  .data = x->current->data,
                                  .len = x->current->len};
-    if (x->paused && x->running && x->queued_bytes <= x->max_queued_bytes / 2) {
-        x->paused = false; /* before the call, which may pause again */
-        x->heard_ms = kc_mono_ms();
-        curl_easy_pause(x->easy, CURLPAUSE_CONT);
-    }
+    if (x->queued_bytes <= x->max_queued_bytes / 2)
+        resume(x);
     return KC_OK;
+}
+
+void kc_curl_taken(struct kc_exchange *pub)
+{
+    resume(pub->impl);
 }
 
 void kc_curl_release(struct kc_curl_exchange *x)

@@ -37,6 +37,8 @@ struct kc_exchange_config { /* all is copied, but `body` */
     size_t body_len;
     bool stream; /* read text/event-stream or NDJSON as events */
     bool lines;  /* a stream is NDJSON, whatever its content type says */
+    bool raw;    /* as it is sent: no redirect is followed, nothing decoded; the
+                  * body is taken in pieces, HTTP/1.1 is spoken */
     uint64_t connect_timeout_ms; /* 0: the default, 10 s */
     uint64_t total_timeout_ms;   /* 0: none */
     uint64_t idle_timeout_ms;    /* without a byte received; 0: none */
@@ -55,6 +57,8 @@ struct kc_exchange {
     struct kc_headers headers; /* of the final answer, names in lower case */
     bool have_headers;
     bool is_events;   /* a stream's 2xx: read by kc_exchange_event */
+    bool raw;         /* `body` is what was not taken yet */
+    char status_line[128]; /* of a raw one */
     bool sent;        /* the request has left, at least in part */
     unsigned sends;   /* how often: libcurl sends it again by itself where a
                        * kept connection was dead before a byte came back */
@@ -72,6 +76,7 @@ struct kc_transport_ops {
     int (*start)(struct kc_transport *t, const struct kc_exchange_config *c,
                  struct kc_exchange **out);
     int (*event)(struct kc_exchange *x, struct kc_sse_event *out);
+    void (*taken)(struct kc_exchange *x);
     void (*free_exchange)(struct kc_exchange *x);
     void (*ready)(struct kc_transport *t, int fd, int events);
     void (*timeout)(struct kc_transport *t);
@@ -103,6 +108,14 @@ KC_CHECKED static inline int kc_exchange_event(struct kc_transport *t,
                                                struct kc_sse_event *out)
 {
     return t->ops->event(x, out);
+}
+
+/* kc_exchange_taken tells a raw exchange that its `body` was taken and emptied,
+ * which resumes a paused transfer. */
+static inline void kc_exchange_taken(struct kc_transport *t,
+                                     struct kc_exchange *x)
+{
+    t->ops->taken(x);
 }
 
 /* kc_exchange_free cancels what still runs, without blocking, and frees it;

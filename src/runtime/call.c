@@ -121,9 +121,11 @@ static int start(struct kc_call *c, struct kc_runtime *rt,
         .body_len = spec->body_len,
         .stream = spec->stream,
         .lines = spec->lines,
+        .raw = spec->raw,
         .connect_timeout_ms = spec->connect_timeout_ms,
         .total_timeout_ms = spec->deadline_timeout_ms,
-        .idle_timeout_ms = spec->stream ? spec->idle_timeout_ms : 0,
+        .idle_timeout_ms =
+            spec->stream || spec->raw ? spec->idle_timeout_ms : 0,
         .max_body_bytes = spec->max_body_bytes,
         .max_event_bytes = spec->max_event_bytes,
         .notify = on_news,
@@ -217,6 +219,8 @@ bool kc_call_is_ready(struct kc_call *c)
 {
     if (c->exchange && c->exchange->is_events)
         return c->timed_out || look(c) != KC_EAGAIN;
+    if (c->exchange && c->exchange->raw && c->exchange->body.len > 0)
+        return true;
     return kc_call_is_done(c);
 }
 
@@ -281,4 +285,17 @@ int kc_call_body(const struct kc_call *c, struct kc_buf *out)
     bool failed = c->exchange->status >= 400 || c->exchange->err != KC_OK;
     int err = kc_buf_add(out, kc_buf_str(body), body->len);
     return err == KC_OK && failed ? blacken(c, out) : err;
+}
+
+int kc_call_piece(struct kc_call *c, struct kc_buf *out)
+{
+    if (!c->exchange || !c->exchange->raw)
+        return KC_OK;
+    struct kc_buf *body = &c->exchange->body;
+    int err = kc_buf_add(out, kc_buf_str(body), body->len);
+    if (err != KC_OK)
+        return err;
+    kc_buf_clear(body);
+    kc_exchange_taken(c->transport, c->exchange);
+    return KC_OK;
 }

@@ -35,6 +35,7 @@ struct kc_call_spec { /* templates and texts are copied, `body` is borrowed */
     size_t body_len;
     bool stream;
     bool lines; /* of a stream: it is NDJSON, whatever its type says */
+    bool raw;   /* as it is sent, and taken by kc_call_piece; see transport.h */
     bool allow_insecure;
     const struct kc_lease *lease; /* NULL: no key is filled in */
     uint64_t connect_timeout_ms, idle_timeout_ms; /* 0: the default, none */
@@ -69,7 +70,8 @@ KC_CHECKED int kc_call_init(struct kc_call *c, struct kc_runtime *rt,
 /* kc_call_deinit stops it without blocking. The lease is not settled. */
 void kc_call_deinit(struct kc_call *c);
 
-/* kc_call_is_ready: complete, or (a stream) an event can be taken. */
+/* kc_call_is_ready: complete, or an event of a stream, a piece of what is raw
+ * can be taken. */
 bool kc_call_is_ready(struct kc_call *c);
 bool kc_call_is_done(const struct kc_call *c);
 
@@ -86,6 +88,9 @@ int kc_call_error(const struct kc_call *c, const char **detail);
 /* kc_call_fields appends the values of the header fields, one a line and in
  * their order, with the key blacked out. */
 KC_CHECKED int kc_call_fields(const struct kc_call *c, struct kc_buf *out);
+
+/* kc_call_piece appends what came of a raw answer's body since the last one. */
+KC_CHECKED int kc_call_piece(struct kc_call *c, struct kc_buf *out);
 
 /* kc_call_body appends the body; of a status of 400 or more, and of a failure,
  * with the key blacked out. */

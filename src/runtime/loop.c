@@ -285,8 +285,8 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     for (int i = 0; i < n; i++) {
         /* The kernel's order stays the same for those that are always ready:
          * each is the first one in its turn. */
-        const struct epoll_event *e = &ev[(l->turn + (unsigned)i) % (unsigned)n];
-        int fd = e->data.fd;
+        unsigned at = (l->turn + (unsigned)i) % (unsigned)n;
+        int fd = ev[at].data.fd;
         if (fd == l->timer) {
             drain(fd);
             timers = true;
@@ -296,7 +296,7 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
                 l->woken(l->woken_ctx);
         } else if (!began || !spent(start_us, budget_us)) {
             began = true;
-            l->fn(l->ctx, fd, poll_events(e->events));
+            l->fn(l->ctx, fd, poll_events(ev[at].events));
         }
         /* What was not started is reported again: epoll is level-triggered. */
     }

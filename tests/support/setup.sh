@@ -50,6 +50,11 @@ for part in "$@"; do
     want 'command -v lua5.4' lua5.4
     lib cmocka libcmocka-dev
     want 'test -e /usr/bin/busted' lua-busted
+    want "lua5.4 -e 'require \"socket.http\"'" lua-socket
+    want "lua5.4 -e 'require \"cjson\"'" lua-cjson
+    want "lua5.4 -e 'require \"lxp\"'" lua-expat
+    # Debian has it for 5.1 only; it runs in any Lua.
+    want "LUA_PATH='/usr/share/lua/5.1/?.lua;;' lua5.4 -e 'require \"soap\"'" lua-soap
     want 'command -v luacheck' lua-check
     want "lua5.4 -e 'require \"cqueues\"'" lua-cqueues
     want "lua5.4 -e 'require \"luv\"'" lua-luv
@@ -95,7 +100,8 @@ setup: something is missing, and this system has no apt. Install by hand:
           nodejs npm
   Alpine: build-base pkgconf lua5.4-dev curl-dev sqlite-dev libevent-dev lua5.4
           cmocka-dev nginx openssl openssl-dev valgrind shellcheck clang compiler-rt nodejs npm
-  and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv
+  and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
+          luasoap
 TEXT
   echo "setup: missing (Debian's names): ${packages[*]}" >&2
   exit 2

@@ -147,6 +147,10 @@ function pool:key_count() end
 --- nil for a removed one; scope ("model", "key", "group") of a state but ready. With
 --- a model, the key's state for that model.
 function pool:key(index, model) end
+--- A fresh table of a key's extra parameters, and its text, for a program's own client;
+--- an index that is gone: an empty one and nil.
+---@return table params, string? api_key
+function pool:params(index) end
 --- key 0: all; model nil: all without a line of their own. limits: a table of
 --- requests_per_minute … tokens_per_day, concurrent_requests, day_resets_at (a zone
 --- that is known: raises else), windows (list of { seconds, requests, tokens,
@@ -282,7 +286,9 @@ function lease:unpaid(reason) end
 --- (optional; its key fills the templates `{param}` in url and header values),
 --- allow_insecure, and seconds: connect_timeout, request_timeout (whole answer;
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the
---- whole, streams too); max_body, max_event (bytes).
+--- whole, streams too); max_body, max_event (bytes); raw (boolean: the answer as the
+--- server sends it: no redirect is followed, nothing decoded; `piece` takes its body, and
+--- idle_timeout holds between two pieces).
 --- nil, err before anything is sent: bad_url, insecure (http:// to a host that
 --- is not loopback, with auth, without allow_insecure), invalid.
 ---@return keycycle.core.call?, table? err
@@ -290,7 +296,7 @@ function core.call(spec) end
 
 ---@class keycycle.core.call: keycycle.core.waitable
 --- ready(): the answer or its failure is complete; of an event stream: an event
---- can be taken, or it ended.
+--- can be taken, or it ended; of a raw one: a piece can, or it ended.
 local call = {}
 function call:done() end
 --- The status, or nil while there is none.
@@ -301,6 +307,13 @@ function call:header(name) end
 --- What is not events, as it came; of a status of 400 or more, and of any
 --- failure, with the key blacked out.
 function call:body() end
+--- What came of a raw answer's body since the last time, as it came: a key that it may
+--- hold is not blacked out. nil: nothing.
+---@return string?
+function call:piece() end
+--- The first line of a raw answer, "HTTP/1.1 404 Not Found".
+---@return string?
+function call:status_line() end
 --- nil, or { code, message } once it failed: resolve connect tls cut garbage
 --- too_large timeout (message says which), no_memory.
 function call:error() end

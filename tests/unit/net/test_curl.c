@@ -242,6 +242,37 @@ static void a_reader_who_stops_stops_the_transfer(void **state)
     done(f, x);
 }
 
+static void what_is_raw_is_as_it_was_sent(void **state)
+{
+    struct fixture *f = *state;
+    struct kc_exchange_config raw = {.raw = true};
+    struct kc_exchange *x = fetch(f, "/redirect-same", raw);
+    assert_int_equal(x->status, 307);
+    assert_string_equal(x->status_line, "HTTP/1.1 307 Status");
+    assert_int_equal(rawserver_count(f->server), 1);
+    done(f, x);
+    x = fetch(f, "/gzip", raw);
+    assert_int_equal(x->err, KC_OK);
+    assert_memory_equal(kc_buf_str(&x->body), "\x1f\x8b", 2);
+    done(f, x);
+}
+
+static void a_raw_body_that_is_not_taken_stops_the_transfer(void **state)
+{
+    struct fixture *f = *state;
+    struct kc_exchange *x = begin(
+        f, "/flood",
+        (struct kc_exchange_config){.raw = true, .max_queued_bytes = 8192});
+    for (int i = 0; i < 5; i++) {
+        while (x->body.len == 0 || f->poller.len > 0)
+            poller_turn(&f->poller);
+        assert_true(x->body.len < 8192 + 64 * 1024);
+        kc_buf_clear(&x->body);
+        kc_exchange_taken(f->poller.transport, x);
+    }
+    done(f, x);
+}
+
 static void freeing_stops_what_runs(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +342,8 @@ int main(void)
         T(a_compressed_body_is_read_and_bounded),
         T(events_come_one_by_one),
         T(a_reader_who_stops_stops_the_transfer),
+        T(what_is_raw_is_as_it_was_sent),
+        T(a_raw_body_that_is_not_taken_stops_the_transfer),
         T(freeing_stops_what_runs),
         T(a_header_without_a_value_and_no_expect_are_sent),
         T(loopback_never_goes_through_a_proxy),
