@@ -11,14 +11,14 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
-REQUIRED := lua5.4 libcurl libcjson sqlite3
+REQUIRED := lua5.4 libcurl sqlite3
 
 KC_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 	-fvisibility=hidden -pthread $(KC_WARN) $(SAN)
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread
+PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl sqlite3) -pthread
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.
@@ -142,6 +142,11 @@ $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
 
+$(BUILD)/tests/bench/server: tests/bench/server.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ \
+		$(shell $(PKG_CONFIG) --libs libevent libevent_openssl openssl)
+
 # The whole library in one archive: a target calls what it likes of it.
 FUZZ_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkeycycle.a
@@ -149,7 +154,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c,$(wildcard tests/bench/*.c)))
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c,$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
@@ -175,6 +180,8 @@ setup:
 	@tests/support/setup.sh build
 setup-test:
 	@tests/support/setup.sh build test
+setup-bench:
+	@tests/support/setup.sh build bench
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
@@ -235,8 +242,9 @@ check-peers: setup-peers
 fuzz: setup-fuzz
 	@JOBS=$(JOBS) tests/support/fuzz.sh $(BUILD)
 
-bench: setup
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all $(BUILD)/tests/bench/baseline $(BUILD)/tests/bench/engine
+bench: setup-bench
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
+		$(addprefix $(BUILD)/tests/bench/,baseline engine server)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 lint:
@@ -280,7 +288,7 @@ help:
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-fuzz setup-peers demo test \
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
 	check asan check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
 	bench lint format install uninstall clean help
 

@@ -16,6 +16,7 @@ local template = require "keycycle.template"
 local attempt = {}
 
 local json = core.json
+local ABSENT = { null = "absent" } -- how an answer is decoded
 local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
@@ -178,7 +179,7 @@ local function plain(run, call)
   end
   if not body:find "%S" then return garbage(run, call, body, "the answer is empty") end
   local decoded
-  decoded, why = json.decode(body, { null = "absent" })
+  decoded, why = json.decode(body, ABSENT)
   if type(decoded) ~= "table" then
     why = "the answer is not a JSON object: " .. (why or "a single value")
     return garbage(run, call, body, why)

@@ -123,8 +123,9 @@ function call.new(entry, route, request, opts, chain)
   local protocol = wire.protocol(entry.adapter, route.protocol)
   local model = request.model or request.json and named(request.json[opts.model_param or "model"])
     or opts.model or entry.config.default_model or ""
-  local estimate = opts.estimated_tokens
-    or wire.estimate(entry.adapter, protocol, request.json or {})
+  local json = request.json or {}
+  local input = protocol and protocol.estimate_input and protocol.estimate_input(json) or nil
+  local estimate = opts.estimated_tokens or wire.estimate(entry.adapter, protocol, json, input)
   if opts.pin_key and opts.key_id == nil then
     errors.raise(errors.InvalidConfigurationError, { code = "invalid", provider = entry.name,
       message = "pin_key needs key_id: it says which key" })
@@ -135,8 +136,7 @@ function call.new(entry, route, request, opts, chain)
     entry = entry, adapter = entry.adapter, base_url = opts.base_url or entry.base_url,
     route = route, request = request, opts = opts, policy = chosen,
     protocol = protocol, model = model, tokens = math.max(0, math.ceil(estimate)),
-    input = protocol and protocol.estimate_input and protocol.estimate_input(request.json or {})
-      or nil,
+    input = input,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
     chain = chain, attempts = chain and chain.attempts or {}, tries = 0, key_attempt = 0,
     waited = 0, started_at = started, deadline_at = ends, suspects = {},

@@ -152,8 +152,9 @@ end
 function limit_headers.read(lines, headers, now)
   local list = {}
   for _, line in ipairs(lines or {}) do
-    local found = read_line(line, headers, now)
-    if found.limit or found.remaining or found.reset then list[#list + 1] = found end
+    local there = headers[line.limit] or headers[line.remaining] or headers[line.reset]
+    local found = there and read_line(line, headers, now)
+    if found and (found.limit or found.remaining or found.reset) then list[#list + 1] = found end
   end
   return list
 end

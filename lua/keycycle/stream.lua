@@ -229,7 +229,9 @@ end
 
 stream_mt.__call = methods.next
 stream_mt.__close = methods.close
-stream_mt.__gc = methods.close
+stream_mt.__gc = function(s)
+  if s.owns then s:close() end
+end
 stream_mt.__tostring = function(s)
   return ("stream of %s (%s)"):format(s.run.entry.name, s.closed and "closed" or "open")
 end
@@ -252,11 +254,14 @@ end
 ---@return table result `ok` with `stream`, which then owns lease and call
 function stream.open(run, lease, call)
   local protocol = run.protocol
-  local s = { run = run, lease = lease, call = call, buffered = {}, taken = 0, seen_bytes = 0,
-    seen_events = 0, owns = false, closed = false, content = false, finished = false, done = false,
-    kind = false, data = false, usage = false, broken = false, state = {},
-    event_of = protocol and protocol.event or false, extracted = usage.is_extracted(run),
-    info = { status = call:status(), headers = call:headers() } }
+  -- It has its finalizer from the start: later, Lua would look for it among all that was
+  -- made since, which with many streams takes longer than all else.
+  local s = setmetatable({ run = run, lease = lease, call = call, buffered = {}, taken = 0,
+    seen_bytes = 0, seen_events = 0, owns = false, closed = false, content = false,
+    finished = false, done = false, kind = false, data = false, usage = false, broken = false,
+    state = {}, event_of = protocol and protocol.event or false,
+    extracted = usage.is_extracted(run),
+    info = { status = call:status(), headers = call:headers() } }, stream_mt)
   if run.entry.closed then run.entry:check_open() end -- it was stopped meanwhile
   run.entry.streams[s] = true
   local ended = false
@@ -265,7 +270,6 @@ function stream.open(run, lease, call)
     if failed then return failed end
     if native then s.buffered[#s.buffered + 1] = { native, chunk } else ended = true end
   end
-  setmetatable(s, stream_mt)
   s.owns = true
   if ended then finish(s) end
   return { ok = true, status = s.info.status, headers = s.info.headers, stream = s }

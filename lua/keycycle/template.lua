@@ -20,6 +20,8 @@ end
 
 local function replace(text, value_of, quote, depth)
   if not text:find("{", 1, true) then return text end
+  local whole = text:match "^{([%l_][%w_]*)}$" -- as most of those that have one
+  if whole and whole ~= "api_key" and value_of(whole) == nil then return text, whole end
   local missing
   local out = text:gsub("{([%l_][%w_]*)}", function(name)
     if name == "api_key" then return nil end

@@ -164,14 +164,15 @@ function wire.usage_reader(adapter)
 end
 
 --- Tokens to reserve for a native request: what the adapter says, or its protocol.
-function wire.estimate(adapter, protocol, request)
+---@param input? integer what the protocol's estimate_input said of it
+function wire.estimate(adapter, protocol, request, input)
   local own = as_function(adapter.estimate, sum_of_paths)
   if own then
     local what = ("provider %s: estimate"):format(adapter.name or "?")
     local _, tokens = hook.call({ what = what, check = no_count }, own, request)
     if tokens then return tokens end
   end
-  return protocol and protocol.estimate and protocol.estimate(request) or 0
+  return protocol and protocol.estimate and protocol.estimate(request, input) or 0
 end
 
 return wire

@@ -23,12 +23,13 @@ void kc_queue_insert(struct kc_queue *q, struct kc_waiter *w)
         before->next = w;
     else
         q->first = w;
-    if (q->len == 0) {
+    if (q->len == 0)
+        q->mixed = false;
+    if (!q->mixed && ((w->prev && w->prev->deadline_ms > w->deadline_ms) ||
+                      (w->next && w->next->deadline_ms < w->deadline_ms)))
+        q->mixed = q->stale = true;
+    else if (q->mixed && w->deadline_ms < q->deadline_ms)
         q->deadline_ms = w->deadline_ms;
-        q->stale = false;
-    } else if (w->deadline_ms < q->deadline_ms) {
-        q->deadline_ms = w->deadline_ms;
-    }
     q->len++;
 }
 
@@ -45,7 +46,8 @@ void kc_queue_remove(struct kc_queue *q, struct kc_waiter *w)
     w->prev = NULL;
     w->next = NULL;
     q->len--;
-    if (w->deadline_ms <= q->deadline_ms && w->deadline_ms != KC_NEVER)
+    if (q->mixed && w->deadline_ms <= q->deadline_ms &&
+        w->deadline_ms != KC_NEVER)
         q->stale = true;
 }
 
@@ -53,6 +55,8 @@ uint64_t kc_queue_deadline(struct kc_queue *q)
 {
     if (q->len == 0)
         return KC_NEVER;
+    if (!q->mixed) /* as where all wait equally long: the first is the least */
+        return q->first->deadline_ms;
     if (q->stale) {
         q->deadline_ms = KC_NEVER;
         for (const struct kc_waiter *w = q->first; w; w = w->next)

@@ -16,7 +16,8 @@
 struct kc_queue { /* all zero: empty */
     struct kc_waiter *first, *last;
     size_t len;
-    uint64_t deadline_ms; /* the least one, unless stale */
+    bool mixed;           /* some deadline is before that of one ahead of it */
+    uint64_t deadline_ms; /* when mixed: the least one, unless stale */
     bool stale;
 };
 

@@ -123,16 +123,16 @@ static int call_status(lua_State *L)
 static void add_field(lua_State *L, const char *name, const char *value,
                       size_t len)
 {
+    lua_pushstring(L, name);
     lua_pushlstring(L, value, len);
-    if (lua_getfield(L, -2, name) == LUA_TNIL) {
-        lua_pop(L, 1);
-    } else {
+    lua_pushvalue(L, -2);
+    if (lua_rawget(L, -4) != LUA_TNIL) {
         const char *before = lua_tostring(L, -1);
         lua_pushfstring(L, "%s, %s", before, lua_tostring(L, -2));
         lua_replace(L, -3);
-        lua_pop(L, 1);
     }
-    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+    lua_rawset(L, -3);
 }
 
 /* Without the key, which a server may send back: scripts see these. */
@@ -140,7 +140,7 @@ static int call_headers(lua_State *L)
 {
     struct lk_call *box = check_call(L);
     const struct kc_exchange *x = box->call.exchange;
-    lua_newtable(L);
+    lua_createtable(L, 0, x ? (int)x->headers.len : 0);
     kc_buf_clear(&box->text);
     int err = kc_call_fields(&box->call, &box->text);
     if (err == KC_ENOMEM)

@@ -1,7 +1,9 @@
 /* json.h -- JSON between Lua values and text.
  *
- * Decoding is cJSON's, after a check of what cJSON lets pass; encoding is our
- * own, because cJSON holds every number as a double.
+ * Decoding is strict (RFC 8259) and lets nothing harmful through: a lone
+ * surrogate and what is not UTF-8 become U+FFFD, a BOM is dropped, \u0000 and
+ * raw control characters are refused, and what is nested deeper than
+ * KC_JSON_DEPTH.
  */
 #ifndef KC_LUA_JSON_H
 #define KC_LUA_JSON_H

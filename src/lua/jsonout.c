@@ -92,20 +92,13 @@ static int write_escaped(struct kc_buf *b, unsigned char c)
     }
 }
 
-static bool plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
 static int write_string(lua_State *L, struct kc_buf *b, int index)
 {
     size_t len;
     const char *s = lua_tolstring(L, index, &len), *end = s + len;
     int err = kc_buf_addch(b, '"');
     while (err == KC_OK && s < end) {
-        size_t n = 0;
-        while (s + n < end && plain((unsigned char)s[n]))
-            n++;
+        size_t n = kc_json_plain(s, (size_t)(end - s));
         if (n > 0) {
             err = kc_buf_add(b, s, n);
         } else if ((unsigned char)*s < 0x80) {

@@ -1,26 +1,11 @@
-/* jsontext.c -- see jsontext.h; one pass, no recursion. */
+/* jsontext.c -- see jsontext.h. */
 #include "lua/jsontext.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-#define FFFD "\xef\xbf\xbd"
-#define LONGEST_NUMBER 60
-
-struct text {
-    const char *p, *end;
-    struct kc_buf *out;
-    const char **why;
-    int depth;
-};
-
-static int refuse(struct text *t, const char *why)
-{
-    *t->why = why;
-    return KC_EINVALID;
-}
+#define BYTES(c) (UINT64_C(0x0101010101010101) * (c)) /* eight times c */
 
 size_t kc_utf8_len(const char *s, size_t left)
 {
@@ -39,6 +24,33 @@ size_t kc_utf8_len(const char *s, size_t left)
     if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
         (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
+    return n;
+}
+
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The top bit of each byte that is zero; perhaps of bytes above one, too. */
+static uint64_t zeros(uint64_t w)
+{
+    return (w - BYTES(1)) & ~w & BYTES(0x80);
+}
+
+size_t kc_json_plain(const char *s, size_t len)
+{
+    size_t n = 0;
+    for (uint64_t w; len - n >= sizeof w; n += sizeof w) {
+        memcpy(&w, s + n, sizeof w);
+        uint64_t odd = (w & BYTES(0x80)) | ((w - BYTES(0x20)) & BYTES(0x80)) |
+                       zeros(w ^ BYTES('"')) | zeros(w ^ BYTES('\\')) |
+                       zeros(w ^ BYTES(0x7f));
+        if (odd)
+            break;
+    }
+    while (n < len && plain((unsigned char)s[n]))
+        n++;
     return n;
 }
 
@@ -61,154 +73,92 @@ static int hex4(const char *p, const char *end)
     return v;
 }
 
-/* At a backslash. */
-static int escape(struct text *t)
+static size_t put_utf8(char *out, int v)
 {
-    if (t->end - t->p < 2)
-        return refuse(t, "a string does not end");
-    if (t->p[1] != 'u') {
-        int err = kc_buf_add(t->out, t->p, 2);
-        t->p += 2;
-        return err;
+    if (v < 0x80) {
+        out[0] = (char)v;
+        return 1;
     }
-    int v = hex4(t->p + 2, t->end);
-    if (v < 0)
-        return refuse(t, "\\u without four hex digits");
-    if (v == 0)
-        return refuse(t, "\\u0000 in a string");
-    size_t n = 6;
-    bool lone = v >= 0xdc00 && v <= 0xdfff;
-    if (v >= 0xd800 && v <= 0xdbff) {
-        int low = t->end - t->p >= 12 && t->p[6] == '\\' && t->p[7] == 'u'
-                      ? hex4(t->p + 8, t->end)
+    size_t n = v < 0x800 ? 2 : v < 0x10000 ? 3 : 4;
+    static const int marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = n; i-- > 1; v >>= 6)
+        out[i] = (char)(0x80 | (v & 0x3f));
+    out[0] = (char)(marks[n] | v);
+    return n;
+}
+
+/* At "\u". */
+static const char *unicode(const char *p, const char *end, char out[4],
+                           size_t *len, const char **why)
+{
+    int v = hex4(p + 2, end);
+    if (v <= 0) {
+        *why = v == 0 ? "\\u0000 in a string" : "\\u without four hex digits";
+        return NULL;
+    }
+    p += 6;
+    if (v >= 0xd800 && v <= 0xdfff) {
+        int low = v < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u'
+                      ? hex4(p + 2, end)
                       : -1;
-        if (low >= 0xdc00 && low <= 0xdfff)
-            n = 12;
-        else
-            lone = true;
-    }
-    int err = lone ? kc_buf_addstr(t->out, FFFD) : kc_buf_add(t->out, t->p, n);
-    t->p += n;
-    return err;
-}
-
-/* Past the opening quote, which is copied already. */
-static int string(struct text *t)
-{
-    while (t->p < t->end) {
-        unsigned char c = (unsigned char)*t->p;
-        int err;
-        if (c == '"')
-            return kc_buf_addch(t->out, *t->p++);
-        if (c == '\\') {
-            err = escape(t);
-        } else if (c < 0x20) {
-            return refuse(t, "a control character in a string");
-        } else if (c < 0x80) {
-            size_t n = 1; /* plain runs are most of every document */
-            while (t->p + n < t->end && (unsigned char)t->p[n] >= 0x20 &&
-                   (unsigned char)t->p[n] < 0x80 && t->p[n] != '"' &&
-                   t->p[n] != '\\')
-                n++;
-            err = kc_buf_add(t->out, t->p, n);
-            t->p += n;
+        if (low < 0xdc00 || low > 0xdfff) {
+            v = 0xfffd; /* a lone one */
         } else {
-            size_t n = kc_utf8_len(t->p, (size_t)(t->end - t->p));
-            err = n ? kc_buf_add(t->out, t->p, n) : kc_buf_addstr(t->out, FFFD);
-            t->p += n ? n : 1;
-        }
-        if (err != KC_OK)
-            return err;
-    }
-    return refuse(t, "a string does not end");
-}
-
-static bool digit(const struct text *t, const char *p)
-{
-    return p < t->end && *p >= '0' && *p <= '9';
-}
-
-/* Copies the number that ends at `end`. cJSON reads at most 63 characters of
- * one: a longer one is written anew, as the double that it means. */
-static int copy_number(struct text *t, const char *end)
-{
-    size_t start = t->out->len, n = (size_t)(end - t->p);
-    char text[32];
-    int err = kc_buf_add(t->out, t->p, n);
-    t->p = end;
-    if (err != KC_OK)
-        return err;
-    double d = strtod(t->out->data + start, NULL);
-    if (isinf(d))
-        return refuse(t, "a number too large");
-    if (n <= LONGEST_NUMBER)
-        return KC_OK;
-    snprintf(text, sizeof text, "%.17g", d);
-    t->out->len = start;
-    return kc_buf_addstr(t->out, text);
-}
-
-/* RFC 8259, section 6. */
-static int number(struct text *t)
-{
-    const char *p = t->p;
-    if (*p == '-')
-        p++;
-    if (!digit(t, p) || (*p == '0' && digit(t, p + 1)))
-        return refuse(t, "a number that JSON does not know");
-    while (digit(t, p))
-        p++;
-    if (p < t->end && *p == '.') {
-        if (!digit(t, ++p))
-            return refuse(t, "a number that JSON does not know");
-        while (digit(t, p))
-            p++;
-    }
-    if (p < t->end && (*p == 'e' || *p == 'E')) {
-        p++;
-        if (p < t->end && (*p == '+' || *p == '-'))
-            p++;
-        if (!digit(t, p))
-            return refuse(t, "a number that JSON does not know");
-        while (digit(t, p))
-            p++;
-    }
-    return copy_number(t, p);
-}
-
-/* Anything outside of strings and numbers. */
-static int structure(struct text *t)
-{
-    char c = *t->p++;
-    if (c == '\0' || (c < 0x20 && c > 0 && !strchr("\t\n\r", c)))
-        return refuse(t, "a control character");
-    if ((c == '[' || c == '{') && ++t->depth > KC_JSON_DEPTH)
-        return refuse(t, "nested too deep");
-    if (c == ']' || c == '}')
-        t->depth--;
-    return kc_buf_addch(t->out, c);
-}
-
-int kc_jsontext_clean(const char *text, size_t len, struct kc_buf *out,
-                      const char **why)
-{
-    struct text t = {.p = text, .end = text + len, .out = out, .why = why};
-    *why = "";
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-        t.p += 3;
-    int err = kc_buf_reserve(out, len);
-    while (err == KC_OK && t.p < t.end) {
-        char c = *t.p;
-        if (c == '"') {
-            err = kc_buf_addch(out, c);
-            t.p++;
-            if (err == KC_OK)
-                err = string(&t);
-        } else if (c == '-' || (c >= '0' && c <= '9')) {
-            err = number(&t);
-        } else {
-            err = structure(&t);
+            v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
+            p += 6;
         }
     }
-    return err;
+    *len = put_utf8(out, v);
+    return p;
+}
+
+const char *kc_json_escape(const char *p, const char *end, char out[4],
+                           size_t *len, const char **why)
+{
+    static const char letters[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
+    if (end - p < 2) {
+        *why = "a string does not end";
+        return NULL;
+    }
+    if (p[1] == 'u')
+        return unicode(p, end, out, len, why);
+    const char *at = p[1] ? strchr(letters, p[1]) : NULL;
+    if (!at) {
+        *why = "an escape that JSON does not know";
+        return NULL;
+    }
+    out[0] = means[at - letters];
+    *len = 1;
+    return p + 2;
+}
+
+static const char *digits(const char *p, const char *end)
+{
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p;
+}
+
+const char *kc_json_number(const char *p, const char *end)
+{
+    if (p < end && *p == '-')
+        p++;
+    const char *stop = digits(p, end);
+    if (stop == p || (*p == '0' && stop > p + 1))
+        return NULL;
+    if (stop < end && *stop == '.') {
+        p = stop + 1;
+        stop = digits(p, end);
+        if (stop == p)
+            return NULL;
+    }
+    if (stop < end && (*stop == 'e' || *stop == 'E')) {
+        p = stop + 1;
+        if (p < end && (*p == '+' || *p == '-'))
+            p++;
+        stop = digits(p, end);
+        if (stop == p)
+            return NULL;
+    }
+    return stop;
 }

@@ -12,7 +12,7 @@
 #include "net/curl_impl.h"
 #include "util/clock.h"
 
-#define MAX_CONNECTIONS 256L /* kept open while nothing uses them */
+#define MAX_IDLE 256L /* connections kept open while nothing uses them */
 
 static struct kc_curl *self(struct kc_transport *t)
 {
@@ -26,6 +26,9 @@ static void set_timer(struct kc_curl *t)
     uint64_t at = t->curl_at_ms;
     if (t->idle_at_ms && (!at || t->idle_at_ms < at))
         at = t->idle_at_ms;
+    if (at == t->timer_at_ms)
+        return;
+    t->timer_at_ms = at;
     uint64_t now = kc_mono_ms();
     t->poller.timer(t->poller.ctx, !at         ? -1
                                    : at <= now ? 0
@@ -37,7 +40,8 @@ static int on_timer(CURLM *multi, long ms, void *ctx)
     struct kc_curl *t = ctx;
     (void)multi;
     t->curl_at_ms = ms < 0 ? 0 : kc_mono_ms() + (uint64_t)ms;
-    set_timer(t);
+    if (!t->busy)
+        set_timer(t);
     return 0;
 }
 
@@ -57,10 +61,20 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx,
 
 /* -- exchanges ----------------------------------------------------------- */
 
+/* libcurl's bound is one of all connections: with those in use beyond it, each
+ * that falls idle would be closed, and its next call open another. */
+static void count(struct kc_curl *t, long n)
+{
+    t->running += n;
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, t->running + MAX_IDLE);
+}
+
 static void stop(struct kc_curl_exchange *x)
 {
-    if (x->running)
+    if (x->running) {
         curl_multi_remove_handle(x->t->multi, x->easy);
+        count(x->t, -1);
+    }
     x->running = false;
 }
 
@@ -68,6 +82,7 @@ static int run(struct kc_curl_exchange *x)
 {
     if (curl_multi_add_handle(x->t->multi, x->easy) != CURLM_OK)
         return KC_ENOMEM;
+    count(x->t, 1);
     x->running = true;
     return KC_OK;
 }
@@ -133,27 +148,36 @@ static void end_idle(struct kc_curl *t, uint64_t now)
     }
 }
 
+/* Lets libcurl do what is due. It sets its timer several times meanwhile: only
+ * the last one counts. */
+static void act(struct kc_curl *t, curl_socket_t fd, int mask)
+{
+    int running;
+    t->busy = true;
+    curl_multi_socket_action(t->multi, fd, mask, &running);
+    collect(t);
+    t->busy = false;
+    set_timer(t);
+}
+
 static void ready(struct kc_transport *base, int fd, int events)
 {
-    struct kc_curl *t = self(base);
-    int running, mask = 0;
+    int mask = 0;
     if (events & KC_POLL_IN)
         mask |= CURL_CSELECT_IN;
     if (events & KC_POLL_OUT)
         mask |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(t->multi, fd, mask, &running);
-    collect(t);
+    act(self(base), fd, mask);
 }
 
 static void timeout(struct kc_transport *base)
 {
     struct kc_curl *t = self(base);
     uint64_t now = kc_mono_ms();
-    int running;
+    t->timer_at_ms = 0; /* it has fired */
     if (t->curl_at_ms && t->curl_at_ms <= now) {
         t->curl_at_ms = 0; /* before the call, which may set it again */
-        curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        collect(t);
+        act(t, CURL_SOCKET_TIMEOUT, 0);
     }
     if (t->idle_at_ms && t->idle_at_ms <= now)
         end_idle(t, now);
@@ -191,10 +215,8 @@ static void link_exchange(struct kc_curl *t, struct kc_curl_exchange *x)
         x->next->prev = x;
     t->list = x;
     uint64_t at = x->heard_ms + x->idle_ms;
-    if (x->idle_ms && (!t->idle_at_ms || at < t->idle_at_ms)) {
+    if (x->idle_ms && (!t->idle_at_ms || at < t->idle_at_ms))
         t->idle_at_ms = at;
-        set_timer(t);
-    }
 }
 
 static void free_exchange(struct kc_exchange *pub)
@@ -241,14 +263,17 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
     x->origin = origin;
     x->easy = t->spares ? t->spare[--t->spares] : curl_easy_init();
     err = x->easy ? kc_curl_setup(x, c) : KC_ENOMEM;
+    t->busy = true;
     if (err == KC_OK)
         err = run(x);
+    t->busy = false;
     if (err != KC_OK) {
         free_exchange(&x->pub);
         return err;
     }
     link_exchange(t, x);
     *out = &x->pub;
+    set_timer(t);
     return KC_OK;
 }
 
@@ -328,7 +353,7 @@ int kc_curl_open(const struct kc_poller *poller, struct kc_transport **out)
     curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
     curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, MAX_CONNECTIONS);
+    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE);
     *out = &t->head;
     return KC_OK;
 }

@@ -21,9 +21,12 @@ struct kc_curl {
     char *ca_file;       /* NULL: libcurl's own */
     uint64_t curl_at_ms; /* when libcurl wants its timer; 0: not */
     uint64_t idle_at_ms; /* when to look for idle exchanges; 0: not */
+    uint64_t timer_at_ms; /* what the poller's timer is set to; 0: not */
+    bool busy;            /* libcurl is at work: the timer waits */
     pid_t pid;           /* whose sockets these are */
     CURL *spare[KC_SPARE_HANDLES];
     size_t spares;
+    long running; /* exchanges in the multi */
     struct kc_curl_exchange *list; /* all of them */
 };
 

@@ -24,7 +24,7 @@ struct kc_loop {
     void *woken_ctx;
     struct kc_timer *earliest; /* the top of all that are armed */
     size_t len;
-    uint64_t armed_ms; /* what the timerfd is set to; 0: not set */
+    uint64_t armed_ms; /* what the timerfd is set to, or earlier; 0: not set */
     unsigned turn;     /* where among the events of a step to begin */
 };
 
@@ -79,10 +79,10 @@ int kc_loop_watch(struct kc_loop *l, int fd, int events)
         ev.events |= EPOLLIN;
     if (events & KC_POLL_OUT)
         ev.events |= EPOLLOUT;
-    /* A number is reused by the next socket: MOD first, ADD if unknown. */
-    if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, fd, &ev) == 0)
+    /* Most are watched for one thing, then forgotten. */
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) == 0)
         return KC_OK;
-    if (errno == ENOENT && epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) == 0)
+    if (errno == EEXIST && epoll_ctl(l->epoll, EPOLL_CTL_MOD, fd, &ev) == 0)
         return KC_OK;
     return KC_ESYSTEM;
 }
@@ -146,13 +146,16 @@ static void take_out(struct kc_loop *l, struct kc_timer *t)
     l->len--;
 }
 
-/* The kernel is told only when the earliest timer changes. */
+/* The kernel is told only when the earliest timer comes earlier: a step that
+ * is too early finds out, which costs less than to tell it of each change. */
 static void set_timerfd(struct kc_loop *l)
 {
-    uint64_t at = l->earliest ? l->earliest->at_ms : 0;
-    if (l->earliest && at == 0)
+    if (!l->earliest || is_forked(l))
+        return;
+    uint64_t at = l->earliest->at_ms;
+    if (at == 0)
         at = 1; /* zero would switch the timer off */
-    if (at == l->armed_ms || is_forked(l))
+    if (l->armed_ms && l->armed_ms <= at)
         return;
     struct itimerspec spec = {0};
     spec.it_value.tv_sec = (time_t)(at / 1000);

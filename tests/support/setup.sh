@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing to build ("build"), to test ("test"), to fuzz ("clang",
-# then "fuzzer") and to test beside others' mocks ("node", then "peers") keycycle, on
-# Debian and its kin through apt, peers from npm into the build folder. Elsewhere it
-# names what is missing and stops.
+# Installs what is missing to build ("build"), to test ("test"), to measure
+# ("bench"), to fuzz ("clang", then "fuzzer") and to test beside others' mocks ("node",
+# then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
+# build folder. Elsewhere it names what is missing and stops.
 set -euo pipefail
 
 packages=()
@@ -42,7 +42,6 @@ for part in "$@"; do
     want 'command -v pkg-config' pkg-config
     lib lua5.4 liblua5.4-dev
     lib libcurl libcurl4-openssl-dev
-    lib libcjson libcjson-dev
     lib sqlite3 libsqlite3-dev
     lib libevent libevent-dev
     want 'test -e /etc/ssl/certs/ca-certificates.crt' ca-certificates
@@ -63,6 +62,11 @@ for part in "$@"; do
     want 'command -v openssl' openssl
     want 'command -v valgrind' valgrind
     want 'command -v shellcheck' shellcheck
+    ;;
+  bench)
+    lib 'libevent_openssl openssl' libssl-dev
+    want 'command -v openssl' openssl
+    want 'command -v taskset' util-linux
     ;;
   clang)
     want 'command -v clang' clang
@@ -90,12 +94,12 @@ if [ ${#packages[@]} -eq 0 ]; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
   cat >&2 <<'TEXT'
 setup: something is missing, and this system has no apt. Install by hand:
-  Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
-          lua libcmocka-devel nginx openssl valgrind ShellCheck clang compiler-rt nodejs npm
-  Arch:   base-devel lua54 curl cjson sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
+  Fedora: gcc make pkgconf lua-devel libcurl-devel sqlite-devel libevent-devel
+          lua libcmocka-devel nginx openssl openssl-devel valgrind ShellCheck clang compiler-rt nodejs npm
+  Arch:   base-devel lua54 curl sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
           nodejs npm
-  Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev lua5.4
-          cmocka-dev nginx openssl valgrind shellcheck clang compiler-rt nodejs npm
+  Alpine: build-base pkgconf lua5.4-dev curl-dev sqlite-dev libevent-dev lua5.4
+          cmocka-dev nginx openssl openssl-dev valgrind shellcheck clang compiler-rt nodejs npm
   and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
           luasoap
 TEXT

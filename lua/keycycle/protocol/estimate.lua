@@ -19,24 +19,27 @@ local function is_media(t)
 end
 
 -- Bytes of text and number of media in a value; `keys`: names count too, as in a
--- schema. A stack instead of recursion: a caller's table may be deep, or cyclic.
+-- schema. A list of what is left instead of recursion: a caller's table may be deep, or
+-- cyclic. Most messages are flat, and need none.
 local function measure(value, keys)
-  local bytes, medias, stack, seen = 0, 0, { value }, {}
-  while #stack > 0 do
-    local top = table.remove(stack)
-    if type(top) == "string" then
-      bytes = bytes + #top
-    elseif type(top) == "table" and not seen[top] then
-      seen[top] = true
-      if not keys and is_media(top) then
-        medias = medias + 1
-      else
-        for k, v in next, top do
-          if keys and type(k) == "string" then bytes = bytes + #k end
-          if keys or not silent[k] then stack[#stack + 1] = v end
-        end
+  if type(value) == "string" then return #value, 0 end
+  local bytes, medias, left, seen = 0, 0, nil, nil
+  local top = type(value) == "table" and value
+  while top do
+    if not keys and is_media(top) then
+      medias, top = medias + 1, nil
+    end
+    for k, v in next, top or {} do
+      if keys and type(k) == "string" then bytes = bytes + #k end
+      local counts = keys or not silent[k]
+      if counts and type(v) == "string" then
+        bytes = bytes + #v
+      elseif counts and type(v) == "table" then
+        if not left then left, seen = {}, { [value] = true } end
+        if not seen[v] then left[#left + 1], seen[v] = v, true end
       end
     end
+    top = left and table.remove(left)
   end
   return bytes, medias
 end

@@ -19,6 +19,13 @@ local openai_chat = {
 }
 
 local given, whole = answer.given, answer.whole
+local NOTHING = {} -- what is missing; never written to, never handed out
+
+-- answer.table, for what is only read here: an event has a dozen of them.
+local function inside_of(value)
+  return type(value) == "table" and value or NOTHING
+end
+
 local MOST_ID = 40 -- bytes of a tool call's id that OpenAI takes
 
 local function content_of(message)
@@ -115,24 +122,25 @@ end
 
 -- Cloudflare wraps some answers.
 local function unwrap(body)
-  body = answer.table(body)
+  body = inside_of(body)
   local inside = body.result
   if body.choices == nil and type(inside) == "table" then return inside end
   return body
 end
 
 local function first_choice(body)
-  return answer.table(answer.table(body.choices)[1])
+  return inside_of(inside_of(body.choices)[1])
 end
 
 -- Text, and what was thought: content may be a list of typed parts (Mistral), or a
 -- number (Cloudflare).
 local function texts_of(content)
   if type(content) == "string" then return content, "" end
+  if content == nil then return "", "" end
   if type(content) == "number" then return ("%.14g"):format(content), "" end
   local said, thought = {}, {}
-  for _, part in ipairs(answer.table(content)) do
-    part = answer.table(part)
+  for _, part in ipairs(inside_of(content)) do
+    part = inside_of(part)
     if type(part.text) == "string" then
       said[#said + 1] = part.text
     elseif part.type == "thinking" then
@@ -168,15 +176,15 @@ end
 function openai_chat.usage(body)
   body = unwrap(body)
   local usage = body.usage
-  if type(usage) ~= "table" then usage = answer.table(body.x_groq).usage end -- Groq's streams
+  if type(usage) ~= "table" then usage = inside_of(body.x_groq).usage end -- Groq's streams
   if type(usage) ~= "table" then return nil end
-  local input, output = answer.table(usage.prompt_tokens_details), usage.completion_tokens_details
+  local input, output = inside_of(usage.prompt_tokens_details), usage.completion_tokens_details
   return answer.usage(whole(usage.prompt_tokens), whole(usage.completion_tokens),
     whole(usage.total_tokens), {
       -- DeepSeek's and Hugging Face's own places are the second and the third.
       cached_tokens = answer.first(input.cached_tokens, usage.prompt_cache_hit_tokens,
         usage.cached_tokens),
-      reasoning_tokens = answer.first(answer.table(output).reasoning_tokens),
+      reasoning_tokens = answer.first(inside_of(output).reasoning_tokens),
     })
 end
 
@@ -192,12 +200,12 @@ end
 function openai_chat.decode(body)
   local inside = unwrap(body)
   local choice = first_choice(inside)
-  local message = answer.table(choice.message)
+  local message = inside_of(choice.message)
   local content, reasoning = read(message)
   local calls = {}
-  for _, call in ipairs(answer.table(message.tool_calls)) do
-    call = answer.table(call)
-    local made = answer.table(call["function"])
+  for _, call in ipairs(inside_of(message.tool_calls)) do
+    call = inside_of(call)
+    local made = inside_of(call["function"])
     answer.keep_call(calls, call.id, made.name, made.arguments)
   end
   return {
@@ -209,9 +217,10 @@ function openai_chat.decode(body)
 end
 
 local function add_calls(chunk, delta, state)
-  for _, piece in ipairs(answer.table(delta.tool_calls)) do
-    piece = answer.table(piece)
-    local made, id = answer.table(piece["function"]), answer.text(piece.id)
+  if not delta.tool_calls then return end
+  for _, piece in ipairs(inside_of(delta.tool_calls)) do
+    piece = inside_of(piece)
+    local made, id = inside_of(piece["function"]), answer.text(piece.id)
     answer.add_call(chunk, { index = answer.slot(state, piece.index, id), id = id,
       name = answer.text(made.name),
       arguments = made.arguments ~= nil and answer.arguments_text(made.arguments) or "" })
@@ -219,9 +228,9 @@ local function add_calls(chunk, delta, state)
 end
 
 local function failed(data, choice)
-  return given(data.error) or given(answer.table(data.x_groq).error) or data.object == "error"
+  return given(data.error) or given(inside_of(data.x_groq).error) or data.object == "error"
     or given(choice.error) or failures[choice.finish_reason]
-    or given(answer.table(data[1]).error) -- Gemini's, in a list
+    or given(inside_of(data[1]).error) -- Gemini's, in a list
 end
 
 --- What one event of a stream says, or nil.
@@ -239,7 +248,7 @@ function openai_chat.event(_, data, state)
     return answer.chunk(chunk, data)
   end
   if whole(choice.index) > 0 then choice = {} end -- the caller's own n > 1
-  local delta = answer.table(choice.delta)
+  local delta = inside_of(choice.delta)
   local text, reasoning = read(delta)
   chunk.text, chunk.reasoning = answer.text(text), reasoning
   state.refused = state.refused or answer.text(delta.refusal) ~= nil
@@ -258,9 +267,11 @@ function openai_chat.estimate_input(request)
 end
 
 --- Tokens to reserve for a native request: the input and the most that may come back.
-function openai_chat.estimate(request)
-  request = answer.table(request)
-  return openai_chat.estimate_input(request)
+---@param request any
+---@param input? integer what estimate_input said of it
+function openai_chat.estimate(request, input)
+  request = inside_of(request)
+  return (input or openai_chat.estimate_input(request))
     + estimate.most(request.max_completion_tokens, request.max_tokens)
 end
 
