@@ -11,14 +11,14 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
-REQUIRED := lua5.4 libcurl sqlite3
+REQUIRED := lua5.4 libcurl libcjson sqlite3
 
 KC_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 	-fvisibility=hidden -pthread $(KC_WARN) $(SAN)
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl sqlite3) -pthread
+PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.

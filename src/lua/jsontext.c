@@ -1,11 +1,38 @@
-/* jsontext.c -- see jsontext.h. */
+/* jsontext.c -- see jsontext.h; one pass, no recursion. */
 #include "lua/jsontext.h"
 
-#include <stdbool.h>
+#include <math.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define FFFD "\xef\xbf\xbd"
+#define LONGEST_NUMBER 60
 #define BYTES(c) (UINT64_C(0x0101010101010101) * (c)) /* eight times c */
+
+struct text {
+    const char *p, *end;
+    const char *kept; /* what `out` has not yet, once it has anything */
+    struct kc_buf *out;
+    const char **why;
+    int depth;
+};
+
+static int refuse(struct text *t, const char *why)
+{
+    *t->why = why;
+    return KC_EINVALID;
+}
+
+/* Writes `with` for the next `n` bytes, behind all that comes before them. */
+static int replace(struct text *t, size_t n, const char *with)
+{
+    int err = kc_buf_add(t->out, t->kept, (size_t)(t->p - t->kept));
+    t->p += n;
+    t->kept = t->p;
+    return err == KC_OK ? kc_buf_addstr(t->out, with) : err;
+}
 
 size_t kc_utf8_len(const char *s, size_t left)
 {
@@ -73,92 +100,150 @@ static int hex4(const char *p, const char *end)
     return v;
 }
 
-static size_t put_utf8(char *out, int v)
+/* At a backslash. */
+static int escape(struct text *t)
 {
-    if (v < 0x80) {
-        out[0] = (char)v;
-        return 1;
+    if (t->end - t->p < 2)
+        return refuse(t, "a string does not end");
+    if (t->p[1] != 'u') {
+        t->p += 2; /* which letters may follow the parser knows */
+        return KC_OK;
     }
-    size_t n = v < 0x800 ? 2 : v < 0x10000 ? 3 : 4;
-    static const int marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; v >>= 6)
-        out[i] = (char)(0x80 | (v & 0x3f));
-    out[0] = (char)(marks[n] | v);
-    return n;
-}
-
-/* At "\u". */
-static const char *unicode(const char *p, const char *end, char out[4],
-                           size_t *len, const char **why)
-{
-    int v = hex4(p + 2, end);
-    if (v <= 0) {
-        *why = v == 0 ? "\\u0000 in a string" : "\\u without four hex digits";
-        return NULL;
-    }
-    p += 6;
-    if (v >= 0xd800 && v <= 0xdfff) {
-        int low = v < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u'
-                      ? hex4(p + 2, end)
+    int v = hex4(t->p + 2, t->end);
+    if (v < 0)
+        return refuse(t, "\\u without four hex digits");
+    if (v == 0)
+        return refuse(t, "\\u0000 in a string");
+    size_t n = 6;
+    bool lone = v >= 0xdc00 && v <= 0xdfff;
+    if (v >= 0xd800 && v <= 0xdbff) {
+        int low = t->end - t->p >= 12 && t->p[6] == '\\' && t->p[7] == 'u'
+                      ? hex4(t->p + 8, t->end)
                       : -1;
-        if (low < 0xdc00 || low > 0xdfff) {
-            v = 0xfffd; /* a lone one */
-        } else {
-            v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
-            p += 6;
+        if (low >= 0xdc00 && low <= 0xdfff)
+            n = 12;
+        else
+            lone = true;
+    }
+    if (lone)
+        return replace(t, n, FFFD);
+    t->p += n;
+    return KC_OK;
+}
+
+/* At the opening quote. */
+static int string(struct text *t)
+{
+    t->p++;
+    while (t->p < t->end) {
+        t->p += kc_json_plain(t->p, (size_t)(t->end - t->p));
+        unsigned char c = (unsigned char)*t->p; /* the NUL, at the end */
+        int err = KC_OK;
+        if (t->p == t->end)
+            break;
+        if (c == '"') {
+            t->p++;
+            return KC_OK;
         }
+        if (c == '\\') {
+            err = escape(t);
+        } else if (c < 0x20) {
+            return refuse(t, "a control character in a string");
+        } else if (c < 0x80) {
+            t->p++;
+        } else {
+            size_t n = kc_utf8_len(t->p, (size_t)(t->end - t->p));
+            if (n)
+                t->p += n;
+            else
+                err = replace(t, 1, FFFD);
+        }
+        if (err != KC_OK)
+            return err;
     }
-    *len = put_utf8(out, v);
-    return p;
+    return refuse(t, "a string does not end");
 }
 
-const char *kc_json_escape(const char *p, const char *end, char out[4],
-                           size_t *len, const char **why)
+static bool digit(const struct text *t, const char *p)
 {
-    static const char letters[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
-    if (end - p < 2) {
-        *why = "a string does not end";
-        return NULL;
-    }
-    if (p[1] == 'u')
-        return unicode(p, end, out, len, why);
-    const char *at = p[1] ? strchr(letters, p[1]) : NULL;
-    if (!at) {
-        *why = "an escape that JSON does not know";
-        return NULL;
-    }
-    out[0] = means[at - letters];
-    *len = 1;
-    return p + 2;
+    return p < t->end && *p >= '0' && *p <= '9';
 }
 
-static const char *digits(const char *p, const char *end)
+/* A number of more characters than cJSON reads (63) is written anew, as the
+ * double that it means. */
+static int end_number(struct text *t, const char *end)
 {
-    while (p < end && *p >= '0' && *p <= '9')
+    size_t n = (size_t)(end - t->p);
+    char text[32];
+    double d = strtod(t->p, NULL); /* it ends where JSON's does */
+    if (isinf(d))
+        return refuse(t, "a number too large");
+    if (n <= LONGEST_NUMBER) {
+        t->p = end;
+        return KC_OK;
+    }
+    snprintf(text, sizeof text, "%.17g", d);
+    return replace(t, n, text);
+}
+
+/* RFC 8259, section 6. */
+static int number(struct text *t)
+{
+    const char *p = t->p;
+    if (*p == '-')
         p++;
-    return p;
-}
-
-const char *kc_json_number(const char *p, const char *end)
-{
-    if (p < end && *p == '-')
+    if (!digit(t, p) || (*p == '0' && digit(t, p + 1)))
+        return refuse(t, "a number that JSON does not know");
+    while (digit(t, p))
         p++;
-    const char *stop = digits(p, end);
-    if (stop == p || (*p == '0' && stop > p + 1))
-        return NULL;
-    if (stop < end && *stop == '.') {
-        p = stop + 1;
-        stop = digits(p, end);
-        if (stop == p)
-            return NULL;
-    }
-    if (stop < end && (*stop == 'e' || *stop == 'E')) {
-        p = stop + 1;
-        if (p < end && (*p == '+' || *p == '-'))
+    if (p < t->end && *p == '.') {
+        if (!digit(t, ++p))
+            return refuse(t, "a number that JSON does not know");
+        while (digit(t, p))
             p++;
-        stop = digits(p, end);
-        if (stop == p)
-            return NULL;
     }
-    return stop;
+    if (p < t->end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < t->end && (*p == '+' || *p == '-'))
+            p++;
+        if (!digit(t, p))
+            return refuse(t, "a number that JSON does not know");
+        while (digit(t, p))
+            p++;
+    }
+    return end_number(t, p);
+}
+
+/* Anything outside of strings and numbers. */
+static int structure(struct text *t)
+{
+    char c = *t->p++;
+    if (c == '\0' || (c < 0x20 && c > 0 && !strchr("\t\n\r", c)))
+        return refuse(t, "a control character");
+    if ((c == '[' || c == '{') && ++t->depth > KC_JSON_DEPTH)
+        return refuse(t, "nested too deep");
+    if (c == ']' || c == '}')
+        t->depth--;
+    return KC_OK;
+}
+
+int kc_jsontext_clean(const char *text, size_t len, struct kc_buf *out,
+                      const char **why)
+{
+    struct text t = {
+        .p = text, .end = text + len, .kept = text, .out = out, .why = why};
+    int err = KC_OK;
+    *why = "";
+    while (err == KC_OK && t.p < t.end) {
+        char c = *t.p;
+        if (c == '"')
+            err = string(&t);
+        else if (c == '-' || (c >= '0' && c <= '9'))
+            err = number(&t);
+        else
+            err = structure(&t);
+    }
+    if (err == KC_OK && out->len > 0)
+        err = kc_buf_add(out, t.kept, (size_t)(t.end - t.kept));
+    return err;
 }

@@ -161,10 +161,10 @@ describe("the module #plain", function()
     assert.is_true(names >= 4)
   end)
 
-  it("needs the three packages and no other", function()
+  it("needs the four packages and no other", function()
     local out = sh("readelf -d %s/keycycle.so", build)
     for name in out:gmatch "NEEDED%)[^%[]*%[([^%]]+)%]" do
-      assert.truthy(name:find "^libcurl" or name:find "^libsqlite3"
+      assert.truthy(name:find "^libcurl" or name:find "^libcjson" or name:find "^libsqlite3"
         or name:find "^libc%.so" or name:find "^ld%-" or name:find "^libpthread", name)
     end
   end)

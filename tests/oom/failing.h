@@ -2,7 +2,7 @@
  *
  * The program is linked with --wrap for malloc, calloc, realloc, strdup, free
  * and luaL_loadbufferx: so this stands between our objects and the sanitizer's
- * allocator, and libcurl and sqlite keep theirs.
+ * allocator, and libcurl, sqlite and cJSON keep theirs.
  */
 #ifndef KC_TESTS_FAILING_H
 #define KC_TESTS_FAILING_H

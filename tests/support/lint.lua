@@ -42,6 +42,9 @@ local function check_include(path, n, floor, header)
   if lua and floor ~= "lua" and floor ~= "host" then
     finding(path, n, "%s belongs to src/lua and src/host", header)
   end
+  if header:find "cJSON%.h$" and path ~= "src/lua/json.c" then
+    finding(path, n, "cJSON.h belongs to src/lua/json.c")
+  end
 end
 
 local banned = { "sprintf", "vsprintf", "strcpy", "strcat", "atoi", "atol", "time", "gets",

@@ -10,7 +10,7 @@ lua5.4 "$here/lint.lua" "$dir" || status=1
 
 flags=(-std=c11 -D_GNU_SOURCE -Isrc -Itests -fsyntax-only -Werror -Wall -Wextra
   -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla)
-read -ra packages < <(pkg-config --cflags lua5.4 libcurl sqlite3)
+read -ra packages < <(pkg-config --cflags lua5.4 libcurl libcjson sqlite3)
 cd "$dir" || exit 2
 while IFS= read -r file; do
   case $file in

@@ -42,6 +42,7 @@ for part in "$@"; do
     want 'command -v pkg-config' pkg-config
     lib lua5.4 liblua5.4-dev
     lib libcurl libcurl4-openssl-dev
+    lib libcjson libcjson-dev
     lib sqlite3 libsqlite3-dev
     lib libevent libevent-dev
     want 'test -e /etc/ssl/certs/ca-certificates.crt' ca-certificates
@@ -94,11 +95,11 @@ if [ ${#packages[@]} -eq 0 ]; then exit 0; fi
 if ! command -v apt-get >/dev/null; then
   cat >&2 <<'TEXT'
 setup: something is missing, and this system has no apt. Install by hand:
-  Fedora: gcc make pkgconf lua-devel libcurl-devel sqlite-devel libevent-devel
+  Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
           lua libcmocka-devel nginx openssl openssl-devel valgrind ShellCheck clang compiler-rt nodejs npm
-  Arch:   base-devel lua54 curl sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
+  Arch:   base-devel lua54 curl cjson sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
           nodejs npm
-  Alpine: build-base pkgconf lua5.4-dev curl-dev sqlite-dev libevent-dev lua5.4
+  Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev lua5.4
           cmocka-dev nginx openssl openssl-dev valgrind shellcheck clang compiler-rt nodejs npm
   and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
           luasoap
