@@ -115,8 +115,8 @@ static void push_item(const struct reader *r, const cJSON *item)
         lk_json_pushnull(L);
 }
 
-/* [-0, +1, m] Push the value of `text`, which a NUL follows, and return KC_OK; or
- * push words and return a code. */
+/* [-0, +1, m] Push the value of `text`, which a NUL follows, and return KC_OK;
+ * or push words and return a code. */
 static int parse(lua_State *L, const char *text, size_t len, struct box *b,
                  int keep_null)
 {
