@@ -176,6 +176,7 @@ function methods:register_provider(name, given)
     keys = config.read_keys(settings.keys, {
       api_key_param = settings.api_key_param, lookup = lookup,
     })
+    settings.keys = nil -- the pool has them: a dump of what is left must not
   else
     keys = config.load_api_keys(name, { lookup = lookup, extra_params = settings.extra_params })
   end

@@ -445,3 +445,22 @@ describe("a wrapper of one provider", function()
     remove()
   end)
 end)
+
+describe("a dump", function()
+  it("of a wrapper shows no key", function()
+    local wrapper <close> = make()
+    local seen = {}
+    local function look(value)
+      if type(value) == "string" then
+        assert.is_nil(value:find("0123456789", 1, true) or value:find("9876543210", 1, true))
+      end
+      if type(value) ~= "table" or seen[value] then return end
+      seen[value] = true
+      for k, v in next, value do
+        look(k)
+        look(v)
+      end
+    end
+    look(wrapper)
+  end)
+end)
