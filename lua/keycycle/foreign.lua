@@ -3,9 +3,13 @@
 ---
 --- A path that leads to functions can be walked; what is none is read from the instance
 --- of the first usable key, as it is. Calling one takes a lease, makes the call, and has
---- call.lua do what the policy says of a failure, be it raised or returned.
+--- call.lua do what the policy says of a failure, be it raised or returned. One that ends
+--- the call is raised in both cases, as an error object (API.md section 5) with status,
+--- code and attempts: who wants `nil, err` calls it by keycycle.try. What no policy knows,
+--- as `nil, "not found"`, is the caller's as it came, but for a key in it.
 local arguments = require "keycycle.foreign.arguments"
 local attempt = require "keycycle.foreign.attempt"
+local blackout = require "keycycle.foreign.blackout"
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
@@ -98,10 +102,15 @@ end
 
 local steps = { string = true, number = true }
 
+local function field_of(instance, path, name)
+  local object = attempt.walk(instance, path, #path)
+  if object ~= nil then return object[name] end
+end
+
 node_mt.__index = function(node, name)
   local state = states[node]
-  local value = attempt.walk(states[state.client].instances:sample(), state.path, #state.path)
-  if value ~= nil then value = value[name] end
+  local root = states[state.client]
+  local value = blackout.call(root.entry.pool, field_of, root.instances:sample(), state.path, name)
   if steps[type(name)] and functions.within(value) then return node_at(state, name, value) end
   return value
 end
@@ -109,7 +118,8 @@ end
 --- A field that is set is set in every instance, of keys that come later, too.
 node_mt.__newindex = function(node, name, value)
   local state = states[node]
-  states[state.client].instances:set(state.path, name, value)
+  local root = states[state.client]
+  blackout.call(root.entry.pool, root.instances.set, root.instances, state.path, name, value)
 end
 
 node_mt.__tostring = function(node)

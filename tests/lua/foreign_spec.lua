@@ -259,6 +259,46 @@ describe("a client of another's class", function()
     assert.equal("function", type(client.ask))
   end)
 
+  it("shows no key in whatever error", function()
+    local function told(ok, ...)
+      local value = ok and select(2, ...) or (...)
+      local text = type(value) == "table" and keycycle.json.encode(value) or tostring(value)
+      assert.truthy(text:find("***", 1, true), text)
+      assert.falsy(text:find("0123456789", 1, true), text)
+    end
+    local mt, own = { __name = "own" }, nil
+    for _, fn in ipairs {
+      function(key) error("bad " .. key) end,
+      function(key) error { message = "bad", request = { headers = { auth = "B " .. key } } } end,
+      function(key) return nil, "bad " .. key end,
+      function(key)
+        own = setmetatable({ key = key }, mt)
+        error(own)
+      end,
+    } do
+      local client = client_of(fn)
+      told(pcall(client.ask, client))
+    end
+    assert.equal(KEYS[1], own.key) -- it may be the client itself
+    local stream = client_of(function(key)
+      local n = 0
+      return function()
+        n = n + 1
+        return n == 1 and "a" or error("broke " .. key)
+      end
+    end):ask()
+    stream()
+    told(pcall(stream))
+    local odd = wrapper:get_rotating_client("p", function(params)
+      local function raise() error("no " .. params.api_key) end
+      return { part = setmetatable({}, { __index = raise }) }
+    end)
+    told(pcall(function() return odd.part.any end))
+    local sentinel = setmetatable({}, mt)
+    local client = client_of(function() error(sentinel) end)
+    assert.is_true(rawequal(sentinel, select(2, pcall(client.ask, client))))
+  end)
+
   it("reserves by the model and the size of what it is given", function()
     local manager, seen = wrapper:get_manager("p"), {}
     local client = client_of(function()

@@ -1,6 +1,7 @@
 --- ONE attempt of a call of another client: its method, called with the instance of the
 --- lease's key, to its results or to what it was refused.
 local arguments = require "keycycle.foreign.arguments"
+local blackout = require "keycycle.foreign.blackout"
 local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
 local hook = require "keycycle.hook"
@@ -50,17 +51,11 @@ local function by_program(job, run, ...)
   return response or false
 end
 
--- A raised error that is no refusal is raised again as it was, but for a key in a text.
-local function raise_again(run, err)
-  if type(err) == "string" then err = run.entry.pool:redact(err) or err end
-  error(err, 0)
-end
-
 local function refused_by_error(job, run, err)
   local own = job.own_error
   if own and rawequal(own[1], err) or errors.is_error(err) then error(err, 0) end
   local response = by_program(job, run, nil, err) or refusal.raised(err)
-  if not response then raise_again(run, err) end
+  if not response then blackout.raise(run.entry.pool, err) end
   return response
 end
 
@@ -83,6 +78,9 @@ local function invoke(job, run, used, fn, has_self, object)
   results = table.pack(table.unpack(results, 2, results.n))
   local response = refused_by_results(job, run, results)
   if response then return nil, response end
+  if not results[1] then -- a failure that no policy knows is the caller's
+    for i = 2, results.n do results[i] = blackout.value(run.entry.pool, results[i]) end
+  end
   return results
 end
 
@@ -106,7 +104,7 @@ function attempt.run(job, run, lease)
   local ok, fn, has_self, object = pcall(method_of, job, run, lease)
   if not ok then
     lease:cancel() -- nothing was sent
-    error(fn, 0)
+    blackout.raise(run.entry.pool, fn)
   end
   local used = use.new(run, lease)
   local results, refused = invoke(job, run, used, fn, has_self, object)

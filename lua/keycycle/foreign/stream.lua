@@ -1,5 +1,6 @@
 --- Iterators of other clients: the lease is held until they end, and what they bring is
 --- counted on its way through.
+local blackout = require "keycycle.foreign.blackout"
 local functions = require "keycycle.foreign.functions"
 local refusal = require "keycycle.foreign.refusal"
 
@@ -29,7 +30,7 @@ local function fail(state, err)
     use:refuse(refusal.result(response, use.run.entry.pool))
   end
   use:close()
-  error(err, 0)
+  blackout.raise(use.run.entry.pool, err)
 end
 
 -- What one step gave, noted and handed on.
@@ -62,7 +63,7 @@ object_mt.__index = function(object, key)
   return function(self, ...)
     if key == "close" then state.use:close() end
     if rawequal(self, object) then self = state.iterator end
-    return value(self, ...)
+    return blackout.call(state.use.run.entry.pool, value, self, ...)
   end
 end
 
