@@ -2,6 +2,8 @@
 local keycycle = require "keycycle"
 local arithmetic = require "keycycle.arithmetic"
 local command = require "keycycle.command"
+local core = require "keycycle.core"
+local printer = require "keycycle.printer"
 
 local usage = [[
 usage: keycycle agent [options] ["PROMPT"]
@@ -19,12 +21,32 @@ local function schema(name, description)
     properties = { [name] = { type = "string", description = description } } }
 end
 
---- The text of a file, but not of one that is hidden or elsewhere: there may be keys in it.
-local function read_file(args)
-  local path = args.path:gsub("^%./", "")
-  if path:find "^/" or ("/" .. path):find "/%." or path:find "%.env$" then
-    return nil, "only files of this folder that are not hidden can be read"
+-- Whether a path stays in this folder and names nothing that is hidden: there may be keys
+-- in it.
+local function is_open(path)
+  return not (path:find "^/" or ("/" .. path):find "/%." or path:find "%.env")
+end
+
+-- Where a path leads, through all links, if that may be read.
+local function place_of(path)
+  path = path:gsub("^%./", "")
+  local here = core.real_path ".":gsub("/$", "") .. "/"
+  if is_open(path) then
+    local real, kind = core.real_path(path)
+    if not real then return nil, path .. ": " .. kind end
+    if real:sub(1, #here) == here and is_open(real:sub(#here + 1)) then
+      -- A pipe would never come to its end.
+      if kind ~= "file" then return nil, path .. ": it is a directory, or a pipe, and no file" end
+      return real
+    end
   end
+  return nil, "only files of this folder that are not hidden can be read"
+end
+
+--- The text of a file of this folder, or its begin.
+local function read_file(args)
+  local path, reason = place_of(args.path)
+  if not path then return nil, reason end
   local file <close>, why = io.open(path, "rb")
   if not file then return nil, why end
   local text, fault = file:read(MOST_BYTES)
@@ -70,6 +92,6 @@ while true do
   if not ok or not line or line == "/quit" then break end
   if line:find "%S" then
     local answered, err = pcall(agent.print_response, agent, line)
-    if not answered then io.stderr:write(tostring(err), "\n") end
+    if not answered then io.stderr:write(printer.harmless(tostring(err)), "\n") end
   end
 end

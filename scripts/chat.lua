@@ -39,7 +39,7 @@ local function say(text)
   print()
   if ok then return end
   messages[#messages] = nil
-  io.stderr:write(tostring(err), "\n")
+  io.stderr:write(printer.harmless(tostring(err)), "\n")
 end
 
 local help = "/model [NAME] shows or changes the model; /keys, /stats, /help, /quit"

@@ -1,8 +1,10 @@
 /* files.c -- the scripts in a program's folders; what Lua's own files lack. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -108,12 +110,39 @@ static int core_lock_file(lua_State *L)
     return truth(L, flock(descriptor(L, 1), LOCK_EX | LOCK_NB) == 0);
 }
 
+static const char *kind_of(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return "other";
+    if (S_ISDIR(st.st_mode))
+        return "folder";
+    return S_ISREG(st.st_mode) ? "file" : "other";
+}
+
+/* core.real_path(path): where it leads, through all links, and what is there:
+ * "file", "folder" or "other"; or nil, why. */
+static int core_real_path(lua_State *L)
+{
+    char real[PATH_MAX];
+    size_t len;
+    const char *path = luaL_checklstring(L, 1, &len);
+    if (strlen(path) != len)
+        return fail(L, strerror(ENOENT), true);
+    if (!realpath(path, real))
+        return fail(L, strerror(errno), errno == ENOENT || errno == ENOTDIR);
+    lua_pushstring(L, real);
+    lua_pushstring(L, kind_of(real));
+    return 2;
+}
+
 void lk_open_files(lua_State *L)
 {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {{"lua_files", core_lua_files},
                                          {"cut_file", core_cut_file},
                                          {"lock_file", core_lock_file},
+                                         {"real_path", core_real_path},
                                          {NULL, NULL}};
     lk_newclass(L, LK_DIR, none, dir_close);
     luaL_setfuncs(L, functions, 0);

@@ -82,6 +82,18 @@ describe("keycycle agent", function()
     end
   end)
 
+  it("follows no link out of the folder or to what is hidden, and opens no pipe", function()
+    files.put(folder .. "/.env", "SECRET=word")
+    assert(os.execute(("cd %s && ln -s .env plain && ln -s /etc/hostname host && ln -s / root && "
+      .. "mkfifo pipe && echo yes >file && ln -s file link"):format(folder)))
+    for _, path in ipairs { "plain", "host", "root/etc/hostname" } do
+      assert.truthy(said("read_file", { path = path }):find("only files of this folder", 1, true),
+        path)
+    end
+    assert.truthy(said("read_file", { path = "pipe" }):find("no file", 1, true))
+    assert.equal("yes", said("read_file", { path = "link" }))
+  end)
+
   it("asks for prompts where none is given, and remembers", function()
     local server = servers.mock "--journal-bodies --keys sk-mock-0123456789abcdef-1"
     finally(server.stop)

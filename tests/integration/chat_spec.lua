@@ -164,7 +164,11 @@ end)
 describe("keycycle chat on a terminal", function()
   it("shows nothing that gives it orders", function()
     if not os.execute "command -v script >/dev/null" then return end
-    local server = servers.canned [[return function()
+    local server = servers.canned [[return function(request)
+      if request.body:find "refuse" then
+        return 400, { ["content-type"] = "application/json" },
+          '{"error":{"message":"no \\u001b[31mway\\u0007"}}'
+      end
       return 200, { ["content-type"] = "text/event-stream" }, 'data: {"choices":[{"delta":'
         .. '{"content":"a\\u001b[31mb\\u0007c"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     end]]
@@ -177,8 +181,8 @@ describe("keycycle chat on a terminal", function()
         server.url)))
       return pipe:read "a"
     end
-    local text = on_terminal "Hello\n/quit\n"
-    has(text, "a[31mbc", "rc=0")
+    local text = on_terminal "Hello\nrefuse\n/quit\n"
+    has(text, "a[31mbc", "rc=0", "no [31mway")
     assert.is_nil(text:find("[\27\7]"))
   end)
 end)

@@ -32,6 +32,11 @@ function core.cut_file(file, size) end
 --- Makes an open file ours until it is closed or the process ends: true, or nil and why,
 --- where another program has it. Those who do not ask are not kept out.
 function core.lock_file(file) end
+--- Where a path leads, through all links, and what is there: "file", "folder" or "other"; or
+--- nil and why.
+---@param path string
+---@return string? real, string kind
+function core.real_path(path) end
 
 --- Epoch seconds by the machine's wall clock; with a clock, by that one.
 ---@param clock? keycycle.core.clock
