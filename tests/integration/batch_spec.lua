@@ -157,14 +157,15 @@ describe("keycycle batch", function()
 
   it("names the lines that it cannot read, and goes on", function()
     put("in.jsonl", '{"prompt":"ok"}\n{"prompt":\n[1]\n{"prompt":"a","messages":[]}\n'
-      .. '{"prompt":"x","propmt":"y","id":"z"}\n{"prompt":"mock:status=400","id":3}\n7\n')
+      .. '{"prompt":"x","propmt":"y","id":"z"}\n{"prompt":"mock:status=400","id":3}\n7\n'
+      .. '{"prompt":"x","model":5}\n')
     local text, rc = run("in.jsonl out.jsonl --base-url " .. mock.url)
     assert.equal(1, rc, text)
-    assert.truthy(text:find("6 of the lines ended with an error; line 2: ", 1, true), text)
+    assert.truthy(text:find("7 of the lines ended with an error; line 2: ", 1, true), text)
     local by_line, count = answers()
-    assert.equal(7, count)
+    assert.equal(8, count)
     assert.equal("You said: ok", by_line[1].content)
-    for _, n in ipairs { 2, 3, 4, 5, 7 } do assert.equal("bad_line", by_line[n].error.code) end
+    for _, n in ipairs { 2, 3, 4, 5, 7, 8 } do assert.equal("bad_line", by_line[n].error.code) end
     assert.truthy(by_line[5].error.message:find("propmt", 1, true))
     assert.equal("z", by_line[5].id)
     assert.equal("invalid_request", by_line[6].error.code)
