@@ -231,7 +231,14 @@ describe("compat.socket_http beside LuaSocket", function()
   end)
 
   it("does not take `authorization` to another host", function()
-    local other = servers.canned(ANSWERS)
+    local other = servers.canned(ANSWERS:gsub('x%-client', "x-api-key"))
+    local function key_at(place)
+      local pieces = {}
+      ours.request { url = server.url .. "/to/" .. place:gsub("/", "~") .. "/302",
+        headers = { ["X-Api-Key"] = "k" }, sink = ltn12.sink.table(pieces) }
+      return keycycle.json.decode(table.concat(pieces)).client
+    end
+    assert.equal("", key_at(other.url .. "/a"))
     local function client_at(place)
       local pieces = {}
       ours.request { url = server.url .. "/to/" .. place:gsub("/", "~") .. "/302",
@@ -241,7 +248,7 @@ describe("compat.socket_http beside LuaSocket", function()
       return { said.auth, said.client }
     end
     assert.same({ "Bearer t", "c" }, client_at(server.url .. "/a"))
-    assert.same({ "", "c" }, client_at(other.url .. "/a"))
+    assert.equal("", client_at(other.url .. "/a")[1])
     other.stop()
   end)
 

@@ -7,10 +7,10 @@
 ---
 --- `request` has both of LuaSocket's forms, its results and its errors. What differs:
 --- connections are kept open; a request's source is read to its end before the request is
---- sent; `https` is served, and certificates are always checked; `authorization` and
---- `cookie` do not follow a redirect to another host; a relative one is followed over
---- https, too; `create`, `proxy` and LuaSec's own certificates are refused. The answer goes
---- into the sink as it comes in.
+--- sent; `https` is served, and certificates are always checked; `authorization`, `cookie`
+--- and what else may hold a key, by its name, do not follow a redirect to another host; a
+--- relative one is followed over https, too; `create`, `proxy` and LuaSec's own certificates
+--- are refused. The answer goes into the sink as it comes in.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local task = require "keycycle.task"
@@ -30,7 +30,7 @@ local unserved = { "create", "proxy", "certificate", "key", "cafile", "capath" }
 local FOREVER = 86400 -- seconds, where TIMEOUT is nil
 local MOST_REDIRECTS = 5
 local followed = { [301] = true, [302] = true, [303] = true, [307] = true }
-local private = { authorization = true, cookie = true }
+local private = { "auth", "cookie", "key", "token", "secret" } -- in the names of fields
 -- How LuaSocket says it.
 local words = { timeout = "timeout", cut = "closed", connect = "connection refused",
   resolve = "host or service not provided, or not known" }
@@ -164,6 +164,14 @@ local function target_of(given, parts, code, headers)
   return target
 end
 
+local function is_private(name)
+  name = name:lower()
+  for _, word in ipairs(private) do
+    if name:find(word, 1, true) then return true end
+  end
+  return false
+end
+
 -- The fields that go along to the next place.
 local function headers_for(given, parts, target)
   local other, kept = url.parse(target) or {}, {}
@@ -171,7 +179,7 @@ local function headers_for(given, parts, target)
   local same = other.scheme == parts.scheme and other.host == parts.host
     and tostring(port) == tostring(parts.port)
   for name, value in pairs(given.headers or {}) do
-    if same or not private[name:lower()] then kept[name] = value end
+    if same or not is_private(name) then kept[name] = value end
   end
   return kept
 end
