@@ -4,6 +4,7 @@
 local dotenv = require "keycycle.dotenv"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
+local options = require "keycycle.options"
 local provider = require "keycycle.provider"
 local tiers = require "keycycle.tiers"
 
@@ -309,6 +310,7 @@ function config.check_provider(name, given)
   if out.cooldown_seconds and out.cooldown_seconds < 0 then
     invalid("provider %s: cooldown_seconds must not be negative", name)
   end
+  if out.headers then options.check_headers(out.headers, ("provider %s: headers"):format(name)) end
   local queue = out.max_wait_queue
   if queue and not (math.tointeger(queue) and queue >= 0) then
     invalid("provider %s: max_wait_queue must be a whole number", name)

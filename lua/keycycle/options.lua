@@ -25,6 +25,24 @@ local function check_number(name, value)
   end
 end
 
+local values = { string = true, number = true, boolean = true }
+
+--- Checks header fields that a program gave, by their names: what would end a line could
+--- begin another field. Raises InvalidConfigurationError.
+---@param headers table
+---@param where string what they are, for the error
+function options.check_headers(headers, where)
+  for name, value in pairs(headers) do
+    if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
+      invalid("%s: %q is no name of a header field", where, tostring(name))
+    end
+    -- The value is not repeated: it may be a key.
+    if not values[type(value)] or tostring(value):find "[\0-\8\10-\31\127]" then
+      invalid("%s: %s must be a text without line ends and other control characters", where, name)
+    end
+  end
+end
+
 local function raise_unknown(name, more)
   local all = {}
   for _, list in ipairs { known, more } do
@@ -45,6 +63,7 @@ function options.check(opts, more)
     if want ~= "any" and type(v) ~= want then invalid("option %s must be a %s", k, want) end
     if want == "number" then check_number(k, v) end
     if k == "policy" then policy.get(v) end
+    if k == "headers" then options.check_headers(v, "option headers") end
   end
   return opts
 end
