@@ -72,7 +72,7 @@ function agent.new(given)
   check_fields(given)
   local remembers, first = given.history ~= false, {}
   if type(given.history) ~= "boolean" then
-    first = conversation.messages(given.history or {}, "history")
+    first = conversation.messages(given.history or {}, invalid, "history")
   end
   return setmetatable({
     model = model_in(given.model), instructions = instructions_in(given.instructions),
@@ -109,11 +109,7 @@ end
 --- The same as a task, whose `await` gives the result, or raises. It begins with the prompt
 --- and the history as they are now.
 function methods:arun(prompt, opts)
-  local ok, run = pcall(conversation.new, self, prompt, opts)
-  return task.spawn(function()
-    if not ok then error(run, 0) end
-    return see_through(run)
-  end)
+  return task.spawn_prepared(see_through, conversation.new, self, prompt, opts)
 end
 
 --- The same, read as it comes: `for text, chunk in agent:run_stream(prompt) do`. `text` is ""

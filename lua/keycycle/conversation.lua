@@ -17,31 +17,52 @@ local result_mt = {
   __tostring = function(result) return result.content end,
 }
 
-local invalid = errors.invalid
+local invalid, json = errors.invalid, core.json
 
---- A copy of a list of messages. Their content is checked by who sends them.
+-- What keeps a message from being copied: it would have no end.
+local MOST_DEPTH = 100
+
+local function copy_of(value, depth)
+  if type(value) ~= "table" then return value end
+  if depth == 0 then return nil end
+  local copy = {}
+  for k, v in pairs(value) do
+    local inner = copy_of(v, depth - 1)
+    if inner == nil then return nil end
+    copy[k] = inner
+  end
+  return schema.is_marked(value) and json.array(copy) or copy
+end
+
+--- A copy of a list of messages, whatever the caller does to them later. Their content is
+--- checked by who sends them.
 ---@param given table
----@param what string for the error
-function conversation.messages(given, what)
+---@param raise fun(format: string, ...) says what is wrong
+---@param what string what they are, for the error
+function conversation.messages(given, raise, what)
   if type(given) ~= "table" or next(given) ~= nil and not schema.is_list(given) then
-    invalid("%s must be a list of messages", what)
+    raise("%s must be a list of messages", what)
   end
   local list = {}
   for i, message in ipairs(given) do
     if type(message) ~= "table" or type(message.role) ~= "string" then
-      invalid("%s[%d] must be a message: { role =, content = }", what, i)
+      raise("%s[%d] must be a message: { role =, content = }", what, i)
     end
-    list[i] = message
+    list[i] = copy_of(message, MOST_DEPTH) or raise("%s[%d] is nested too deep", what, i)
   end
   return list
+end
+
+local function bad_request(format, ...)
+  errors.raise(errors.KeycycleError, { code = "bad_request", message = format:format(...) })
 end
 
 local function prompt_in(prompt)
   if type(prompt) == "string" then return { { role = "user", content = prompt } } end
   if type(prompt) ~= "table" then
-    invalid("a prompt is a text or a list of messages, not a %s", type(prompt))
+    bad_request("a prompt is a text or a list of messages, not a %s", type(prompt))
   end
-  return conversation.messages(prompt, "prompt")
+  return conversation.messages(prompt, bad_request, "prompt")
 end
 
 local function append(list, more)

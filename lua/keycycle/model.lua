@@ -160,7 +160,7 @@ function model.new(entry, opts)
   opts = options.merge(options.check(opts or {}, at_first))
   local route = route_of(entry, false)
   local id = opts.id or opts.model or entry.config.default_model
-  if not id and route.model then
+  if (not id or id == "") and route.model then
     raise_lack(entry, "no model is named: give id, or default_model with the provider")
   end
   opts.id, opts.model = nil, nil

@@ -28,9 +28,7 @@ function model_methods.new(prepare, send)
   --- Asks it and returns a task at once, whose `await` gives the response, or raises.
   ---@return table task
   function methods:ainvoke(prompt, opts)
-    local ok, prepared = pcall(prepare, self, prompt, opts, false)
-    if ok then return task.spawn(answer, prepared) end
-    return task.spawn(error, prepared, 0)
+    return task.spawn_prepared(answer, prepare, self, prompt, opts, false)
   end
 
   --- Asks it for a stream, `for text, chunk in model:invoke_stream(prompt) do`: returns

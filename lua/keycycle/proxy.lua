@@ -33,13 +33,10 @@ local function send(run)
 end
 
 -- Sends what `prepare` makes of the arguments. In an async client the call is a task,
--- always: the arguments are checked and encoded here and now, for the caller may change
--- them next, but what is wrong with them the task raises.
+-- always.
 local function perform(client, prepare, ...)
-  if not states[client].async then return send(prepare(client, ...)) end
-  local ok, run = pcall(prepare, client, ...)
-  if ok then return task.spawn(send, run) end
-  return task.spawn(error, run, 0)
+  if states[client].async then return task.spawn_prepared(send, prepare, client, ...) end
+  return send(prepare(client, ...))
 end
 
 -- A call by a route of the adapter, ready to be sent.
@@ -78,6 +75,7 @@ local function check_spec(entry, spec)
   if spec.json ~= nil and spec.body then
     bad_request(entry, "request takes json or body, not both")
   end
+  options.check_headers(spec.headers or {}, "request.headers")
   request.check_query(entry, spec.query)
 end
 

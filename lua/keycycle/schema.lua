@@ -16,11 +16,16 @@ local LIST = getmetatable(json.array {}) -- what decoded lists have
 local MOST_SHOWN = 60    -- bytes of a value in a problem
 local MOST_PROBLEMS = 8  -- more would not help who sent them
 
+--- Whether a table is marked as a list.
+function schema.is_marked(value)
+  return getmetatable(value) == LIST
+end
+
 --- Whether a value is a list, as JSON has it: an empty table is an object unless it is
 --- marked as a list.
 function schema.is_list(value)
   if type(value) ~= "table" then return false end
-  if getmetatable(value) == LIST then return true end
+  if schema.is_marked(value) then return true end
   local n = 0
   for _ in pairs(value) do n = n + 1 end
   return n > 0 and n == #value
@@ -43,7 +48,7 @@ function schema.copy(value)
   if type(value) ~= "table" then return value end
   local copy = {}
   for k, v in pairs(value) do copy[k] = schema.copy(v) end
-  return getmetatable(value) == LIST and json.array(copy) or copy
+  return schema.is_marked(value) and json.array(copy) or copy
 end
 
 local prepare

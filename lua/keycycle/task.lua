@@ -83,6 +83,17 @@ function task.spawn(fn, ...)
 end
 
 
+--- Starts `run(prepare(...))` as a task. The arguments are checked and encoded here and
+--- now, for the caller may change them next, but what is wrong with them the task raises.
+---@param run fun(prepared: any): ...
+---@param prepare fun(...): any
+---@return table task
+function task.spawn_prepared(run, prepare, ...)
+  local ok, prepared = pcall(prepare, ...)
+  if ok then return task.spawn(run, prepared) end
+  return task.spawn(error, prepared, 0)
+end
+
 --- "running", "ready", "waiting", "done", "failed" or "cancelled".
 function methods:status()
   if not is_task(self) then no_task("status", self) end
@@ -146,6 +157,9 @@ end
 ---@param why? string the error's message
 function methods:cancel(why)
   if not is_task(self) then no_task("cancel", self) end
+  if why ~= nil and type(why) ~= "string" then
+    error("cancel needs a text, or nothing, not a " .. type(why), 2)
+  end
   if self.done then return end
   self.cancel_requested, self.why = true, self.why or why or false
   if self.args then

@@ -60,9 +60,10 @@ describe("an agent", function()
   it("refuses a prompt that is none, before the model is asked", function()
     local agent, model = agent_of {}
     for _, way in ipairs { "run", "run_stream" } do
-      raises(keycycle.InvalidConfigurationError, "a prompt is a text", agent[way], agent, nil)
-      raises(keycycle.InvalidConfigurationError, "prompt must be a list", agent[way], agent,
+      raises(keycycle.KeycycleError, "a prompt is a text", agent[way], agent, nil)
+      local err = raises(keycycle.KeycycleError, "prompt must be a list", agent[way], agent,
         user "x")
+      assert.equal("bad_request", err.code)
       raises(keycycle.InvalidConfigurationError, "options are a table", agent[way], agent, "x", 3)
       raises(keycycle.InvalidConfigurationError, "the tools of an agent", agent[way], agent, "x",
         { tools = {} })
@@ -88,7 +89,21 @@ describe("an agent", function()
     prompt[2] = user "two"
     assert.equal("Hello", t:await().content)
     assert.same({ "one" }, contents(model.asked[1].messages))
-    raises(keycycle.InvalidConfigurationError, "a prompt is a text", wrong.await, wrong)
+    raises(keycycle.KeycycleError, "a prompt is a text", wrong.await, wrong)
+  end)
+
+  it("keeps copies of what it is told, as deep as they go", function()
+    local first, prompt = user "first", user { { type = "text", text = "second" } }
+    local agent, model = agent_of({ "Hello" }, { history = { first } })
+    first.content = "changed"
+    local t = agent:arun { prompt }
+    prompt.content[1].text = "changed"
+    local result = t:await()
+    assert.equal("first", model.asked[1].messages[1].content)
+    assert.equal("second", result.messages[2].content[1].text)
+    local loop = user {}
+    loop.content[1] = loop
+    raises(keycycle.KeycycleError, "nested too deep", agent.run, agent, { loop })
   end)
 
   for way, go in pairs(ways) do

@@ -132,7 +132,7 @@ describe("a neutral request in OpenAI's chat form #pure", function()
     assert.matches("^response_format%.schema", why { response_format = { type = "json_schema" } })
     assert.matches("^response_format%.type is xml", why { response_format = { type = "xml" } })
     assert.matches("^stop%[1%]", why { stop = { 5 } })
-    assert.matches("^extra must be a list", why { extra = 5 })
+    assert.matches("^extra must be a table", why { extra = 5 })
   end)
 end)
 

@@ -93,6 +93,12 @@ describe("a client", function()
     end
     raises(keycycle.InvalidConfigurationError, nil, client.request,
       { path = "/x", headers = { ["a\r\nb"] = "x" } })
+    for _, headers in ipairs { { x = "a\r\nb: c" }, { x = "a\0b" }, { ["x y"] = "a" }, { "a" } } do
+      raises(keycycle.InvalidConfigurationError, "request.headers: ", client.request,
+        { path = "/x", headers = headers })
+      raises(keycycle.InvalidConfigurationError, "option headers: ", client.models.list, nil,
+        { headers = headers })
+    end
     raises(keycycle.InvalidConfigurationError, nil, client.request,
       { path = "/x", method = "GET /" })
     assert.equal(0, sent())

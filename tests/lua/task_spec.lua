@@ -152,6 +152,14 @@ describe("step", function()
 end)
 
 describe("cancelling", function()
+  it("takes a text for a reason, and nothing else", function()
+    local t = keycycle.spawn(function() end)
+    local ok, err = pcall(t.cancel, t, {})
+    assert.is_false(ok)
+    assert.truthy(err:find("cancel needs a text", 1, true), err)
+    t:await()
+  end)
+
   it("raises at the wait and at each later one", function()
     local clock, caught = manual(), {}
     local t = keycycle.spawn(function()

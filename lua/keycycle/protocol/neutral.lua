@@ -31,6 +31,11 @@ local function list_in(value, where)
   return value
 end
 
+local function table_in(value, where)
+  if type(value) ~= "table" then fail("%s must be a table, not a %s", where, type(value)) end
+  return value
+end
+
 -- An image is a url, or base64 data with its media type; a data: url is the second.
 local function image_in(part, where)
   local url, data = part.url, part.data
@@ -46,8 +51,15 @@ end
 
 local function parts_in(content, where)
   if type(content) == "string" then return { { type = "text", text = content } } end
+  if type(content) ~= "table" then
+    fail("%s must be a text or a list of parts, not a %s", where, type(content))
+  end
+  if #content == 0 and next(content) ~= nil then
+    fail("%s must be a list of parts: put this one into { }", where)
+  end
   local parts = {}
-  for i, part in ipairs(list_in(content, where)) do
+  for i = 1, #content do
+    local part = content[i]
     local at = ("%s[%d]"):format(where, i)
     if type(part) == "string" then
       parts[i] = { type = "text", text = part }
@@ -116,8 +128,8 @@ function neutral.messages(request)
   local messages = list_in(request.messages, "messages")
   if #messages == 0 then fail "messages is empty" end
   local out = {}
-  for i, message in ipairs(messages) do
-    out[i] = message_in(message, ("messages[%d]"):format(i))
+  for i = 1, #messages do -- a gap is no end: what stands behind it must not be lost
+    out[i] = message_in(messages[i], ("messages[%d]"):format(i))
   end
   return out
 end
@@ -175,7 +187,7 @@ function neutral.tools(request)
     local parameters = tool.parameters or { type = "object", properties = {} }
     tools[i] = {
       name = name_in(tool.name, at .. ".name"), description = tool.description,
-      parameters = list_in(parameters, at .. ".parameters"), strict = tool.strict,
+      parameters = table_in(parameters, at .. ".parameters"), strict = tool.strict,
     }
   end
   return #tools > 0 and tools or nil
@@ -202,7 +214,7 @@ end
 function neutral.response_format(request)
   local format = request.response_format
   if format == nil then return nil end
-  list_in(format, "response_format")
+  table_in(format, "response_format")
   if format.type == "text" then return nil end
   if format.type == "json" then return { type = "json" } end
   if format.type ~= "json_schema" then
@@ -262,7 +274,7 @@ end
 ---@return table body
 function neutral.merge(body, extra)
   if extra == nil then return body end
-  for name, value in pairs(list_in(extra, "extra")) do body[name] = value end
+  for name, value in pairs(table_in(extra, "extra")) do body[name] = value end
   return body
 end
 
