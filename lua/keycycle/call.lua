@@ -78,11 +78,17 @@ local function after_failure(run, lease, result, verdict)
   waits.for_retry(run, seconds, err)
 end
 
+-- What a refusal means, by its body and its headers.
+local function read_refusal(run, result)
+  local now = run.entry.pool:now()
+  local told = limit_headers.read(run.adapter.limit_headers, result.headers or {}, now)
+  return penalty.verdict(run.adapter, result, told, now)
+end
+
 -- What an answer that is no success says, and what that proves of the key.
-local function judge(run, lease, result, told)
+local function judge(run, lease, result)
   local adapter = run.adapter
-  local verdict = result.transport and failure.of_transport(result)
-    or penalty.verdict(adapter, result, told, run.entry.pool:now())
+  local verdict = result.transport and failure.of_transport(result) or read_refusal(run, result)
   if not lease.settled then
     charge.fail(lease, adapter.charge, not result.transport and result.status or nil, result.sent)
   end
@@ -99,11 +105,9 @@ local function try_once(run, lease)
     failure.raise_deadline(run)
   end
   local result = (run.attempt or attempt.run)(run, lease, left)
-  local adapter, headers = run.adapter, result.headers or {}
-  local told = limit_headers.read(adapter.limit_headers, headers, run.entry.pool:now())
-  limit_headers.learn(lease, adapter, headers, told)
+  if result.headers then limit_headers.learn(lease, run.adapter, result.headers) end
   if result.ok then return result end
-  return nil, result, judge(run, lease, result, told)
+  return nil, result, judge(run, lease, result)
 end
 
 local function named(model)
