@@ -125,12 +125,8 @@ local function left(text)
   return count(text) or text and text:find "^%s*%-[%d.]+%s*$" and 0 or nil
 end
 
-local function text_of(headers, name)
-  return name and headers[name]
-end
-
 local function reset_of(line, headers, now)
-  local text = text_of(headers, line.reset)
+  local text = headers[line.reset]
   local read = formats[line.format or "seconds"]
   local seconds = text and read and read(text, now)
   if not seconds or seconds ~= seconds then return nil end
@@ -139,7 +135,7 @@ end
 
 -- The limit that a line tells, and what remains of it.
 local function counts_of(line, headers)
-  local limit, remaining = text_of(headers, line.limit), text_of(headers, line.remaining)
+  local limit, remaining = headers[line.limit], headers[line.remaining]
   if line.format == "ietf" then
     limit, remaining = limit and param(limit, "q"), remaining and param(remaining, "r")
   end

@@ -13,6 +13,8 @@ local media = { image_url = true, image = true, input_image = true, input_audio 
   file = true, input_file = true, video_url = true }
 local silent = { role = true, type = true } -- a message's own, not its text
 
+local NOTHING = {}
+
 local function is_media(t)
   return media[t.type] or t.inlineData or t.inline_data or t.fileData or t.file_data
     or (t.type == "document" and t.source)
@@ -26,10 +28,10 @@ local function measure(value, keys)
   local bytes, medias, left, seen = 0, 0, nil, nil
   local top = type(value) == "table" and value
   while top do
-    if not keys and is_media(top) then
-      medias, top = medias + 1, nil
+    if not keys and not top.role and is_media(top) then -- a message is none
+      medias, top = medias + 1, NOTHING
     end
-    for k, v in next, top or {} do
+    for k, v in next, top do
       if keys and type(k) == "string" then bytes = bytes + #k end
       local counts = keys or not silent[k]
       if counts and type(v) == "string" then
@@ -48,6 +50,7 @@ end
 ---@param value any
 ---@param keys? boolean the names in it count too
 function estimate.of(value, keys)
+  if value == nil then return 0 end
   local bytes, medias = measure(value, keys)
   return -(-bytes // CHARS_A_TOKEN) + medias * MEDIA_TOKENS
 end
