@@ -42,12 +42,10 @@ end
 
 -- What templates are filled from: the request's own fields, the key's parameters,
 -- the provider's defaults, the model.
-local function values_of(run, lease)
-  local params
+local function values_of(run)
+  local params, fields = run.params, run.request.fields
   return function(name)
-    local fields = run.request.fields
     if fields and fields[name] ~= nil then return fields[name] end
-    params = params or lease.params
     local value = params[name]
     if value == nil then value = (run.adapter.params or NOTHING)[name] end -- its default
     if value == nil and name == "model" and run.model ~= "" then value = run.model end
@@ -82,14 +80,16 @@ end
 
 -- An adapter's header whose parameter a key lacks is left out.
 local function add_adapter_headers(list, headers, value_of)
-  for name, value in pairs(headers or NOTHING) do
+  if not headers then return end
+  for name, value in pairs(headers) do
     local text, missing = template.text(tostring(value), value_of)
     if not missing then list[#list + 1] = { name, text } end
   end
 end
 
 local function add(list, headers)
-  for name, value in pairs(headers or NOTHING) do
+  if not headers then return end
+  for name, value in pairs(headers) do
     if type(name) == "string" then list[#list + 1] = { name, tostring(value) } end
   end
 end
@@ -125,7 +125,7 @@ local function body_of(run, lease, value_of)
 end
 
 local function start(run, lease, left)
-  local opts, value_of = run.opts, values_of(run, lease)
+  local opts, value_of = run.opts, values_of(run)
   local url = url_of(run, lease, value_of)
   local body, content_type = body_of(run, lease, value_of)
   local call, err = core.call {

@@ -32,6 +32,7 @@ local function follow(run, lease, verdict, action, others)
     end
   elseif action == "rotate" and penalty.is_no_access(verdict) then
     penalty.suspect(lease)
+    run.suspects = run.suspects or {}
     run.suspects[#run.suspects + 1] = index
   elseif action == "rotate" then
     penalty.rest(lease, verdict)
@@ -104,6 +105,8 @@ local function try_once(run, lease)
     lease:cancel()
     failure.raise_deadline(run)
   end
+  -- Whose attempt it is, read once: each is a call into the pool.
+  run.key_index, run.key_suffix, run.params = lease.index, lease.suffix, lease.params
   local result = (run.attempt or attempt.run)(run, lease, left)
   if result.headers then limit_headers.learn(lease, run.adapter, result.headers) end
   if result.ok then return result end
@@ -143,7 +146,7 @@ function call.new(entry, route, request, opts, chain)
     input = input,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
     chain = chain, attempts = chain and chain.attempts or {}, tries = 0, key_attempt = 0,
-    waited = 0, started_at = started, deadline_at = ends, suspects = {},
+    waited = 0, started_at = started, deadline_at = ends,
     key = opts.key_id and entry:find_key(opts.key_id) or nil,
   }
 end
@@ -159,10 +162,9 @@ local held_mt = {
 local function succeed(run, held, result)
   local lease, entry = held.lease, run.entry
   hold.tell(run.pass, entry)
-  penalty.confirm(entry, run.model, run.suspects)
-  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0,
+  if run.suspects then penalty.confirm(entry, run.model, run.suspects) end
+  note(run, { key_index = run.key_index, status = result.status, kind = "ok", waited = 0,
     sends = result.sends })
-  result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
   if result.stream then
     held.lease = nil
   else
@@ -184,7 +186,7 @@ function call.run(run)
     local held <close> = setmetatable({ lease = waits.for_lease(run) }, held_mt)
     local result, failed, verdict = try_once(run, held.lease)
     if result then return succeed(run, held, result) end
-    failed.key_suffix = held.lease.suffix
+    failed.key_suffix = run.key_suffix
     after_failure(run, held.lease, failed, verdict)
   end
 end

@@ -13,11 +13,7 @@ local function after(at, now)
   return at and at - now
 end
 
-local MOST_DIGITS = 15 -- that are surely exact
-
 local function number(text)
-  local whole = #text <= MOST_DIGITS and tonumber(text, 10) -- as nearly all of them are
-  if whole and whole >= 0 then return whole end
   return tonumber(text:match "^%s*([%d.]+)%s*$")
 end
 
@@ -114,15 +110,19 @@ function limit_headers.check(lines, where)
   for i, line in ipairs(lines) do check_line(line, ("%s[%d]"):format(where, i)) end
 end
 
+local MOST_DIGITS = 15 -- of a number that is surely below MOST
+
 -- A count, which may be a decimal; parts of a unit are none.
 local function count(text)
-  local n = text and number(text)
+  local n = #text <= MOST_DIGITS and tonumber(text, 10) -- as nearly all of them are
+  if n and n >= 0 then return n end
+  n = number(text)
   return n and n <= MOST and math.floor(n) or nil
 end
 
 -- What remains, which may be less than nothing.
 local function left(text)
-  return count(text) or text and text:find "^%s*%-[%d.]+%s*$" and 0 or nil
+  return count(text) or text:find "^%s*%-[%d.]+%s*$" and 0 or nil
 end
 
 local function reset_of(line, headers, now)
@@ -139,7 +139,7 @@ local function counts_of(line, headers)
   if line.format == "ietf" then
     limit, remaining = limit and param(limit, "q"), remaining and param(remaining, "r")
   end
-  return count(limit), left(remaining)
+  return limit and count(limit), remaining and left(remaining)
 end
 
 --- What the headers say, line by line: `{ unit, window, limit, remaining, reset }`,
@@ -205,9 +205,10 @@ end
 -- tightest holds.
 local function learn_limit(lease, group, headers)
   local limit, remaining
-  for _, line in ipairs(group.lines) do
+  for i, line in ipairs(group.lines) do
     local most, still = counts_of(line, headers)
-    limit, remaining = least(limit, most), least(remaining, still)
+    if i > 1 then most, still = least(limit, most), least(remaining, still) end
+    limit, remaining = most, still
   end
   if not limit and not remaining then return end
   local ok, err = lease:observe(group.window, group.unit, limit, remaining)

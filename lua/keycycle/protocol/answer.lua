@@ -5,13 +5,14 @@ local core = require "keycycle.core"
 
 local answer = {}
 
-local json = core.json
+local json, math_type = core.json, math.type
 
 --- A count of tokens: a whole number above zero, else 0.
 function answer.whole(value)
   if value == nil then return 0 end
-  local n = type(value) == "number" and math.tointeger(value)
-  return n and n > 0 and n or 0
+  local kind = math_type(value)
+  if kind == "float" then value = math.tointeger(value) end
+  return kind and value and value > 0 and value or 0
 end
 
 local whole = answer.whole

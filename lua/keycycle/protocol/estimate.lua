@@ -1,5 +1,7 @@
 --- What a native request costs, guessed from its length before it is sent.
 --- Pure; it raises for nothing that a caller may have written.
+local answer = require "keycycle.protocol.answer"
+
 local estimate = {}
 
 local CHARS_A_TOKEN = 4
@@ -72,15 +74,10 @@ function estimate.chat(request, messages, others)
   return tokens + estimate.of(request.tools, true)
 end
 
---- The first of these that is a whole number above zero, else 0: what a request's
---- field allows to come back.
-function estimate.most(...)
-  for i = 1, select("#", ...) do
-    local value = select(i, ...)
-    local n = type(value) == "number" and math.tointeger(value)
-    if n and n > 0 then return n end
-  end
-  return 0
+--- The first of these, three at most, that is a whole number above zero, else 0: what a
+--- request's field allows to come back.
+function estimate.most(a, b, c)
+  return answer.first(a, b, c) or 0
 end
 
 return estimate
