@@ -179,6 +179,7 @@ local function unwind(t, memory)
   if not t.failed then return end
   local ok, err = coroutine.close(t.co)
   if not ok then t.err = err end
+  t.unseen = trace.watch(t) or false
   if errors.is_error(t.err) and not t.err.traceback then t.err.traceback = t.trace or nil end
 end
 
