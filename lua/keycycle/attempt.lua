@@ -18,7 +18,8 @@ local attempt = {}
 local json = core.json
 local NOTHING = {}
 local ABSENT = { null = "absent" } -- how an answer is decoded
-local ACCEPT_JSON, ACCEPT_EVENTS = { "accept", "application/json" }, { "accept", "text/event-stream" }
+local ACCEPT_JSON = { "accept", "application/json" } -- what many lists of headers hold
+local ACCEPT_EVENTS = { "accept", "text/event-stream" }
 local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
