@@ -16,7 +16,10 @@ local template = require "keycycle.template"
 local attempt = {}
 
 local json = core.json
+local NOTHING = {}
 local ABSENT = { null = "absent" } -- how an answer is decoded
+local ACCEPT_JSON = { "accept", "application/json" } -- what many lists of headers hold
+local ACCEPT_EVENTS = { "accept", "text/event-stream" }
 local REQUEST_TIMEOUT = 600 -- seconds, as the provider's own clients
 local IDLE_TIMEOUT = 120    -- seconds between two events of a stream
 
@@ -40,31 +43,29 @@ end
 
 -- What templates are filled from: the request's own fields, the key's parameters,
 -- the provider's defaults, the model.
-local function values_of(run, lease)
-  local params, defaults
+local function values_of(run)
+  local params, fields = run.params, run.request.fields
   return function(name)
-    local fields = run.request.fields
     if fields and fields[name] ~= nil then return fields[name] end
-    if not params then
-      local _
-      params, _, defaults = lease.params, provider.params(run.adapter)
-    end
     local value = params[name]
-    if value == nil then value = defaults[name] end
+    if value == nil then value = (run.adapter.params or NOTHING)[name] end -- its default
     if value == nil and name == "model" and run.model ~= "" then value = run.model end
     return value
   end
 end
 
+-- The query as a text; nil where there is none.
 local function query_of(run, lease, value_of)
+  local query = run.request.query
+  if not query or next(query) == nil then return nil end
   local parts = {}
-  for k, v in pairs(run.request.query or {}) do
+  for k, v in pairs(query) do
     local text, missing = template.text(tostring(v), value_of)
     if missing then raise_missing(run, lease, missing) end
     parts[#parts + 1] = template.escape(tostring(k)) .. "=" .. template.escape(text)
   end
   table.sort(parts)
-  return parts
+  return table.concat(parts, "&")
 end
 
 local function url_of(run, lease, value_of)
@@ -74,41 +75,46 @@ local function url_of(run, lease, value_of)
   path, missing = template.path(run.request.path, value_of)
   if missing then raise_missing(run, lease, missing) end
   if path ~= run.request.path and address.has_dots(path) then raise_dots(run, lease) end
-  local parts, url = query_of(run, lease, value_of), base .. path
-  if #parts == 0 then return url end
-  return url .. (url:find("?", 1, true) and "&" or "?") .. table.concat(parts, "&")
+  local query, url = query_of(run, lease, value_of), base .. path
+  return query and url .. (url:find("?", 1, true) and "&" or "?") .. query or url
 end
 
 -- An adapter's header whose parameter a key lacks is left out.
-local function add_adapter_headers(add, headers, value_of)
-  for name, value in pairs(headers or {}) do
+local function add_adapter_headers(list, headers, value_of)
+  if not headers then return end
+  for name, value in pairs(headers) do
     local text, missing = template.text(tostring(value), value_of)
-    if not missing then add { [name] = text } end
+    if not missing then list[#list + 1] = { name, text } end
   end
 end
 
+local function add(list, headers)
+  if not headers then return end
+  for name, value in pairs(headers) do
+    if type(name) == "string" then list[#list + 1] = { name, tostring(value) } end
+  end
+end
+
+local function has(list, wanted)
+  for _, header in ipairs(list) do
+    if header[1]:lower() == wanted then return true end
+  end
+  return false
+end
+
 local function headers_of(run, content_type, value_of)
-  local headers, seen = {}, {}
-  local function add(list)
-    for name, value in pairs(list or {}) do
-      if type(name) == "string" then
-        seen[name:lower()] = true
-        headers[#headers + 1] = { name, tostring(value) }
-      end
-    end
+  local list = {}
+  add_adapter_headers(list, run.adapter.headers, value_of)
+  add(list, run.entry.config.headers)
+  add(list, run.opts.headers)
+  add(list, run.request.headers)
+  if content_type and not has(list, "content-type") then
+    list[#list + 1] = { "content-type", content_type }
   end
-  add_adapter_headers(add, run.adapter.headers, value_of)
-  add(run.entry.config.headers)
-  add(run.opts.headers)
-  add(run.request.headers)
-  if content_type and not seen["content-type"] then
-    headers[#headers + 1] = { "content-type", content_type }
+  if not has(list, "accept") then
+    list[#list + 1] = run.request.stream and ACCEPT_EVENTS or ACCEPT_JSON
   end
-  if not seen.accept then
-    headers[#headers + 1] = { "accept",
-      run.request.stream and "text/event-stream" or "application/json" }
-  end
-  return headers
+  return list
 end
 
 local function body_of(run, lease, value_of)
@@ -120,7 +126,7 @@ local function body_of(run, lease, value_of)
 end
 
 local function start(run, lease, left)
-  local opts, value_of = run.opts, values_of(run, lease)
+  local opts, value_of = run.opts, values_of(run)
   local url = url_of(run, lease, value_of)
   local body, content_type = body_of(run, lease, value_of)
   local call, err = core.call {
@@ -160,7 +166,9 @@ end
 local function is_bytes(run, headers)
   local protocol = run.protocol
   if protocol and protocol.event and not protocol.plain then return false end
-  local kind = (headers["content-type"] or ""):lower()
+  local kind = headers["content-type"] or ""
+  if kind == "application/json" then return false end -- as it is nearly always
+  kind = kind:lower()
   if protocol and kind:find "html" then return false end -- a proxy's page
   return kind ~= "" and not kind:find "[/+]json"
 end
@@ -201,6 +209,17 @@ local function sends_of(run, call)
   return sends
 end
 
+-- An attempt that ends early, cancelled say, gives its lease back if nothing was sent.
+local guard_mt = {
+  __close = function(guard)
+    if guard.keep then return end
+    local call, lease = guard.call, guard.lease
+    local sent = call:sent()
+    call:close()
+    if not sent and not lease.settled then lease:cancel() end
+  end,
+}
+
 --- Makes the attempt.
 ---@param run table the state of the call
 ---@param lease userdata stays the caller's, but for a stream, which takes it
@@ -208,12 +227,7 @@ end
 ---@return table result with `sends`, where the request went out more than once
 function attempt.run(run, lease, left)
   local call = start(run, lease, left)
-  local guard <close> = setmetatable({}, { __close = function(g)
-    if g.keep then return end
-    local sent = call:sent()
-    call:close()
-    if not sent and not lease.settled then lease:cancel() end -- cancelled, or never connected
-  end })
+  local guard <close> = setmetatable({ call = call, lease = lease, keep = false }, guard_mt)
   task.wait(call)
   local sends, err = sends_of(run, call), call:error()
   local result

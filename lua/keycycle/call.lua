@@ -32,6 +32,7 @@ local function follow(run, lease, verdict, action, others)
     end
   elseif action == "rotate" and penalty.is_no_access(verdict) then
     penalty.suspect(lease)
+    run.suspects = run.suspects or {}
     run.suspects[#run.suspects + 1] = index
   elseif action == "rotate" then
     penalty.rest(lease, verdict)
@@ -78,11 +79,17 @@ local function after_failure(run, lease, result, verdict)
   waits.for_retry(run, seconds, err)
 end
 
+-- What a refusal means, by its body and its headers.
+local function read_refusal(run, result)
+  local now = run.entry.pool:now()
+  local told = limit_headers.read(run.adapter.limit_headers, result.headers or {}, now)
+  return penalty.verdict(run.adapter, result, told, now)
+end
+
 -- What an answer that is no success says, and what that proves of the key.
-local function judge(run, lease, result, told)
+local function judge(run, lease, result)
   local adapter = run.adapter
-  local verdict = result.transport and failure.of_transport(result)
-    or penalty.verdict(adapter, result, told, run.entry.pool:now())
+  local verdict = result.transport and failure.of_transport(result) or read_refusal(run, result)
   if not lease.settled then
     charge.fail(lease, adapter.charge, not result.transport and result.status or nil, result.sent)
   end
@@ -98,12 +105,12 @@ local function try_once(run, lease)
     lease:cancel()
     failure.raise_deadline(run)
   end
+  -- Whose attempt it is, read once: each is a call into the pool.
+  run.key_index, run.key_suffix, run.params = lease.index, lease.suffix, lease.params
   local result = (run.attempt or attempt.run)(run, lease, left)
-  local adapter, headers = run.adapter, result.headers or {}
-  local told = limit_headers.read(adapter.limit_headers, headers, run.entry.pool:now())
-  limit_headers.learn(lease, adapter, headers, told)
+  if result.headers then limit_headers.learn(lease, run.adapter, result.headers) end
   if result.ok then return result end
-  return nil, result, judge(run, lease, result, told)
+  return nil, result, judge(run, lease, result)
 end
 
 local function named(model)
@@ -139,7 +146,7 @@ function call.new(entry, route, request, opts, chain)
     input = input,
     max_retries = opts.max_retries or chosen.max_retries or DEFAULT_RETRIES,
     chain = chain, attempts = chain and chain.attempts or {}, tries = 0, key_attempt = 0,
-    waited = 0, started_at = started, deadline_at = ends, suspects = {},
+    waited = 0, started_at = started, deadline_at = ends,
     key = opts.key_id and entry:find_key(opts.key_id) or nil,
   }
 end
@@ -155,10 +162,9 @@ local held_mt = {
 local function succeed(run, held, result)
   local lease, entry = held.lease, run.entry
   hold.tell(run.pass, entry)
-  penalty.confirm(entry, run.model, run.suspects)
-  note(run, { key_index = lease.index, status = result.status, kind = "ok", waited = 0,
+  if run.suspects then penalty.confirm(entry, run.model, run.suspects) end
+  note(run, { key_index = run.key_index, status = result.status, kind = "ok", waited = 0,
     sends = result.sends })
-  result.key_index, result.key_suffix, result.params = lease.index, lease.suffix, lease.params
   if result.stream then
     held.lease = nil
   else
@@ -180,7 +186,7 @@ function call.run(run)
     local held <close> = setmetatable({ lease = waits.for_lease(run) }, held_mt)
     local result, failed, verdict = try_once(run, held.lease)
     if result then return succeed(run, held, result) end
-    failed.key_suffix = held.lease.suffix
+    failed.key_suffix = run.key_suffix
     after_failure(run, held.lease, failed, verdict)
   end
 end

@@ -42,10 +42,11 @@ end
 ---@return table?
 function charge.counted(rules, used, reserved)
   if not rules or not used then return used end
-  local total, input = used.total_tokens or 0, used.input_tokens or 0
-  local cached = rules.cached == false and math.tointeger(used.cached_tokens) or 0
-  cached = math.max(0, cached)
-  total, input = math.max(0, total - cached), math.max(0, input - cached)
+  local total, input, cached = used.total_tokens or 0, used.input_tokens or 0, 0
+  if rules.cached == false then
+    cached = math.max(0, math.tointeger(used.cached_tokens) or 0)
+    total, input = math.max(0, total - cached), math.max(0, input - cached)
+  end
   if rules.max_tokens == "reserve" then total = math.max(total, reserved or 0) end
   if cached == 0 and total == used.total_tokens then return used end
   return { input_tokens = used.input_tokens, output_tokens = used.output_tokens,

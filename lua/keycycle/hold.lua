@@ -52,8 +52,8 @@ end
 function hold.wait(pass, entry, most)
   local pool, alone = entry.pool, not task.may_yield()
   local started = pool:now()
+  local now = started
   while true do
-    local now = pool:now()
     local go, seconds = pass:go(now, alone)
     if go then return now - started end
     local left = started + most - now
@@ -61,6 +61,7 @@ function hold.wait(pass, entry, most)
       return nil, entry.breaker:retry_after(now)
     end
     pause(entry, seconds or left)
+    now = pool:now()
   end
 end
 

@@ -10,13 +10,14 @@ local known = setmetatable({}, { __mode = "k" })
 ---@param object table an answer or a stream
 ---@return table about what `info.of` gives from now on
 function info.keep(run, result, object)
-  known[object] = {
-    provider = run.entry.name, model = run.model, key_index = result.key_index,
-    key_suffix = result.key_suffix, params = result.params, attempts = run.attempts,
+  local about = {
+    provider = run.entry.name, model = run.model, key_index = run.key_index,
+    key_suffix = run.key_suffix, params = run.params, attempts = run.attempts,
     waited = run.waited, usage = result.usage, status = result.status,
     headers = result.headers, body = result.body,
   }
-  return known[object]
+  known[object] = about
+  return about
 end
 
 --- The same is known of another object.

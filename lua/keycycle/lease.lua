@@ -26,10 +26,7 @@ function methods.headers(lease, headers)
     error("headers needs a table, not a " .. type(headers), 2)
   end
   lease:stamp()
-  local adapter, now = origin(lease)
-  headers = classify.lower_names(headers)
-  limit_headers.learn(lease, adapter, headers,
-    limit_headers.read(adapter and adapter.limit_headers, headers, now))
+  limit_headers.learn(lease, origin(lease), classify.lower_names(headers))
 end
 
 --- Takes in an answer that is no success: settles the lease, puts its key away by what

@@ -110,51 +110,53 @@ function limit_headers.check(lines, where)
   for i, line in ipairs(lines) do check_line(line, ("%s[%d]"):format(where, i)) end
 end
 
+local MOST_DIGITS = 15 -- of a number that is surely below MOST
+
 -- A count, which may be a decimal; parts of a unit are none.
 local function count(text)
-  local n = text and number(text)
+  local n = #text <= MOST_DIGITS and tonumber(text, 10) -- as nearly all of them are
+  if n and n >= 0 then return n end
+  n = number(text)
   return n and n <= MOST and math.floor(n) or nil
 end
 
 -- What remains, which may be less than nothing.
 local function left(text)
-  return text and (text:find "^%s*%-[%d.]+%s*$" and 0 or count(text)) or nil
-end
-
-local function text_of(headers, name)
-  local value = name and headers[name]
-  return value and tostring(value)
+  return count(text) or text:find "^%s*%-[%d.]+%s*$" and 0 or nil
 end
 
 local function reset_of(line, headers, now)
-  local text = text_of(headers, line.reset)
+  local text = headers[line.reset]
   local read = formats[line.format or "seconds"]
   local seconds = text and read and read(text, now)
   if not seconds or seconds ~= seconds then return nil end
   return math.max(0, math.min(seconds, DAY))
 end
 
-local function read_line(line, headers, now)
-  local limit, remaining = text_of(headers, line.limit), text_of(headers, line.remaining)
+-- The limit that a line tells, and what remains of it.
+local function counts_of(line, headers)
+  local limit, remaining = headers[line.limit], headers[line.remaining]
   if line.format == "ietf" then
     limit, remaining = limit and param(limit, "q"), remaining and param(remaining, "r")
   end
-  return { unit = line.unit, window = line.window, learn = line.learn, limit = count(limit),
-    remaining = left(remaining), reset = reset_of(line, headers, now) }
+  return limit and count(limit), remaining and left(remaining)
 end
 
---- What the headers say, line by line: `{ unit, window, learn, limit, remaining, reset }`,
+--- What the headers say, line by line: `{ unit, window, limit, remaining, reset }`,
 --- each of the last three nil where it is missing or not understood; reset in seconds.
 ---@param lines? table a provider's `limit_headers`
----@param headers table by lower-case name
+---@param headers table texts by lower-case name
 ---@param now number epoch seconds
 ---@return table list
 function limit_headers.read(lines, headers, now)
   local list = {}
   for _, line in ipairs(lines or {}) do
-    local there = headers[line.limit] or headers[line.remaining] or headers[line.reset]
-    local found = there and read_line(line, headers, now)
-    if found and (found.limit or found.remaining or found.reset) then list[#list + 1] = found end
+    local limit, remaining = counts_of(line, headers)
+    local reset = reset_of(line, headers, now)
+    if limit or remaining or reset then
+      list[#list + 1] = { unit = line.unit, window = line.window, limit = limit,
+        remaining = remaining, reset = reset }
+    end
   end
   return list
 end
@@ -178,41 +180,57 @@ local function least(a, b)
   return a and b and math.min(a, b) or a or b
 end
 
--- What the pool is to learn: where several lines tell of one limit (an organisation's and
--- its project's) the tightest holds.
-local function to_learn(list)
-  local lines, by_name = {}, {}
-  for _, line in ipairs(list) do
+local known = setmetatable({}, { __mode = "k" }) -- what taught makes, by the lines
+
+-- The lines that tell what a pool can learn, by the limit they tell of:
+-- `{ window, unit, lines }`.
+local function taught(lines)
+  local groups, by_name = {}, {}
+  for _, line in ipairs(lines) do
     local window, unit = line.window, line.unit
     if line.learn ~= false and learned[window] and learned[window][unit] then
       local name = window .. unit
-      local one = by_name[name]
-      if not one then
-        one = { window = window, unit = unit }
-        by_name[name], lines[#lines + 1] = one, one
+      local group = by_name[name]
+      if not group then
+        group = { window = window, unit = unit, lines = {} }
+        by_name[name], groups[#groups + 1] = group, group
       end
-      one.limit, one.remaining = least(one.limit, line.limit), least(one.remaining, line.remaining)
+      group.lines[#group.lines + 1] = line
     end
   end
-  return lines
+  return groups
+end
+
+-- Where several lines tell of one limit (an organisation's and its project's) the
+-- tightest holds.
+local function learn_limit(lease, group, headers)
+  local limit, remaining
+  for i, line in ipairs(group.lines) do
+    local most, still = counts_of(line, headers)
+    if i > 1 then most, still = least(limit, most), least(remaining, still) end
+    limit, remaining = most, still
+  end
+  if not limit and not remaining then return end
+  local ok, err = lease:observe(group.window, group.unit, limit, remaining)
+  if not ok then log.debug("nothing was learned: %s", err.message) end
 end
 
 --- Has the pool take in what the answer to a lease says: limits, what remains, and
 --- whose quota it is.
 ---@param lease userdata not settled yet
 ---@param adapter? table the provider's definition
----@param headers table by lower-case name
----@param list table what `read` made of them
-function limit_headers.learn(lease, adapter, headers, list)
-  local owner = adapter and adapter.charge and adapter.charge.shared_by
+---@param headers table texts by lower-case name
+function limit_headers.learn(lease, adapter, headers)
+  if not adapter then return end
+  local owner = adapter.charge and adapter.charge.shared_by
   local name = owner and headers[owner]
   if name and name ~= "" and lease:join(name) then
     log.info("key %d of %s shares the quota of %s", lease.index, lease.provider, name)
   end
-  for _, line in ipairs(to_learn(list)) do
-    local ok, err = lease:observe(line.window, line.unit, line.limit, line.remaining)
-    if not ok then log.debug("nothing was learned: %s", err.message) end
-  end
+  local lines = adapter.limit_headers
+  if not lines then return end
+  known[lines] = known[lines] or taught(lines)
+  for _, group in ipairs(known[lines]) do learn_limit(lease, group, headers) end
 end
 
 return limit_headers

@@ -135,18 +135,23 @@ end
 
 local node_mt = { __name = "keycycle.path" }
 
--- One step further along a path: a node that can be called or stepped into.
-local function step(client, prefix, key)
+local function request_of(client)
+  return function(self, spec, opts)
+    if self ~= client then self, spec, opts = client, self, spec end
+    return perform(self, prepare_any, spec, opts)
+  end
+end
+
+-- One step further along a path: a node that can be called or stepped into. `before`,
+-- the node or the client that it comes from, keeps it as a field: it is made once.
+local function step(client, before, prefix, key)
   local state = states[client]
   local routes = state.entry.adapter.routes
   local path = prefix == "" and tostring(key) or prefix .. "." .. tostring(key)
-  local node = state.nodes[path]
-  if node then return node end
   if path == "request" then
-    return function(self, spec, opts)
-      if self ~= client then self, spec, opts = client, self, spec end
-      return perform(self, prepare_any, spec, opts)
-    end
+    local send_any = request_of(client)
+    rawset(before, key, send_any)
+    return send_any
   end
   if not routes[path] and not leads_on(routes, path) then
     errors.raise(errors.InvalidConfigurationError, {
@@ -154,15 +159,15 @@ local function step(client, prefix, key)
       message = ("client.%s is not known; known: %s"):format(path, known_paths(routes)),
     })
   end
-  node = setmetatable({}, node_mt)
-  states[node] = { client = client, path = path, prefix = prefix }
-  state.nodes[path] = node
+  local node = setmetatable({}, node_mt)
+  states[node] = { client = client, path = path, before = before }
+  rawset(before, key, node)
   return node
 end
 
 node_mt.__index = function(node, key)
   local state = states[node]
-  return step(state.client, state.path, key)
+  return step(state.client, node, state.path, key)
 end
 
 -- Both `completions:create(request)` and `completions.create(request)` work: the
@@ -177,8 +182,7 @@ node_mt.__call = function(node, first, ...)
       message = ("client.%s cannot be called; known: %s"):format(state.path, known_paths(routes)),
     })
   end
-  local before = state.prefix == "" and client or states[client].nodes[state.prefix]
-  if rawequal(first, before) then return perform(client, prepare_route, state.path, ...) end
+  if rawequal(first, state.before) then return perform(client, prepare_route, state.path, ...) end
   return perform(client, prepare_route, state.path, first, ...)
 end
 
@@ -186,7 +190,7 @@ node_mt.__tostring = function(node) return "client path " .. states[node].path e
 
 local client_mt = {
   __name = "keycycle.client",
-  __index = function(client, key) return step(client, "", key) end,
+  __index = function(client, key) return step(client, client, "", key) end,
   __tostring = function(client)
     local state = states[client]
     return ("keycycle %sclient of %s"):format(state.async and "async " or "", state.entry.name)
@@ -200,7 +204,7 @@ local client_mt = {
 --- and raises what is wrong, with the arguments too
 function proxy.new(entry, opts, async)
   local client = setmetatable({}, client_mt)
-  states[client] = { entry = entry, opts = options.check(opts or {}), nodes = {},
+  states[client] = { entry = entry, opts = options.check(opts or {}),
     async = async == true }
   return client
 end

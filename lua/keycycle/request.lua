@@ -63,7 +63,9 @@ local function with_model(entry, route, given, opts)
   if not fill and not excluded then return given, given[name] end
   local copy = copy_of(given)
   if fill then copy[name] = default end
-  for _, k in ipairs(excluded or {}) do copy[k] = nil end
+  if excluded then
+    for _, k in ipairs(excluded) do copy[k] = nil end
+  end
   return copy, copy[name]
 end
 

@@ -15,6 +15,8 @@ local trace = require "keycycle.trace"
 local scheduler = {}
 
 local push = runnable.push
+local running, isyieldable, yield = coroutine.running, coroutine.isyieldable, coroutine.yield
+local resume_thread, status = coroutine.resume, coroutine.status
 
 -- There is one scheduler in a Lua state, as there is one runtime.
 local live = {} -- task -> true, which keeps it; false while it is being spawned
@@ -42,10 +44,8 @@ end
 
 --- The running task if this very thread is its own and may yield.
 function scheduler.yielding()
-  local co = coroutine.running()
-  local t = by_thread[co]
-  if t and t == current and coroutine.isyieldable() then return t end
-  return nil
+  if not current or by_thread[running()] ~= current or not isyieldable() then return nil end
+  return current
 end
 
 local yielding = scheduler.yielding
@@ -61,7 +61,7 @@ end
 ---@param id? integer of a waitable
 function scheduler.park(t, id)
   if id then waiting[id] = t end
-  coroutine.yield(token)
+  yield(token)
   if id then waiting[id] = nil end
 end
 
@@ -156,7 +156,7 @@ function scheduler.end_unstarted(t)
 end
 
 local function keep_results(t, ok, ...)
-  if coroutine.status(t.co) ~= "dead" then return (...) ~= token end
+  if status(t.co) ~= "dead" then return (...) ~= token end
   if ok then
     t.results = table.pack(...)
   else
@@ -169,7 +169,7 @@ end
 -- no wait.
 local function go_on(t)
   runnable.pop()
-  return keep_results(t, coroutine.resume(t.co))
+  return keep_results(t, resume_thread(t.co))
 end
 
 -- What a failed task left to be closed is closed: its waits there raise if it was
@@ -179,15 +179,17 @@ local function unwind(t, memory)
   if not t.failed then return end
   local ok, err = coroutine.close(t.co)
   if not ok then t.err = err end
+  t.unseen = trace.watch(t) or false
   if errors.is_error(t.err) and not t.err.traceback then t.err.traceback = t.trace or nil end
 end
 
 -- Resumes the first of the queue. Where memory runs out it stays in it, or comes
 -- back.
 local function resume(t)
-  if not live[t] then live[t] = nil end
+  local lives = live[t]
+  if lives == false then live[t] = nil end
   -- One that runs already, further down the stack, sees a cancellation itself.
-  if not live[t] or coroutine.status(t.co) ~= "suspended" then return runnable.pop() end
+  if not lives or status(t.co) ~= "suspended" then return runnable.pop() end
   if t.args and t.cancel_requested then
     scheduler.end_unstarted(t)
     return runnable.pop()
@@ -195,7 +197,7 @@ local function resume(t)
   local before = current
   current = t
   local ok, again = pcall(go_on, t)
-  local dead = coroutine.status(t.co) == "dead"
+  local dead = status(t.co) == "dead"
   if dead then pcall(unwind, t, again) end -- it may have no memory either
   current = before
   if dead then end_task(t) elseif again then push(t) end

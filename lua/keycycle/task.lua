@@ -5,7 +5,6 @@
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local generator = require "keycycle.generator"
-local log = require "keycycle.log"
 local runnable = require "keycycle.runnable"
 local scheduler = require "keycycle.scheduler"
 local trace = require "keycycle.trace"
@@ -46,14 +45,6 @@ end
 
 local is_task = task.is_task
 
--- A state that is being closed, or a task that failed unseen: say so once.
-local function report(t)
-  if not t.failed or t.observed then return end
-  t.observed = true
-  if errors.is(t.err, errors.CancelledError) then return end
-  log.error("a task failed and nobody awaited it: %s", t:traceback())
-end
-
 --- Starts `fn(...)` as a task; it runs from the next step on.
 ---@param group? table `{ tasks, count, done, on_end, parent }`: knows the task, and what
 --- that spawns, until it has ended
@@ -63,7 +54,7 @@ function task.spawn_in(group, fn, ...)
   local t = setmetatable({ args = table.pack(...), on_end = {}, group = group, co = false,
     turn = 0, behind = false, before = false, queued = false, listed = false, done = false,
     failed = false, observed = false, cancel_requested = false, why = false, err = false,
-    trace = false, results = false }, task_mt)
+    trace = false, unseen = false, results = false }, task_mt)
   scheduler.add(t, fn)
   return t
 end
@@ -162,10 +153,8 @@ function methods:traceback()
   if not is_task(self) then no_task("traceback", self) end
   if not self.failed then return nil end
   self.observed = true
-  return tostring(self.err) .. (self.trace and "\n" .. self.trace or "")
+  return trace.text(self.err, self.trace)
 end
-
-task_mt.__gc = report
 
 task_mt.__tostring = function(t)
   return "task (" .. t:status() .. ")"

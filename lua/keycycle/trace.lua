@@ -4,6 +4,7 @@
 --- stack: so the last one that was raised again is remembered, until the next turn of the
 --- loop. An error object of ours keeps its stack in `traceback`.
 local errors = require "keycycle.errors"
+local log = require "keycycle.log"
 
 local trace = {}
 
@@ -34,6 +35,33 @@ end
 function trace.raise(err, from)
   raised, stack = err, from
   error(err, 0)
+end
+
+--- The text of an error with the stacks that it came from.
+---@param err any
+---@param from string|false of `trace.of`
+---@return string
+function trace.text(err, from)
+  return tostring(err) .. (from and "\n" .. from or "")
+end
+
+local unseen_mt = {
+  __gc = function(unseen)
+    local t = unseen.task
+    if t.observed then return end
+    t.observed = true
+    log.error("a task failed and nobody awaited it: %s", trace.text(t.err, t.trace))
+  end,
+}
+
+--- What a task that has failed is to keep: collected with it, also by a state that is
+--- being closed, it logs an error that nobody has seen. Only these have a finalizer: Lua's
+--- collector walks over all objects that have one without a pause.
+---@param t table err, trace, observed
+---@return table? unseen nil: it was cancelled, which needs no telling
+function trace.watch(t)
+  if errors.is(t.err, errors.CancelledError) then return nil end
+  return setmetatable({ task = t }, unseen_mt)
 end
 
 --- Forgets the last error, which would be kept alive.

@@ -108,6 +108,7 @@ local function complete(given, name)
 end
 
 local completed = setmetatable({}, { __mode = "k" })
+local builtins = {} -- protocols of this library, by name
 
 --- The protocol of that name in an adapter: a built-in module, or what the adapter
 --- itself defines, completed; nil where it has none.
@@ -115,7 +116,10 @@ local completed = setmetatable({}, { __mode = "k" })
 ---@param name? string a name in its `protocols`
 function wire.protocol(adapter, name)
   local given = name and adapter.protocols and adapter.protocols[name]
-  if type(given) == "string" then return require("keycycle.protocol." .. given) end
+  if type(given) == "string" then
+    builtins[given] = builtins[given] or require("keycycle.protocol." .. given)
+    return builtins[given]
+  end
   if type(given) ~= "table" then return nil end
   completed[given] = completed[given] or complete(given, adapter.name or "?")
   return completed[given]

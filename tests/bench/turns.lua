@@ -4,8 +4,9 @@
 --- of CPU time, a turn's median, its 99th percentile and its worst, then a handshake's
 --- own; then how many turns and answers there were.
 ---
---- It is the CPU time of the process, which has no other thread here. COLLECTOR is
---- "incremental" or "generational", which a host chooses by collectgarbage.
+--- It is the CPU time of the process, which has no other thread here. COLLECTOR is what
+--- a host gives to collectgarbage, as "generational" or "incremental 200 4". Lua collects
+--- once in ten seconds or so: SECONDS should hold several collections.
 --- usage: keycycle turns.lua BASE_URL CLOSING_URL KEY CONTENT CALLS SECONDS FRAME COLLECTOR
 local keycycle = require "keycycle"
 
@@ -70,8 +71,8 @@ while answers < calls do keycycle.step(1) end
 local turns, next_frame = {}, keycycle.clock.now()
 local count, every = seconds // frame, seconds // frame // CONNECTIONS
 answers = 0
-collectgarbage(arg[8])
-collectgarbage()
+local way, pause, speed = arg[8]:match "^(%a+) ?(%d*) ?(%d*)$"
+collectgarbage(way, math.tointeger(pause), math.tointeger(speed))
 for i = 1, count do
   if i % every == 0 then keycycle.spawn(connect) end
   local start = os.clock()

@@ -5,23 +5,24 @@ local core = require "keycycle.core"
 
 local answer = {}
 
-local json = core.json
+local json, math_type = core.json, math.type
 
 --- A count of tokens: a whole number above zero, else 0.
 function answer.whole(value)
-  local n = type(value) == "number" and math.tointeger(value)
-  return n and n > 0 and n or 0
+  if value == nil then return 0 end
+  local kind = math_type(value)
+  if kind == "float" then value = math.tointeger(value) end
+  return kind and value and value > 0 and value or 0
 end
 
 local whole = answer.whole
 
---- The first of these counts that is above zero, else nil.
-function answer.first(...)
-  for i = 1, select("#", ...) do
-    local n = whole((select(i, ...)))
-    if n > 0 then return n end
-  end
-  return nil
+--- The first of these counts, three at most, that is above zero, else nil.
+function answer.first(a, b, c)
+  local n = whole(a)
+  if n == 0 then n = whole(b) end
+  if n == 0 then n = whole(c) end
+  return n > 0 and n or nil
 end
 
 --- The table, or an empty one.
@@ -49,7 +50,9 @@ function answer.usage(input, output, total, more)
   if total and total > sum then output, sum = total - input, total end
   if sum == 0 then return nil end
   local usage = { input_tokens = input, output_tokens = output, total_tokens = sum }
-  for name, value in pairs(more or {}) do usage[name] = value end
+  if more then
+    for name, value in pairs(more) do usage[name] = value end
+  end
   return usage
 end
 

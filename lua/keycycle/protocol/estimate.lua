@@ -1,5 +1,7 @@
 --- What a native request costs, guessed from its length before it is sent.
 --- Pure; it raises for nothing that a caller may have written.
+local answer = require "keycycle.protocol.answer"
+
 local estimate = {}
 
 local CHARS_A_TOKEN = 4
@@ -12,6 +14,8 @@ local MEDIA_TOKENS = 1000
 local media = { image_url = true, image = true, input_image = true, input_audio = true,
   file = true, input_file = true, video_url = true }
 local silent = { role = true, type = true } -- a message's own, not its text
+
+local NOTHING = {}
 
 local function is_media(t)
   return media[t.type] or t.inlineData or t.inline_data or t.fileData or t.file_data
@@ -26,10 +30,10 @@ local function measure(value, keys)
   local bytes, medias, left, seen = 0, 0, nil, nil
   local top = type(value) == "table" and value
   while top do
-    if not keys and is_media(top) then
-      medias, top = medias + 1, nil
+    if not keys and not top.role and is_media(top) then -- a message is none
+      medias, top = medias + 1, NOTHING
     end
-    for k, v in next, top or {} do
+    for k, v in next, top do
       if keys and type(k) == "string" then bytes = bytes + #k end
       local counts = keys or not silent[k]
       if counts and type(v) == "string" then
@@ -48,6 +52,7 @@ end
 ---@param value any
 ---@param keys? boolean the names in it count too
 function estimate.of(value, keys)
+  if value == nil then return 0 end
   local bytes, medias = measure(value, keys)
   return -(-bytes // CHARS_A_TOKEN) + medias * MEDIA_TOKENS
 end
@@ -69,15 +74,10 @@ function estimate.chat(request, messages, others)
   return tokens + estimate.of(request.tools, true)
 end
 
---- The first of these that is a whole number above zero, else 0: what a request's
---- field allows to come back.
-function estimate.most(...)
-  for i = 1, select("#", ...) do
-    local value = select(i, ...)
-    local n = type(value) == "number" and math.tointeger(value)
-    if n and n > 0 then return n end
-  end
-  return 0
+--- The first of these, three at most, that is a whole number above zero, else 0: what a
+--- request's field allows to come back.
+function estimate.most(a, b, c)
+  return answer.first(a, b, c) or 0
 end
 
 return estimate

@@ -19,6 +19,7 @@ local openai_chat = {
 }
 
 local given, whole = answer.given, answer.whole
+local TEXTS = { "response_format" } -- what holds texts beside the messages
 local NOTHING = {} -- what is missing; never written to, never handed out
 
 -- answer.table, for what is only read here: an event has a dozen of them.
@@ -263,7 +264,7 @@ end
 
 --- Tokens of a native request's input.
 function openai_chat.estimate_input(request)
-  return estimate.chat(request, "messages", { "response_format" })
+  return estimate.chat(request, "messages", TEXTS)
 end
 
 --- Tokens to reserve for a native request: the input and the most that may come back.
