@@ -1,35 +1,16 @@
 local keycycle = require "keycycle"
+local foreign = require "tests.support.foreign"
 local raises = require "tests.support.raises"
 
-local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba" }
-local SLOW = { error = { message = "Rate limit reached", code = "rate_limit_exceeded" } }
-local HOUR = { ["retry-after"] = "3600" }
+local KEYS, SLOW, HOUR = foreign.KEYS, foreign.SLOW, foreign.HOUR
 
 describe("a client of another's class", function()
-  local wrapper, clock
+  local wrapper, total, client_of
   before_each(function()
-    clock = keycycle.clock.manual(1e9)
-    wrapper = keycycle.MultiClientWrapper.new { db_env_var = "KEYCYCLE_NO_SUCH_VARIABLE",
-      clock = clock }
-    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", keys = KEYS,
-      default_model = "m", selection = "fill_first" })
+    local opened = foreign.open()
+    wrapper, total, client_of = opened.wrapper, opened.total, opened.client_of
   end)
   after_each(function() wrapper:stop() end)
-
-  local function total()
-    return wrapper:get_manager("p"):get_global_stats().total
-  end
-
-  -- A class whose method `ask` is fn(key, …).
-  local function asking(fn)
-    return function(params)
-      return { ask = function(_, ...) return fn(params.api_key, ...) end }
-    end
-  end
-
-  local function client_of(fn, opts)
-    return wrapper:get_rotating_client("p", asking(fn), opts)
-  end
 
   describe("'s form", function()
     local seen

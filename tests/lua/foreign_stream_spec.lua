@@ -1,36 +1,21 @@
 local keycycle = require "keycycle"
+local foreign = require "tests.support.foreign"
 local raises = require "tests.support.raises"
 
-local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba" }
-local HOUR = { ["retry-after"] = "3600" }
+local KEYS, HOUR = foreign.KEYS, foreign.HOUR
 
 local function chunk(text, usage)
   return { choices = { { delta = { content = text } } }, usage = usage }
 end
 
 describe("a stream of another's client", function()
-  local wrapper
+  local wrapper, total, state_of, client_of
   before_each(function()
-    wrapper = keycycle.MultiClientWrapper.new { db_env_var = "KEYCYCLE_NO_SUCH_VARIABLE",
-      clock = keycycle.clock.manual(1e9) }
-    wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", keys = KEYS,
-      default_model = "m", selection = "fill_first" })
+    local opened = foreign.open()
+    wrapper, total, state_of = opened.wrapper, opened.total, opened.state_of
+    client_of = opened.client_of
   end)
   after_each(function() wrapper:stop() end)
-
-  local function total()
-    return wrapper:get_manager("p"):get_global_stats().total
-  end
-
-  local function state_of(index)
-    return wrapper:get_manager("p"):keys()[index].state
-  end
-
-  local function client_of(fn, opts)
-    return wrapper:get_rotating_client("p", function(params)
-      return { ask = function(_, ...) return fn(params.api_key, ...) end }
-    end, opts)
-  end
 
   -- Steps through a list; an error in it is raised.
   local function stepper(list)
