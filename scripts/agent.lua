@@ -2,7 +2,7 @@
 local keycycle = require "keycycle"
 local arithmetic = require "keycycle.arithmetic"
 local command = require "keycycle.command"
-local core = require "keycycle.core"
+local folder = require "keycycle.folder"
 local printer = require "keycycle.printer"
 
 local usage = [[
@@ -21,41 +21,6 @@ local function schema(name, description)
     properties = { [name] = { type = "string", description = description } } }
 end
 
--- Whether a path stays in this folder and names nothing that is hidden: there may be keys
--- in it.
-local function is_open(path)
-  return not (path:find "^/" or ("/" .. path):find "/%." or path:find "%.env")
-end
-
--- Where a path leads, through all links, if that may be read.
-local function place_of(path)
-  path = path:gsub("^%./", "")
-  local here = core.real_path ".":gsub("/$", "") .. "/"
-  if is_open(path) then
-    local real, kind = core.real_path(path)
-    if not real then return nil, path .. ": " .. kind end
-    if real:sub(1, #here) == here and is_open(real:sub(#here + 1)) then
-      -- A pipe would never come to its end.
-      if kind ~= "file" then return nil, path .. ": it is a directory, or a pipe, and no file" end
-      return real
-    end
-  end
-  return nil, "only files of this folder that are not hidden can be read"
-end
-
---- The text of a file of this folder, or its begin.
-local function read_file(args)
-  local path, reason = place_of(args.path)
-  if not path then return nil, reason end
-  local file <close>, why = io.open(path, "rb")
-  if not file then return nil, why end
-  local text, fault = file:read(MOST_BYTES)
-  if fault then return nil, fault end
-  local _, odd = utf8.len(text or "")
-  if odd and odd < #text - 3 then return nil, "it is not a text" end
-  return (text or ""):sub(1, (odd or 0) - 1) -- a letter may be cut in two
-end
-
 local tools = {
   { name = "time", description = "The date and the time at this moment, with the zone.",
     run = function() return os.date "%A %Y-%m-%d %H:%M:%S %z" end },
@@ -68,7 +33,8 @@ local tools = {
       return pipe:read(MOST_BYTES) or "the folder is empty"
     end },
   { name = "read_file", description = "The text of a file of the current folder, or its begin.",
-    parameters = schema("path", "a path inside the folder"), run = read_file },
+    parameters = schema("path", "a path inside the folder"),
+    run = function(args) return folder.read(args.path, MOST_BYTES) end },
 }
 
 local options, words = command.read(arg, usage, { provider = true, model = true,
