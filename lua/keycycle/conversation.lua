@@ -17,22 +17,10 @@ local result_mt = {
   __tostring = function(result) return result.content end,
 }
 
-local invalid, json = errors.invalid, core.json
+local invalid = errors.invalid
 
 -- What keeps a message from being copied: it would have no end.
 local MOST_DEPTH = 100
-
-local function copy_of(value, depth)
-  if type(value) ~= "table" then return value end
-  if depth == 0 then return nil end
-  local copy = {}
-  for k, v in pairs(value) do
-    local inner = copy_of(v, depth - 1)
-    if inner == nil then return nil end
-    copy[k] = inner
-  end
-  return schema.is_marked(value) and json.array(copy) or copy
-end
 
 --- A copy of a list of messages, whatever the caller does to them later. Their content is
 --- checked by who sends them.
@@ -48,7 +36,7 @@ function conversation.messages(given, raise, what)
     if type(message) ~= "table" or type(message.role) ~= "string" then
       raise("%s[%d] must be a message: { role =, content = }", what, i)
     end
-    list[i] = copy_of(message, MOST_DEPTH) or raise("%s[%d] is nested too deep", what, i)
+    list[i] = schema.copy(message, MOST_DEPTH) or raise("%s[%d] is nested too deep", what, i)
   end
   return list
 end

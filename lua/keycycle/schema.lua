@@ -16,8 +16,8 @@ local LIST = getmetatable(json.array {}) -- what decoded lists have
 local MOST_SHOWN = 60    -- bytes of a value in a problem
 local MOST_PROBLEMS = 8  -- more would not help who sent them
 
---- Whether a table is marked as a list.
-function schema.is_marked(value)
+-- Whether a table is marked as a list.
+local function is_marked(value)
   return getmetatable(value) == LIST
 end
 
@@ -25,7 +25,7 @@ end
 --- marked as a list.
 function schema.is_list(value)
   if type(value) ~= "table" then return false end
-  if schema.is_marked(value) then return true end
+  if is_marked(value) then return true end
   local n = 0
   for _ in pairs(value) do n = n + 1 end
   return n > 0 and n == #value
@@ -44,11 +44,19 @@ local fits = {
 }
 
 --- A copy of plain data, marked lists included.
-function schema.copy(value)
+---@param value any
+---@param depth? integer most tables within one another; nil: it is known to have an end
+---@return any copy nil where it is deeper, or cyclic
+function schema.copy(value, depth)
   if type(value) ~= "table" then return value end
+  if depth == 0 then return nil end
   local copy = {}
-  for k, v in pairs(value) do copy[k] = schema.copy(v) end
-  return schema.is_marked(value) and json.array(copy) or copy
+  for k, v in pairs(value) do
+    local inner = schema.copy(v, depth and depth - 1)
+    if inner == nil then return nil end
+    copy[k] = inner
+  end
+  return is_marked(value) and json.array(copy) or copy
 end
 
 local prepare
