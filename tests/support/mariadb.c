@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct mariadb {
@@ -108,6 +109,7 @@ unsigned mariadb_port(const struct mariadb *s)
 void mariadb_pause(struct mariadb *s)
 {
     kill(s->pid, SIGSTOP);
+    waitpid(s->pid, NULL, WUNTRACED); /* its threads may run a while */
 }
 
 void mariadb_resume(struct mariadb *s)
