@@ -140,14 +140,6 @@ a_state(const char *model, enum kc_state state, uint64_t changed_ms)
                                           .changed_ms = changed_ms}};
 }
 
-static inline void run_sql(const char *path, const char *sql)
-{
-    struct kc_db *db = open_db(path);
-    if (kc_db_exec(db, sql, NULL) != KC_OK)
-        assert_string_equal(kc_db_error(db), "");
-    kc_db_close(db);
-}
-
 /* -- calls that must succeed ----------------------------------------------- */
 
 static inline struct kc_store *open_store(const char *path)

@@ -8,6 +8,14 @@
 
 #include "unit/store/store_fixture.h"
 
+static void run_sql(const char *path, const char *sql)
+{
+    struct kc_db *db = open_db(path);
+    if (kc_db_exec(db, sql, NULL) != KC_OK)
+        assert_string_equal(kc_db_error(db), "");
+    kc_db_close(db);
+}
+
 static void reads_back_after_it_was_closed(void **state)
 {
     char path[160];
