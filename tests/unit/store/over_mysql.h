@@ -11,6 +11,7 @@
 #include "support/mariadb.h"
 
 #define CAN_BE_QUIET false
+#define SOME_DAYS 2 /* of random writes: each costs much more here */
 
 /* A trigger that refuses a use of 666 requests. */
 #define REFUSE_666                                             \

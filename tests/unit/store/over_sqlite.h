@@ -7,6 +7,7 @@
 #include "store/sqlite.h"
 
 #define CAN_BE_QUIET true
+#define SOME_DAYS 6 /* of random writes */
 
 /* A trigger that refuses a use of 666 requests. */
 #define REFUSE_666                                             \

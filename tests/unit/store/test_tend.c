@@ -278,7 +278,7 @@ static void no_sum_is_lost_at_any_level(void **state)
     kc_rng_seed(&rng, 7);
     in_folder(*state, "", "usage.db", path);
     uint64_t now_ms = START_MS;
-    while (now_ms < START_MS + 6 * DAY_MS) {
+    while (now_ms < START_MS + SOME_DAYS * DAY_MS) {
         size_t i = (size_t)kc_rng_below(&rng, WRITERS);
         if (!stores[i])
             stores[i] = open_store(path);
