@@ -136,7 +136,7 @@ static inline void kc_pool_has_new(struct kc_pool *p)
 static inline void kc_pool_tell(struct kc_pool *p, struct kc_tally *t)
 {
     kc_pool_has_new(p);
-    if (t->listed || t->out > 0 || t->refused)
+    if (t->listed)
         return;
     t->listed = true;
     t->next_listed = NULL;

@@ -38,7 +38,6 @@ struct kc_tally {
     uint64_t held_ms; /* when it changed last */
     uint64_t held_input;
     bool news;            /* sums or held: the store is to be told */
-    bool listed;          /* where the pool finds what is to be told */
     bool refused;         /* the store takes nothing of it */
     bool others_apart;    /* as the leases' */
     uint32_t out;         /* pieces that are being told */
@@ -49,6 +48,7 @@ struct kc_tally {
     struct kc_cell *oldest;
     const char *key; /* borrowed */
     const char *model;
+    bool listed; /* to be collected, or out, or refused: not to be listed */
     struct kc_tally *next_listed;
     struct kc_tally *next; /* of the pool's */
 };
