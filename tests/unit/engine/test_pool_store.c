@@ -357,6 +357,32 @@ static void a_days_limit_of_a_calendar_knows_the_past(void **state)
     kc_pool_free(p);
 }
 
+/* 2026-11-01 has 25 hours in New York: more than the day that rolls knows. */
+static void the_longest_day_of_a_calendar_knows_its_first_hour(void **state)
+{
+    (void)state;
+    struct kc_pool *p = kept_pool(1);
+    struct kc_limits l;
+    char hash[40];
+    uint64_t midnight = START_MS + 304 * 24 * HOUR_MS + 4 * HOUR_MS;
+    uint64_t now = midnight + 25 * HOUR_MS - MINUTE_MS;
+    hash_of(p, 1, hash);
+    kc_limits_unlimited(&l);
+    l.calendar = true;
+    l.max[KC_DAY][KC_REQUESTS] = 3;
+    assert_int_equal(kc_zone_parse("EST5EDT,M3.2.0,M11.1.0", &l.zone), KC_OK);
+    assert_int_equal(kc_pool_set_limits(p, now, 0, NULL, &l), KC_OK);
+    assert_true(kc_pool_longest_ms(p) > 25 * HOUR_MS);
+    kc_pool_begin_restore(p);
+    assert_int_equal(kc_pool_take_use(p, now, KC_PAST, hash, "m",
+                                      midnight + MINUTE_MS, &some),
+                     KC_OK);
+    kc_pool_end_restore(p, true);
+    assert_string_equal(blocked_by(p, now, 1, 0), "requests_per_day");
+    assert_string_equal(blocked_by(p, now + 2 * MINUTE_MS, 1, 0), "");
+    kc_pool_free(p);
+}
+
 static void take_held(struct kc_pool *p, uint32_t key, uint64_t before,
                       uint64_t now)
 {
@@ -582,6 +608,7 @@ int main(void)
         cmocka_unit_test(what_was_read_is_no_use_of_our_own),
         cmocka_unit_test(the_past_fills_windows_of_any_length_and_of_input),
         cmocka_unit_test(a_days_limit_of_a_calendar_knows_the_past),
+        cmocka_unit_test(the_longest_day_of_a_calendar_knows_its_first_hour),
         cmocka_unit_test(what_others_hold_counts_and_does_not_age),
         cmocka_unit_test(what_others_hold_takes_their_places),
         cmocka_unit_test(a_waiter_gets_what_others_give_back),
