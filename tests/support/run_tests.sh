@@ -52,7 +52,7 @@ eager() {
   local file files lua status
   files=$(env -u KEYCYCLE_EAGER_GC lua5.4 /usr/bin/busted \
     --helper=tests/support/helper.lua --exclude-tags=pure --list tests/lua 2>"$output" |
-    cut -d: -f1 | sort -u)
+    grep -oE '^tests/lua/[a-z_]+\.lua:' | tr -d : | sort -u)
   status=$?
   if [ $status -ne 0 ] || [ -z "$files" ]; then count "list of specs" 0 1 $status; fi
   for file in $files; do
