@@ -192,6 +192,27 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
         end_cooldown(p, &s->rare->cool, l, worked, true);
 }
 
+/* For the store. What was not told apart is neither input nor output. */
+static void tally(struct kc_pool *p, struct kc_tally *t,
+                  const struct kc_lease *l, enum kc_outcome outcome,
+                  const struct kc_usage *usage, const struct kc_charge *c,
+                  uint64_t total)
+{
+    struct kc_used used = {.requests = 1,
+                           .total = total,
+                           .counted = c->requests,
+                           .counted_tokens = c->used.tokens,
+                           .counted_input =
+                               kc_least(c->used.input, c->used.tokens)};
+    if (outcome == KC_DONE && usage) {
+        used.input = capped(usage->input);
+        used.output = capped(usage->output);
+    }
+    kc_tally_settle(t, p->now_ms, l->cost.tokens, l->cost.input,
+                    outcome == KC_NOT_SENT ? NULL : &used);
+    kc_pool_tell(p, t);
+}
+
 static void settle(struct kc_pool *p, struct kc_lease *l,
                    enum kc_outcome outcome, const struct kc_usage *usage)
 {
@@ -211,6 +232,8 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
         total = true_tokens(l, usage);
     s->total_requests -= outcome == KC_NOT_SENT;
     s->total_tokens = kc_add_capped(s->total_tokens, total);
+    if (l->tallied)
+        tally(p, s->tally, l, outcome, usage, &c, total);
     kc_pool_touched(p, k, l->model, true);
     k->leases--;
     kc_leases_close(&p->leases, l);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "engine/pool.h"
+#include "engine/side.h" /* struct kc_held */
 #include "util/err.h"
 
 #define KC_SPAN_MS 2000
@@ -33,12 +34,6 @@ struct kc_used {       /* settled */
     uint64_t counted; /* requests and tokens as limits count them */
     uint64_t counted_tokens;
     uint64_t counted_input;
-};
-
-struct kc_held { /* reserved, not settled */
-    uint64_t requests;
-    uint64_t tokens;
-    uint64_t input; /* of them */
 };
 
 struct kc_tally; /* of one (key, model); the pool's */
@@ -80,6 +75,10 @@ void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
 
 /* kc_pool_unwritten counts the pieces of news that wait, those out too. */
 size_t kc_pool_unwritten(struct kc_pool *p);
+
+/* kc_pool_settled_ms: no news that is collected later has a span that begins
+ * before. */
+uint64_t kc_pool_settled_ms(struct kc_pool *p, uint64_t now_ms);
 
 /* kc_pool_renew: the store took the writer for dead and begins a new one: sums
  * count from what was last written under the old one. Nothing is out. */
