@@ -1,4 +1,4 @@
-/* journal_impl.h -- the body of a journal, for journal.c, news.c and tests.
+/* journal_impl.h -- the body of a journal, for its own files and for tests.
  *
  * `lock` is held for moments, `store_lock` as long as the store works. Whoever
  * wants both takes `store_lock` first; pools' and hubs' own locks come after.
@@ -20,7 +20,9 @@ struct kc_keeping { /* a pool that is kept */
     struct kc_kept kept;
     struct kc_view view;
     struct kc_keeping *next;
+    char *provider;
     bool leaving; /* under `lock` */
+    bool going;   /* the same, when its news were drawn last */
     bool used;    /* something of it was written */
     uint64_t keys_at; /* the version of states when its keys were looked at */
     uint64_t told_at; /* the one of which nothing would be missed */
@@ -38,7 +40,7 @@ struct kc_pages { /* the batch that is out */
     struct kc_use_news *news;
     struct kc_use_row *uses;
     struct kc_sum_row *sums;
-    size_t *of_use; /* the piece of news that each use is of */
+    size_t *of_use, *of_sum; /* the piece of news that each is of */
     struct kc_kept_state *states;
     size_t len, state_len;
 };
@@ -79,13 +81,23 @@ struct kc_journal {
     struct kc_store *store;  /* NULL once it is closed */
     struct kc_others others;
     struct kc_keeping *kept; /* changed under both locks */
-    struct kc_map had;       /* providers whose pool was released, and used */
+    struct kc_map providers; /* that have, or had, a pool here */
     struct kc_pages pages;
     bool ended; /* the store was told so */
     uint64_t now_ms;  /* newest engine time */
     /* monotonic, the thread's alone: when what was done last */
-    uint64_t looked_ms, wrote_ms, merged_ms, tended_ms, beat_ms;
+    uint64_t looked_ms, wrote_ms, merged_ms;
+    uint64_t tend_ms, beat_ms; /* when the next one is due */
 };
+
+/* kc_journal_start starts the thread. */
+KC_CHECKED int kc_journal_start(struct kc_journal *j);
+
+/* kc_journal_wait waits with the lock for `cond`, or until `ms` (kc_mono_ms). */
+void kc_journal_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t ms);
+
+/* kc_keeping_free tells that the pool is released, if it was kept. */
+void kc_keeping_free(struct kc_keeping *k);
 
 /* kc_pages_init makes room for a few pieces of news, which is never given up. */
 KC_CHECKED int kc_pages_init(struct kc_pages *p);

@@ -12,6 +12,7 @@
 #define FIRST_ROOM 64
 #define STRETCH 256 /* pieces that are collected under a pool's lock at once */
 #define RENEWALS 3  /* so often in a row a writer is not taken for dead */
+#define MOST_BATCHES 1000 /* before other work has its turn */
 
 /* -- room -------------------------------------------------------------------- */
 
@@ -33,7 +34,10 @@ static int grow(struct kc_pages *p, size_t room)
     void *of_use = realloc(p->of_use, room * sizeof *p->of_use);
     if (of_use)
         p->of_use = of_use;
-    if (!news || !uses || !sums || !of_use)
+    void *of_sum = realloc(p->of_sum, room * sizeof *p->of_sum);
+    if (of_sum)
+        p->of_sum = of_sum;
+    if (!news || !uses || !sums || !of_use || !of_sum)
         return KC_ENOMEM;
     p->room = room;
     return KC_OK;
@@ -55,6 +59,7 @@ void kc_pages_deinit(struct kc_pages *p)
     free(p->uses);
     free(p->sums);
     free(p->of_use);
+    free(p->of_sum);
     free(p->states);
     *p = (struct kc_pages){.room = 0};
 }
@@ -111,17 +116,13 @@ static int draw_states(struct kc_journal *j, struct kc_keeping *k)
     return KC_OK;
 }
 
-/* Without memory for all there is room for some. */
 static int draw(struct kc_journal *j)
 {
     struct kc_pages *p = &j->pages;
-    size_t waiting = 0;
     int err = KC_OK;
+    if (p->len == p->room && grow(p, 2 * p->room) != KC_OK)
+        err = KC_OK; /* then there is room for as many as before */
     p->len = p->state_len = 0;
-    for (struct kc_keeping *k = j->kept; k; k = k->next)
-        waiting += kc_pool_unwritten(k->kept.pool);
-    if (grow(p, waiting) != KC_OK)
-        waiting = p->room;
     for (struct kc_keeping *k = j->kept; k; k = k->next) {
         draw_news(j, k);
         if (err == KC_OK)
@@ -170,19 +171,26 @@ static void note_aside(struct kc_journal *j, const char *provider,
     pthread_mutex_unlock(&j->lock);
 }
 
-static void drop_piece(struct kc_journal *j, size_t piece)
+/* All pieces of one (key, model) are refused with any of them. */
+static void drop_pieces(struct kc_journal *j, size_t piece)
 {
     struct kc_pages *p = &j->pages;
     struct kc_keeping *k = owner_of(j, piece);
+    const struct kc_tally *tally = p->news[piece].tally;
+    size_t first = piece, end = piece + 1;
+    while (first > k->first && p->news[first - 1].tally == tally)
+        first--;
+    while (end < k->first + k->len && p->news[end].tally == tally)
+        end++;
+    size_t n = end - first;
     note_aside(j, k->kept.provider, p->news[piece].model);
-    kc_pool_collected(k->kept.pool, &p->news[piece], 1, KC_NEWS_REFUSED);
-    memmove(p->news + piece, p->news + piece + 1,
-            (p->len - piece - 1) * sizeof *p->news);
-    p->len--;
-    k->len--;
+    kc_pool_collected(k->kept.pool, &p->news[first], n, KC_NEWS_REFUSED);
+    memmove(p->news + first, p->news + end, (p->len - end) * sizeof *p->news);
+    p->len -= n;
+    k->len -= n;
     for (struct kc_keeping *after = j->kept; after; after = after->next)
-        if (after->first > piece)
-            after->first--;
+        if (after->first > first)
+            after->first -= n;
 }
 
 /* It is a row again when it changes again. */
@@ -201,9 +209,9 @@ static bool set_aside(struct kc_journal *j, const struct kc_batch *b)
     if (b->bad_kind == KC_ROW_STATE && b->bad < b->state_len)
         drop_state(j, b->bad);
     else if (b->bad_kind == KC_ROW_SUM && b->bad < b->sum_len)
-        drop_piece(j, b->bad);
+        drop_pieces(j, j->pages.of_sum[b->bad]);
     else if (b->bad_kind == KC_ROW_USE && b->bad < b->use_len)
-        drop_piece(j, j->pages.of_use[b->bad]);
+        drop_pieces(j, j->pages.of_use[b->bad]);
     else
         return false;
     return true;
@@ -211,28 +219,43 @@ static bool set_aside(struct kc_journal *j, const struct kc_batch *b)
 
 /* -- writing ----------------------------------------------------------------- */
 
+static void add_use(struct kc_batch *b, struct kc_pages *p,
+                    const char *provider, size_t piece)
+{
+    const struct kc_use_news *n = &p->news[piece];
+    p->of_use[b->use_len] = piece;
+    p->uses[b->use_len++] = (struct kc_use_row){.provider = provider,
+                                                .key = n->key,
+                                                .model = n->model,
+                                                .start_ms = n->start_ms,
+                                                .span_ms = n->span_ms,
+                                                .last_ms = n->last_ms,
+                                                .used = n->used};
+}
+
+static void add_sum(struct kc_batch *b, struct kc_pages *p,
+                    const char *provider, size_t piece)
+{
+    const struct kc_use_news *n = &p->news[piece];
+    p->of_sum[b->sum_len] = piece;
+    p->sums[b->sum_len++] = (struct kc_sum_row){.provider = provider,
+                                                .key = n->key,
+                                                .model = n->model,
+                                                .last_ms = n->sum_last_ms,
+                                                .used = n->sum,
+                                                .held = n->held};
+}
+
+/* Several pieces of one (key, model), which lie together, have one sum. */
 static void add_rows(struct kc_batch *b, struct kc_pages *p,
                      const struct kc_keeping *k)
 {
-    for (size_t i = k->first; i < k->first + k->len; i++) {
-        const struct kc_use_news *n = &p->news[i];
-        p->sums[i] = (struct kc_sum_row){.provider = k->kept.provider,
-                                         .key = n->key,
-                                         .model = n->model,
-                                         .last_ms = n->sum_last_ms,
-                                         .used = n->sum,
-                                         .held = n->held};
-        if (n->span_ms == 0)
-            continue;
-        p->of_use[b->use_len] = i;
-        p->uses[b->use_len++] =
-            (struct kc_use_row){.provider = k->kept.provider,
-                                .key = n->key,
-                                .model = n->model,
-                                .start_ms = n->start_ms,
-                                .span_ms = n->span_ms,
-                                .last_ms = n->last_ms,
-                                .used = n->used};
+    size_t end = k->first + k->len;
+    for (size_t i = k->first; i < end; i++) {
+        if (p->news[i].span_ms > 0)
+            add_use(b, p, k->kept.provider, i);
+        if (i + 1 == end || p->news[i + 1].tally != p->news[i].tally)
+            add_sum(b, p, k->kept.provider, i);
     }
 }
 
@@ -245,7 +268,6 @@ static int write_pages(struct kc_journal *j, bool ended, bool *doubtful)
                              .uses = p->uses,
                              .sums = p->sums,
                              .states = p->states,
-                             .sum_len = p->len,
                              .state_len = p->state_len};
         for (struct kc_keeping *k = j->kept; k; k = k->next)
             add_rows(&b, p, k);
@@ -295,20 +317,19 @@ static int write_batch(struct kc_journal *j, bool ended, bool even_empty,
 int kc_news_write(struct kc_journal *j, bool ended, bool even_empty,
                   bool *wrote)
 {
-    size_t waiting = 0, renewals = 0;
+    size_t batches = 0, renewals = 0;
     int err;
+    bool again;
     *wrote = false;
-    for (struct kc_keeping *k = j->kept; k; k = k->next)
-        waiting += kc_pool_unwritten(k->kept.pool);
     do {
         bool any;
         err = write_batch(j, ended, even_empty && !*wrote, &any);
         *wrote |= any;
         renewals += err == KC_ESTALE;
-    } while (!atomic_load(&j->stop) &&
-             (err == KC_EAGAIN ||
-              (err == KC_ESTALE && renewals < RENEWALS)));
-    return err == KC_EAGAIN ? KC_ECLOSED : err;
+        again = err == KC_EAGAIN && (ended || ++batches < MOST_BATCHES);
+        again |= err == KC_ESTALE && renewals <= RENEWALS;
+    } while (again && !atomic_load(&j->stop));
+    return err == KC_EAGAIN ? KC_OK : err; /* the rest is news still */
 }
 
 size_t kc_news_missing(const struct kc_keeping *k)
