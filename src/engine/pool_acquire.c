@@ -111,12 +111,13 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     struct kc_scope *of[2];
     struct kc_lease *l;
     struct kc_model *m = offer->model;
+    struct kc_cost cost = kc_cost_of(offer->request);
     int err = prepare(p, k, m, of, &l);
     if (err != KC_OK)
         return err;
     l->serial = ++p->grants;
     l->start_ms = p->now_ms;
-    l->cost = kc_cost_of(offer->request);
+    l->cost = cost;
     l->key = k->index;
     l->model = m->id;
     l->apart = m->apart;
@@ -133,7 +134,7 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     of[0]->total_requests++;
     if (p->kept) {
         l->tallied = true;
-        kc_tally_hold(of[0]->tally, p->now_ms, l->cost.tokens, l->cost.input);
+        kc_tally_hold(of[0]->tally, p->now_ms, cost.tokens, cost.input);
         kc_pool_tell(p, of[0]->tally);
     }
     k->leases++;

@@ -37,8 +37,8 @@ size_t kc_pool_collect(struct kc_pool *p, uint64_t now_ms,
     while (n < max && p->listed) {
         struct kc_tally *t = p->listed;
         p->listed = t->next_listed;
-        t->listed = false;
         n += kc_tally_collect(t, out + n, max - n);
+        t->listed = t->out > 0;
     }
     if (p->listed)
         kc_pool_has_new(p);
@@ -53,6 +53,9 @@ void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
     for (size_t i = 0; i < n; i++) {
         struct kc_tally *t = news[i].tally;
         kc_tally_collected(t, &news[i], end);
+        if (t->out > 0)
+            continue;
+        t->listed = t->refused;
         if (kc_tally_has_news(t))
             kc_pool_tell(p, t);
     }

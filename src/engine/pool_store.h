@@ -68,7 +68,7 @@ enum kc_news_end {
     KC_NEWS_WRITTEN,
     KC_NEWS_FAILED,   /* surely not written: it is news again */
     KC_NEWS_DOUBTFUL, /* perhaps: news again, under the same start and span */
-    KC_NEWS_REFUSED   /* set aside: nothing of this (key, model) is news again */
+    KC_NEWS_REFUSED   /* nothing of this (key, model) is ever news again */
 };
 void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
                        size_t n, enum kc_news_end end);
@@ -99,7 +99,7 @@ struct kc_state_row {
     uint32_t tries;
     uint64_t until_ms; /* KC_NEVER: none */
     char reason[64];
-    char learned[KC_LEARNED_MAX]; /* "requests_per_minute=60 …"; "": nothing */
+    char learned[KC_LEARNED_MAX]; /* "requests_per_day=9 …"; "": nothing */
     uint64_t changed_ms; /* 0: never; the row tells label and suffix alone */
 };
 

@@ -113,11 +113,10 @@ static void begin(struct kc_cell *c, uint64_t now_ms)
                           .span_ms = KC_SPAN_MS};
 }
 
-/* Begins the cell of the running span. */
-static void open_next(struct kc_tally *t, uint64_t now_ms)
+void kc_tally_open_next(struct kc_tally *t, uint64_t now_ms)
 {
     struct kc_cell *last = t->open;
-    if (last->news || last->out) {
+    if ((last->news || last->out) && !t->refused) {
         struct kc_cell *c = malloc(sizeof *c);
         if (!c)
             return; /* the last one takes more */
@@ -131,23 +130,6 @@ static void open_next(struct kc_tally *t, uint64_t now_ms)
     }
     add_used(&t->closed, &last->used);
     begin(last, now_ms);
-}
-
-void kc_tally_settle(struct kc_tally *t, uint64_t now_ms, uint64_t tokens,
-                     uint64_t input, const struct kc_used *used)
-{
-    t->held.requests--;
-    t->held.tokens -= tokens;
-    t->held.input -= input;
-    t->held_ms = now_ms;
-    t->news = true;
-    if (!used || t->refused)
-        return;
-    if (now_ms - t->open->start_ms >= t->open->span_ms)
-        open_next(t, now_ms);
-    add_used(&t->open->used, used);
-    t->open->last_ms = now_ms + 1; /* counts until the millisecond is over */
-    t->open->news = true;
 }
 
 static struct kc_used sum_of(const struct kc_tally *t)
@@ -200,7 +182,9 @@ size_t kc_tally_collect(struct kc_tally *t, struct kc_use_news *out, size_t max)
                                .key = t->key,
                                .model = t->model,
                                .sum = sum,
-                               .held = t->held,
+                               .held = {.requests = t->held_requests,
+                                        .tokens = t->held_tokens,
+                                        .input = t->held_input},
                                .sum_last_ms = last_ms};
     for (struct kc_cell *c = t->oldest; c && n < max; c = c->next) {
         if (!c->news)
@@ -283,12 +267,12 @@ void kc_tally_renew(struct kc_tally *t)
     take_used(&sum, &t->open->used);
     t->closed = sum;
     t->written = (struct kc_used){0};
-    t->news |= t->held.requests > 0;
+    t->news |= t->held_requests > 0;
 }
 
 uint64_t kc_tally_settled_ms(const struct kc_tally *t, uint64_t running_ms)
 {
-    for (const struct kc_cell *c = t->oldest; c; c = c->next)
+    for (const struct kc_cell *c = t->oldest; c && !t->refused; c = c->next)
         if (c->news || c->out)
             return kc_least(c->start_ms, running_ms);
     return running_ms;

@@ -30,11 +30,14 @@ struct kc_cell {
 };
 
 struct kc_tally {
-    struct kc_held held;
+    /* What is held lies apart: a processor that is made to load two numbers at
+     * once, just after each was stored, waits for that. */
+    uint64_t held_requests;
     struct kc_cell *open; /* the newest */
-    uint64_t held_ms;     /* when it changed last */
+    uint64_t held_tokens;
+    uint64_t held_ms; /* when it changed last */
+    uint64_t held_input;
     bool news;            /* sums or held: the store is to be told */
-    bool listed;          /* where the pool finds what is to be told */
     bool refused;         /* the store takes nothing of it */
     bool others_apart;    /* as the leases' */
     uint32_t out;         /* pieces that are being told */
@@ -45,6 +48,7 @@ struct kc_tally {
     struct kc_cell *oldest;
     const char *key; /* borrowed */
     const char *model;
+    bool listed; /* to be collected, or out, or refused: not to be listed */
     struct kc_tally *next_listed;
     struct kc_tally *next; /* of the pool's */
 };
@@ -58,17 +62,37 @@ void kc_tally_free(struct kc_tally *t); /* takes NULL */
 static inline void kc_tally_hold(struct kc_tally *t, uint64_t now_ms,
                                  uint64_t tokens, uint64_t input)
 {
-    t->held.requests++;
-    t->held.tokens += tokens;
-    t->held.input += input;
+    t->held_requests++;
+    t->held_tokens += tokens;
+    t->held_input += input;
     t->held_ms = now_ms;
     t->news = true;
 }
 
-/* kc_tally_settle: what was reserved so is over; `used` NULL: it was not sent.
- * It cannot fail: without memory for a cell the last one takes more. */
-void kc_tally_settle(struct kc_tally *t, uint64_t now_ms, uint64_t tokens,
-                     uint64_t input, const struct kc_used *used);
+/* kc_tally_release: what was reserved so is over. */
+static inline void kc_tally_release(struct kc_tally *t, uint64_t now_ms,
+                                    uint64_t tokens, uint64_t input)
+{
+    t->held_requests--;
+    t->held_tokens -= tokens;
+    t->held_input -= input;
+    t->held_ms = now_ms;
+    t->news = true;
+}
+
+/* kc_tally_open_next ends the open cell: another span is running. Without
+ * memory for a cell the last one takes more. */
+void kc_tally_open_next(struct kc_tally *t, uint64_t now_ms);
+
+/* kc_tally_use returns where to add what was used now. */
+static inline struct kc_used *kc_tally_use(struct kc_tally *t, uint64_t now_ms)
+{
+    if (now_ms - t->open->start_ms >= t->open->span_ms)
+        kc_tally_open_next(t, now_ms);
+    t->open->last_ms = now_ms + 1; /* it counts until the end of this ms */
+    t->open->news = true;
+    return &t->open->used;
+}
 
 /* kc_tally_has_news: there is something to collect, now or once what is out has
  * come back. */

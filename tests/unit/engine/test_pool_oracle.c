@@ -187,8 +187,7 @@ static void remember(struct world *w, uint32_t key)
         struct charge c = {.at_ms = at - 1, .is = {requests, tokens},
                            .was = {requests, tokens}};
         assert_int_equal(restore(w->pool, w->now, info.hash,
-                                         model_names[model], at, requests,
-                                         tokens),
+                                 model_names[model], at, requests, tokens),
                          KC_OK);
         add_charge(&w->logs[key][model], &c);
         at += below(w, DAY_MS);
