@@ -112,8 +112,8 @@ KC_CHECKED int kc_store_tend(struct kc_store *s, uint64_t now_ms,
 /* -- reading -------------------------------------------------------------- */
 
 struct kc_writer_row { /* another writer */
-    uint64_t id; /* 0: the archive */
-    uint64_t seq; /* grows with each of its writes */
+    uint64_t id;       /* 0: the archive */
+    uint64_t seq;      /* grows with each of its writes */
     uint64_t seen_ms;
     bool ended;
 };
@@ -136,9 +136,10 @@ KC_CHECKED int kc_store_restore(struct kc_store *s, const char *provider,
                                 uint64_t since_ms, const struct kc_reader *r);
 
 /* kc_store_merge reads, as of one instant, the other writers that have not
- * ended, or had not when it was last asked, and the sums and states that they
- * have written since then. Where surely nobody has, it calls nothing and sets
- * *quiet. */
+ * ended, or had not when it was last asked (when somebody restored first, if it
+ * never was), and the sums and states that they have written since then. What a
+ * restore has told may come again: sums are absolute. Where surely nobody has
+ * written, it calls nothing and sets *quiet. */
 KC_CHECKED int kc_store_merge(struct kc_store *s, const struct kc_reader *r,
                               bool *quiet);
 
@@ -156,7 +157,7 @@ struct kc_reporter {
     void *ctx;
     int (*total)(void *ctx, const struct kc_day_row *row); /* start_ms 0; with
                                                             * what is held */
-    int (*use)(void *ctx, const struct kc_use_row *row); /* of the last day */
+    int (*use)(void *ctx, const struct kc_use_row *row);   /* of the last day */
     int (*day)(void *ctx, const struct kc_day_row *row);
     int (*state)(void *ctx, const struct kc_kept_state *state);
 };
@@ -164,8 +165,7 @@ struct kc_reporter {
 /* kc_store_report reads, as of one instant, the sums over all writers, the
  * spans since `recent_ms`, and the use of each day since `days_ms`. */
 KC_CHECKED int kc_store_report(struct kc_store *s, uint64_t recent_ms,
-                               uint64_t days_ms,
-                               const struct kc_reporter *r);
+                               uint64_t days_ms, const struct kc_reporter *r);
 
 /* kc_store_import writes rows as the archive's: for a store that is filled from
  * elsewhere when it is opened. Only uses, sums and states are read of `b`. */
