@@ -29,7 +29,6 @@ int kc_lease_acquire(struct kc_ledger *l, const struct kc_request *request,
     if (err != KC_OK)
         return err;
     hold(lease, l, &grant, r.model);
-    kc_ledger_book_grant(l, &grant, r.model);
     kc_hub_tell(l->hub);
     return KC_OK;
 }
@@ -47,7 +46,6 @@ int kc_lease_settle(struct kc_lease *lease, enum kc_outcome outcome,
                              lease->grant.lease, outcome, usage);
     if (err != KC_OK)
         return err; /* over its age: the pool settled it as unknown */
-    kc_ledger_book_settle(l, lease, outcome, usage);
     kc_ledger_pump(l);
     return KC_OK;
 }
