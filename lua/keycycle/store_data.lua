@@ -19,7 +19,8 @@ function checks.text(value, most)
 end
 
 function checks.number(value)
-  return value == nil or math.tointeger(value) and value >= 0 and value <= MOST
+  return value == nil
+    or type(value) == "number" and math.tointeger(value) and value >= 0 and value <= MOST
 end
 
 function checks.flag(value)
