@@ -471,12 +471,4 @@ KC_CHECKED int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms,
  * KC_EEND after the last. */
 KC_CHECKED int kc_pool_model(struct kc_pool *p, size_t n, struct kc_buf *out);
 
-/* kc_pool_restore books use that a store remembers: `at_ms` is the newest
- * instant it can have happened. Rows come oldest first and before the first
- * acquire. Unknown `hash` gives KC_ENOTFOUND. */
-KC_CHECKED int kc_pool_restore(struct kc_pool *p, uint64_t now_ms,
-                               const char *hash, const char *model,
-                               uint64_t at_ms, uint64_t requests,
-                               uint64_t tokens);
-
 #endif

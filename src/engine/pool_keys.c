@@ -97,8 +97,10 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
         struct kc_key *mine = old ? old : k;
         if (moves)
             kc_pool_sum_in(p, group, old);
+        kc_pool_others_before(mine);
         if (group || !joined)
             mine->shared = group;
+        kc_pool_others_after(mine);
         *index = mine->index;
         kc_pool_relimited(p);
     }

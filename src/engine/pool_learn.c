@@ -166,6 +166,7 @@ int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
             kc_pool_sum_in(p, group, k);
             kc_pool_relimited(p);
             k->shared = group;
+            kc_pool_others_after(k);
             *joined = true;
         }
     }

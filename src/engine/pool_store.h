@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "engine/pool.h"
+#include "engine/side.h" /* struct kc_held */
 #include "util/err.h"
 
 #define KC_SPAN_MS 2000
@@ -33,12 +34,6 @@ struct kc_used {       /* settled */
     uint64_t counted; /* requests and tokens as limits count them */
     uint64_t counted_tokens;
     uint64_t counted_input;
-};
-
-struct kc_held { /* reserved, not settled */
-    uint64_t requests;
-    uint64_t tokens;
-    uint64_t input; /* of them */
 };
 
 struct kc_tally; /* of one (key, model); the pool's */
@@ -73,13 +68,17 @@ enum kc_news_end {
     KC_NEWS_WRITTEN,
     KC_NEWS_FAILED,   /* surely not written: it is news again */
     KC_NEWS_DOUBTFUL, /* perhaps: news again, under the same start and span */
-    KC_NEWS_REFUSED   /* set aside: nothing of this (key, model) is news again */
+    KC_NEWS_REFUSED   /* nothing of this (key, model) is ever news again */
 };
 void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
                        size_t n, enum kc_news_end end);
 
 /* kc_pool_unwritten counts the pieces of news that wait, those out too. */
 size_t kc_pool_unwritten(struct kc_pool *p);
+
+/* kc_pool_settled_ms: no news that is collected later has a span that begins
+ * before. */
+uint64_t kc_pool_settled_ms(struct kc_pool *p, uint64_t now_ms);
 
 /* kc_pool_renew: the store took the writer for dead and begins a new one: sums
  * count from what was last written under the old one. Nothing is out. */
@@ -100,7 +99,7 @@ struct kc_state_row {
     uint32_t tries;
     uint64_t until_ms; /* KC_NEVER: none */
     char reason[64];
-    char learned[KC_LEARNED_MAX]; /* "requests_per_minute=60 …"; "": nothing */
+    char learned[KC_LEARNED_MAX]; /* "requests_per_day=9 …"; "": nothing */
     uint64_t changed_ms; /* 0: never; the row tells label and suffix alone */
 };
 

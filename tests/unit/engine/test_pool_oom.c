@@ -149,7 +149,7 @@ static void scenario(void)
         may(kc_pool_set_limits(p, START_MS, 1, "b", &limits));
         may(kc_pool_cool(p, START_MS, 1, "c", 10, "429", &until));
         if (kc_pool_key_info(p, START_MS, 1, NULL, &info) == KC_OK)
-            may(kc_pool_restore(p, START_MS, info.hash, "d", START_MS, 2, 2));
+            may(restore(p, START_MS, info.hash, "d", START_MS, 2, 2));
     }
     for (uint64_t i = 0; i < 60; i++) {
         char model[8];
