@@ -8,13 +8,13 @@
 
 #include <sys/stat.h>
 
-#include "unit/store/folder.h"
+#include "unit/store/store_fixture.h"
 
 static void refuses(const char *url, int err, const char *words)
 {
     struct kc_store *s;
     char *why;
-    assert_int_equal(kc_store_open(url, &s, &why), err);
+    assert_int_equal(kc_store_open(url, 0, &s, &why), err);
     assert_null(s);
     assert_non_null(why);
     if (!strstr(why, words))
@@ -52,10 +52,9 @@ static void opens(const char *url)
 {
     struct kc_store *s;
     char *why;
-    assert_int_equal(kc_store_open(url, &s, &why), KC_OK);
+    assert_int_equal(kc_store_open(url, 0, &s, &why), KC_OK);
     assert_null(why);
-    struct kc_row row = a_row(START_MS, 1);
-    assert_int_equal(kc_store_write(s, "w", &row, 1), KC_OK);
+    write_use(s, a_use(START_MS, 1));
     kc_store_close(s);
 }
 
