@@ -177,7 +177,7 @@ static int export(void *ctx, struct kc_store *s)
 {
     struct transfer *t = ctx;
     struct kc_reader reader = kc_rows_reader(t->rows);
-    return end_transfer(t, s, kc_store_restore(s, NULL, 0, &reader));
+    return end_transfer(t, s, kc_store_export(s, &reader));
 }
 
 static int journal_export(lua_State *L)

@@ -2,11 +2,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "store/rows.h"
+#include "unit/store/store_fixture.h"
 
 static struct kc_use_row use_of(const char *key, uint64_t start_ms)
 {
@@ -122,6 +122,57 @@ static void tells_rows_apart(void **state)
     kc_rows_deinit(&r);
 }
 
+static void export_of(struct kc_store *s, struct kc_rows *r)
+{
+    struct kc_reader reader;
+    kc_rows_init(r);
+    reader = kc_rows_reader(r);
+    assert_int_equal(KC_OK, kc_store_export(s, &reader));
+    kc_rows_fold(r);
+}
+
+static void goes_from_store_to_store_with_what_was_written_since(void **state)
+{
+    (void)state;
+    struct kc_rows first, second, third;
+    struct kc_store *a = open_store(":memory:"), *b = open_store(":memory:");
+    struct kc_use_row use = a_use(2000, 3);
+    struct kc_sum_row sum = a_sum(3500, 9);
+    struct kc_kept_state kept = a_state("m1", KC_COOLING, 2000);
+    struct kc_batch all = {.now_ms = 4000,
+                           .uses = &use,
+                           .use_len = 1,
+                           .sums = &sum,
+                           .sum_len = 1,
+                           .states = &kept,
+                           .state_len = 1};
+    assert_int_equal(KC_OK, kc_store_write(a, &all));
+    export_of(a, &first);
+    assert_int_equal(1, first.use_len);
+    assert_int_equal(1, first.state_len);
+    assert_int_equal(9, first.sums[0].used.requests);
+    struct kc_batch past = {.uses = first.uses,
+                            .use_len = first.use_len,
+                            .sums = first.sums,
+                            .sum_len = first.sum_len,
+                            .states = first.states,
+                            .state_len = first.state_len};
+    assert_int_equal(KC_OK, kc_store_import(b, &past));
+    export_of(b, &second);
+    assert_true(kc_rows_hash(&first) == kc_rows_hash(&second));
+    assert_int_equal(KC_OK, kc_store_write(b, &all));
+    export_of(b, &third);
+    assert_int_equal(1, third.use_len);
+    assert_int_equal(6, third.uses[0].used.requests);
+    assert_int_equal(1, third.sum_len);
+    assert_int_equal(18, third.sums[0].used.requests);
+    kc_rows_deinit(&first);
+    kc_rows_deinit(&second);
+    kc_rows_deinit(&third);
+    kc_store_close(a);
+    kc_store_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +180,7 @@ int main(void)
         cmocka_unit_test(adds_up_what_has_the_same_names_and_span),
         cmocka_unit_test(counts_what_a_writer_holds_as_used),
         cmocka_unit_test(tells_rows_apart),
+        cmocka_unit_test(goes_from_store_to_store_with_what_was_written_since),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
