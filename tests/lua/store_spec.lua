@@ -120,6 +120,24 @@ describe("a URL that names no store that is here", function()
     end
   end)
 
+  it("or a server that is not there, hides the password", function()
+    for _, scheme in ipairs { "mysql", "mysql+pymysql", "mariadb" } do
+      local url = ("%s://user:%s@127.0.0.1:1/db"):format(scheme, HIDDEN)
+      files.with("TIDB_DB_URL=" .. url, function(path)
+        for where, opts in pairs { ["option db_url"] = { db_url = url },
+          ["the variable TIDB_DB_URL"] = { env_file = path } } do
+          local ok, err = pcall(new, opts)
+          assert.is_false(ok)
+          local missing = keycycle.is(err, keycycle.ConfigurationError)
+          assert.is_true(missing or keycycle.is(err, keycycle.StoreError), tostring(err))
+          assert.equal(missing and "no_such_store" or "store", err.code)
+          assert.truthy(err.message:find(where, 1, true), err.message)
+          assert.is_nil((tostring(err) .. texts(err)):find(HIDDEN, 1, true))
+        end
+      end)
+    end
+  end)
+
   it("cannot be read out of a wrapper", function()
     local folder, remove = files.folder()
     local wrapper <close> = new { db_url = "sqlite:" .. folder .. "/" .. HIDDEN }
