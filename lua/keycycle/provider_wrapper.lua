@@ -290,6 +290,11 @@ function methods:toggle_debug(on)
   return on and true or false
 end
 
+--- As MultiClientWrapper's: writes now what was used.
+function methods:save()
+  self.inner:save()
+end
+
 --- As MultiClientWrapper's: settles, writes, ends. Idempotent; later calls raise `closed`.
 function methods:stop()
   self.handed:close()
