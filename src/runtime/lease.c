@@ -102,7 +102,7 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
         w->next->prev = w;
     l->waits = w;
     if (err == KC_OK)
-        kc_ledger_deliver(l, &w->waiter);
+        kc_ledger_deliver(&w->waiter);
     else
         kc_ledger_arm(l, next_ms);
     return KC_OK;
@@ -135,7 +135,7 @@ void kc_wait_deinit(struct kc_wait *w)
     if (!l)
         return;
     if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
-        kc_ledger_deliver(l, &w->waiter);
+        kc_ledger_deliver(&w->waiter);
     if (w->prev)
         w->prev->next = w->next;
     else

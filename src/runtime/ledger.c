@@ -14,11 +14,11 @@ static void on_time(void *ctx)
     kc_ledger_pump(ctx);
 }
 
-static void deliver_all(struct kc_ledger *l, struct kc_waiter *w)
+static void deliver_all(struct kc_waiter *w)
 {
     while (w) {
         struct kc_waiter *next = w->next;
-        kc_ledger_deliver(l, w);
+        kc_ledger_deliver(w);
         w = next;
     }
 }
@@ -27,7 +27,7 @@ static void on_wake(void *ctx)
 {
     struct kc_ledger *l = ctx;
     uint64_t next_ms;
-    deliver_all(l, kc_peer_collect(&l->peer, &next_ms));
+    deliver_all(kc_peer_collect(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 
@@ -105,7 +105,7 @@ void kc_ledger_close(struct kc_ledger *l)
     /* They leave the queue now: whoever closes may never step again. */
     for (struct kc_wait *w = l->waits; w; w = w->next) {
         if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
-            kc_ledger_deliver(l, &w->waiter);
+            kc_ledger_deliver(&w->waiter);
         kc_ready_mark(&w->ready);
     }
     kc_ledger_pump(l);
@@ -241,7 +241,7 @@ void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms)
     kc_loop_arm(loop, &l->timer, kc_mono_ms() + wait);
 }
 
-void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)
+void kc_ledger_deliver(struct kc_waiter *w)
 {
     struct kc_wait *wait = (struct kc_wait *)w;
     w->next = w->prev = NULL;
@@ -252,7 +252,7 @@ void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)
 void kc_ledger_pump(struct kc_ledger *l)
 {
     uint64_t next_ms;
-    deliver_all(l, kc_peer_pump(&l->peer, &next_ms));
+    deliver_all(kc_peer_pump(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 

@@ -32,6 +32,6 @@ KC_CHECKED int kc_ledger_intern(struct kc_ledger *l, const char *model,
 void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms);
 
 /* kc_ledger_deliver takes in a waiter that was settled: marks its wait ready. */
-void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w);
+void kc_ledger_deliver(struct kc_waiter *w);
 
 #endif
