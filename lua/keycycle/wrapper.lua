@@ -118,8 +118,10 @@ function wrapper.from_env(providers, opts)
   return self
 end
 
+-- Shared first: a pool that is there already may have a store.
 local function keep(self, name, made)
-  if self.shared then made:share() end
+  if self.shared then made:share(self.store ~= nil) end
+  if self.store then self.store:attach(made.pool, name) end
   self.entries[name] = made
 end
 
@@ -134,7 +136,6 @@ function methods:register(name, settings, keys)
   local made = entry.new(name, settings, keys, self.clock, self.shared)
   made.wrapper = self
   made.manager = manager.new(made)
-  if self.store then self.store:attach(made.pool, name) end
   local ok, err = pcall(keep, self, name, made)
   if not ok then
     made:stop() -- a shared pool must not have it among its members

@@ -20,6 +20,7 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
     p->config = *config;
     p->version = p->seat_epoch = p->epoch = 1;
     atomic_init(&p->news, false);
+    atomic_init(&p->told, 0);
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);

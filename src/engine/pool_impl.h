@@ -97,6 +97,7 @@ struct kc_pool {
 
     bool kept;              /* for a store: see pool_store.h */
     atomic_bool news;       /* some for it since it collected last */
+    atomic_uint_fast64_t told; /* kc_pool_state_version */
     struct kc_tally *tallies;
     struct kc_tally *listed, *last_listed; /* to be collected */
     uint64_t longest_ms; /* of a side that limits ever wanted */
@@ -146,6 +147,11 @@ static inline void kc_pool_tell(struct kc_pool *p, struct kc_tally *t)
         p->listed = t;
     p->last_listed = t;
 }
+
+/* kc_pool_restated: a state has changed, or what was learned, and not because a
+ * store told so. kc_pool_renamed: a label has, which makes no state newer. */
+void kc_pool_restated(struct kc_pool *p, struct kc_told *t);
+void kc_pool_renamed(struct kc_pool *p, struct kc_told *t);
 
 /* kc_pool_others_before gives back on the group of a key what others hold of
  * the key, kc_pool_others_after holds it there: a key moves between the two. */

@@ -103,6 +103,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
         if (o->parts)
             p->has_sides = p->told_sides = true;
         kc_pool_relimited(p);
+        kc_pool_restated(p, together ? &quota->told : &own->told);
         tell_limit(p, l, o);
     }
     bool newest = l->serial >= own->observed;

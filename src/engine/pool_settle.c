@@ -169,12 +169,15 @@ static void tell_recovery(struct kc_pool *p, const struct kc_lease *l,
 
 /* The end of a probe, and what a success proves. */
 static void end_cooldown(struct kc_pool *p, struct kc_cooldown *c,
-                         const struct kc_lease *l, bool worked, bool of_model)
+                         struct kc_told *told, const struct kc_lease *l,
+                         bool worked, bool of_model)
 {
     kc_cooldown_settled(c, l->id);
     kc_pool_changed(p); /* for every model, it may be */
-    if (worked && kc_cooldown_success(c, p->now_ms, l->serial))
+    if (worked && kc_cooldown_success(c, p->now_ms, l->serial)) {
+        kc_pool_restated(p, told);
         tell_recovery(p, l, of_model);
+    }
 }
 
 /* Settles on a key's record, or on its group's. */
@@ -187,9 +190,9 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
     if (k->meter && !l->apart)
         kc_meter_settle(k->meter, p->now_ms, c);
     if (k->cool.state != KC_READY)
-        end_cooldown(p, &k->cool, l, worked, false);
+        end_cooldown(p, &k->cool, &k->told, l, worked, false);
     if (s->rare && s->rare->cool.state != KC_READY)
-        end_cooldown(p, &s->rare->cool, l, worked, true);
+        end_cooldown(p, &s->rare->cool, &s->rare->told, l, worked, true);
 }
 
 /* For the store. What was not told apart is neither input nor output. */

@@ -188,8 +188,9 @@ function pool:limits(key, model) end
 function pool:set_selection(name) end
 --- Makes this pool, which nothing was acquired of yet, the one that all Lua states
 --- of the process have under (name, provider); or becomes one with that where there
---- is one with the same keys and limits. true, or nil, err (code "differs").
-function pool:share(name) end
+--- is one with the same keys and limits. kept: a journal is to be attached next. true, or
+--- nil, err (code "differs").
+function pool:share(name, kept) end
 --- The models for which some key of the pool under that name has limits of its own.
 ---@return string[]
 function pool:lined_models(name) end
