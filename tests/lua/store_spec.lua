@@ -644,12 +644,20 @@ describe("a store that fails", function()
   end)
 
   it("is told of with what it refused for good", function()
-    change { set_aside = 2, aside = "the name is too long" }
+    local folder, remove = files.folder()
+    local real = new { db_url = "sqlite:" .. folder .. "/usage.db" }
+    real:register_provider("p", { base_url = URL, keys = { A }, default_model = "m" })
+    local manager = real:get_manager "p"
+    manager:get_key(("x"):rep(300)):commit(1)
+    manager:get_key("m"):commit(1)
+    real:save() -- the rest is written
     keycycle.step(0)
-    change { set_aside = 3, aside = "another" }
-    keycycle.step(0)
-    assert.same({ "warn: the store refused 2 rows, which are left out: the name is too long",
-      "warn: the store refused 1 rows, which are left out: another" }, lines)
+    assert.equal(1, #lines)
+    assert.truthy(lines[1]:find "^warn: the store refused .*%(1%): p, model \"xxx")
+    assert.truthy(manager:metrics():find('keycycle_store_set_aside{provider="p"} 1', 1, true))
+    real:stop()
+    assert.equal(1, #lines)
+    remove()
   end)
 
   it("is told of at the end with what is lost", function()
