@@ -98,7 +98,8 @@ below_store   := store engine util
 below_net     := net util
 below_runtime := runtime net store engine util
 
-UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_store.c), \
+	$(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 

@@ -114,8 +114,8 @@ local function report(self)
   local s = self.journal:status()
   self.changes = changes
   if s.set_aside > self.set_aside then
-    log.warn("the store refused %d rows, which are left out: %s", s.set_aside - self.set_aside,
-      s.aside)
+    log.warn("the store refused counts for good, which are left out (%d): %s",
+      s.set_aside - self.set_aside, s.aside)
     self.set_aside = s.set_aside
   end
   if s.error ~= "" and not self.failing then

@@ -42,9 +42,10 @@ KC_CHECKED int kc_writer_sync(struct kc_writer *w, uint64_t timeout_ms);
  */
 void kc_writer_status(struct kc_writer *w, struct kc_journal_status *out);
 
-/* kc_writer_changes counts how often writing has begun to fail, or works again:
- * a few instructions. The loop that was given to kc_writer_watch (NULL: none) is
- * woken each time; it must live until the writer is closed. One loop a writer. */
+/* kc_writer_changes counts how often writing has begun to fail, works again, or
+ * set rows aside: a few instructions. The loop that was given to
+ * kc_writer_watch (NULL: none) is woken each time; it must live until the writer
+ * is closed. One loop a writer. */
 unsigned kc_writer_changes(struct kc_writer *w);
 void kc_writer_watch(struct kc_writer *w, struct kc_loop *loop);
 

@@ -33,6 +33,8 @@ struct kc_dialect {
                                 * "VALUES(" */
     const char *proposed_tail; /* "", ")" */
     const char *insert_ignore; /* "INSERT OR IGNORE", "INSERT IGNORE" */
+    const char *latest;        /* behind a SELECT: what is committed by now,
+                                * where the transaction began earlier */
 };
 
 struct kc_db;

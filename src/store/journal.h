@@ -43,7 +43,8 @@ KC_CHECKED int kc_journal_open(struct kc_store *store, struct kc_journal **out);
 void kc_journal_unref(struct kc_journal *j);
 
 /* kc_journal_on_change sets what the journal's thread calls when writing begins
- * to fail, and when it works again. Before the first pool is kept. */
+ * to fail, when it works again, and when rows were set aside. Before the first
+ * pool is kept. */
 void kc_journal_on_change(struct kc_journal *j, void (*fn)(void *ctx),
                           void *ctx);
 

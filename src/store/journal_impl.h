@@ -75,6 +75,7 @@ struct kc_journal {
     uint64_t retry_ms, wait_ms; /* after a failure; 0: the last try worked */
     uint64_t failing_since_ms;
     size_t set_aside, lost;
+    size_t told_aside; /* of set_aside, with on_change */
     char error[KC_WORDS_MAX], aside[KC_WORDS_MAX];
 
     pthread_mutex_t store_lock;

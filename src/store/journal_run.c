@@ -230,7 +230,9 @@ static void note(struct kc_journal *j, int err, const char *words)
         if (!failed)
             j->failing_since_ms = now;
     }
-    if (failed == (err == KC_OK) && j->on_change) {
+    bool news = failed == (err == KC_OK) || j->set_aside != j->told_aside;
+    j->told_aside = j->set_aside;
+    if (news && j->on_change) {
         pthread_mutex_unlock(&j->lock);
         j->on_change(j->ctx);
         pthread_mutex_lock(&j->lock);

@@ -216,6 +216,7 @@ static const struct kc_dialect dialect = {
     .proposed_head = "VALUES(",
     .proposed_tail = ")",
     .insert_ignore = "INSERT IGNORE",
+    .latest = " FOR UPDATE",
 };
 
 static const struct kc_db_ops ops = {

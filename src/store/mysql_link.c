@@ -85,6 +85,7 @@ static const struct meaning meanings[] = {
     {ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, KC_EINVALID, "the row is refused"},
     {ER_DATA_TOO_LONG, KC_EINVALID, "the row is refused"},
     {ER_DATA_OUT_OF_RANGE, KC_EINVALID, "the row is refused"},
+    {ER_SIGNAL_EXCEPTION, KC_EINVALID, "the row is refused"}, /* a trigger */
     {3140, KC_EINVALID, "the row is refused"}, /* MySQL: no JSON */
     {3819, KC_EINVALID, "the row is refused"}, /* MySQL: a CHECK fails */
     {4025, KC_EINVALID, "the row is refused"}, /* MariaDB: a CHECK fails */

@@ -407,6 +407,7 @@ static const struct kc_dialect dialect = {
     .proposed_head = "excluded.",
     .proposed_tail = "",
     .insert_ignore = "INSERT OR IGNORE",
+    .latest = "",
 };
 
 static const struct kc_db_ops ops = {

@@ -15,24 +15,16 @@
 
 /* -- pieces --------------------------------------------------------------- */
 
-/* "mysql" or "mariadb", and behind a '+' any driver of SQLAlchemy's. */
-static bool is_scheme(const char *url, size_t len)
-{
-    size_t name = strncasecmp(url, "mysql", 5) == 0     ? 5
-                  : strncasecmp(url, "mariadb", 7) == 0 ? 7
-                                                        : 0;
-    if (!name || (name < len && url[name] != '+'))
-        return false;
-    for (size_t i = name + 1; i < len; i++)
-        if (!isalnum((unsigned char)url[i]) && url[i] != '_')
-            return false;
-    return name <= len && name + 1 != len;
-}
-
 bool kc_storeurl_is_mysql(const char *url)
 {
-    const char *sep = strstr(url, "://");
-    return sep && is_scheme(url, (size_t)(sep - url));
+    size_t n = strncasecmp(url, "mysql", 5) == 0     ? 5
+               : strncasecmp(url, "mariadb", 7) == 0 ? 7
+                                                     : 0;
+    if (n > 0 && url[n] == '+' && url[n + 1] != ':')
+        do {
+            n++;
+        } while (isalnum((unsigned char)url[n]) || url[n] == '_');
+    return n > 0 && url[n] == ':';
 }
 
 static int hex(char c)
@@ -361,7 +353,7 @@ int kc_storeurl_parse(const char *url, struct kc_storeurl *out, char *words,
     int err = KC_EBADURL;
     if (size)
         *words = '\0';
-    if (!kc_storeurl_is_mysql(url))
+    if (!kc_storeurl_is_mysql(url) || strncmp(strchr(url, ':'), "://", 3) != 0)
         snprintf(words, size, "a MySQL store's URL is " FORM);
     else
         err = read_url(url, out, words, size);

@@ -38,7 +38,8 @@ struct kc_storeurl {
     uint32_t connect_ms, statement_ms;
 };
 
-/* kc_storeurl_is_mysql: the scheme of `url` is one of MySQL's. */
+/* kc_storeurl_is_mysql: the scheme of `url` is one of MySQL's, "mysql" or
+ * "mariadb", and behind a '+' any driver of SQLAlchemy's. */
 bool kc_storeurl_is_mysql(const char *url);
 
 /* kc_storeurl_parse reads `url`. Options: ssl, ssl_mode, ssl_ca, ssl_cert,

@@ -111,7 +111,7 @@ describe("a URL that names no store that is here", function()
   end)
 
   it("says what is wrong with one that is malformed", function()
-    for _, tail in ipairs { "[::1/db", "h:notaport/db", "h:99999/db", "/db", "h/" } do
+    for _, tail in ipairs { "[::1/db", "h:notaport/db", "h:99999/db", "h/" } do
       local err = raises(keycycle.ConfigurationError, "db_url", new,
         { db_url = ("mysql://user:%s@%s"):format(HIDDEN, tail) })
       assert.truthy(err.code == "bad_url" or err.code == "no_such_store", err.code)
@@ -153,11 +153,12 @@ local function json_store(every)
     own.loads = (own.loads or 0) + 1
     return own.text and keycycle.json.decode(own.text)
   end
-  function own.save(data)
+  function own.keep(data)
     if own.failing then error(own.failing, 0) end
     own.saves = own.saves + 1
     own.text = keycycle.json.encode(data)
   end
+  function own.save(data) return own.keep(data) end
   return own
 end
 
@@ -274,7 +275,7 @@ for way, make in pairs { ["a file"] = sqlite_way, ["a store written in Lua"] = l
       after:enable(2)
       second:stop()
       local third <close>, last = open()
-      assert.same({ "ready", "ready", "invalid" }, { last:keys()[1].state, last:keys()[2].state,
+      assert.same({ "probing", "ready", "invalid" }, { last:keys()[1].state, last:keys()[2].state,
         last:keys()[3].state })
       assert.truthy(third)
     end)
@@ -335,7 +336,7 @@ describe("a store written in Lua", function()
     local manager = open()
     manager:get_specific_key(1, "m"):commit { input_tokens = 5, output_tokens = 2 }
     local got
-    own.save = function(data) got = data end
+    own.keep = function(data) got = data end
     wrapper:stop()
     assert.equal(1, own.loads)
     assert.equal(1, got.version)
@@ -452,7 +453,7 @@ describe("a store written in Lua", function()
 
   it("is tried again at the end, and what cannot be saved is told", function()
     open():get_key("m"):commit(1)
-    own.save = function() return nil, "no room left" end
+    own.keep = function() return nil, "no room left" end
     wrapper:stop()
     assert.equal(1, #lines)
     assert.truthy(lines[1]:find "^warn: .*at the end.*no room left", lines[1])
@@ -461,7 +462,7 @@ describe("a store written in Lua", function()
   it("may call the library, whose waits block in it, but not yield", function()
     open():get_key("m"):commit(1)
     local order = {}
-    own.save = function()
+    own.keep = function()
       order[#order + 1] = "save"
       keycycle.sleep(0.001)
       order[#order + 1] = "saved"
@@ -472,13 +473,13 @@ describe("a store written in Lua", function()
       order[#order + 1] = "task"
     end)
     assert.same({ "save", "saved", "task", "other" }, order)
-    own.save = coroutine.yield
+    own.keep = coroutine.yield
     raises(keycycle.StoreError, "yields", wrapper.save, wrapper)
-    own.save = function() wrapper:save() end
+    own.keep = function() wrapper:save() end
     raises(keycycle.StoreError, "from within", wrapper.save, wrapper)
-    own.save = function() wrapper:stop() end
+    own.keep = function() wrapper:stop() end
     wrapper:save()
-    own.save = error -- it is stopped
+    own.keep = error -- it is stopped
     wrapper:stop()
   end)
 
@@ -643,12 +644,20 @@ describe("a store that fails", function()
   end)
 
   it("is told of with what it refused for good", function()
-    change { set_aside = 2, aside = "the name is too long" }
+    local folder, remove = files.folder()
+    local real = new { db_url = "sqlite:" .. folder .. "/usage.db" }
+    real:register_provider("p", { base_url = URL, keys = { A }, default_model = "m" })
+    local manager = real:get_manager "p"
+    manager:get_key(("x"):rep(300)):commit(1)
+    manager:get_key("m"):commit(1)
+    real:save() -- the rest is written
     keycycle.step(0)
-    change { set_aside = 3, aside = "another" }
-    keycycle.step(0)
-    assert.same({ "warn: the store refused 2 rows, which are left out: the name is too long",
-      "warn: the store refused 1 rows, which are left out: another" }, lines)
+    assert.equal(1, #lines)
+    assert.truthy(lines[1]:find "^warn: the store refused .*%(1%): p, model \"xxx")
+    assert.truthy(manager:metrics():find('keycycle_store_set_aside{provider="p"} 1', 1, true))
+    real:stop()
+    assert.equal(1, #lines)
+    remove()
   end)
 
   it("is told of at the end with what is lost", function()
@@ -670,5 +679,45 @@ describe("a store that fails", function()
     local bare <close> = new {}
     bare:register_provider("p", { base_url = URL, keys = { A } })
     assert.is_nil(bare:get_manager("p"):metrics():find "keycycle_store")
+  end)
+end)
+
+describe("the README's example", function()
+  local folder, remove
+  before_each(function() folder, remove = files.folder() end)
+  after_each(function() remove() end)
+
+  -- The one whose first line is the comment `name`; it may use the names in `given`.
+  local function recipe(name, given)
+    local file <close> = assert(io.open "README.md")
+    local code = file:read("a"):match("```lua\n(%-%- " .. name .. "\n.-)```")
+    return assert(load(assert(code, name) .. "\nreturn wrapper", "=README.md", "t",
+      setmetatable(given, { __index = _G })))
+  end
+
+  it("keeps usage in a database", function()
+    local env_file = files.write("OPENAI_API_KEY=" .. A)
+    local from_env = keycycle.MultiClientWrapper.from_env
+    local played = { MultiClientWrapper = { from_env = function(providers, opts)
+      assert.equal("sqlite:usage.db", opts.db_url)
+      opts.db_url, opts.env_file = "sqlite:" .. folder .. "/usage.db", env_file
+      return from_env(providers, opts)
+    end } }
+    assert.is_true(recipe("usage in a database", { keycycle = played })().stopped)
+    assert(io.open(folder .. "/usage.db")):close()
+    os.remove(env_file)
+  end)
+
+  it("keeps usage in a save game", function()
+    local function open(path, mode) return io.open(folder .. "/" .. path, mode) end
+    local play = recipe("usage in a save game", { keycycle = keycycle, io = { open = open } })
+    for run = 0, 2 do
+      local wrapper = play()
+      wrapper:register_provider("p", { base_url = URL, keys = { A }, default_model = "m" })
+      local manager = wrapper:get_manager "p"
+      assert.equal(run, manager:get_global_stats().total.rpm)
+      manager:get_key():commit(1)
+      wrapper:stop()
+    end
   end)
 end)

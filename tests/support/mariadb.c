@@ -90,7 +90,7 @@ void mariadb_close(struct mariadb *s)
 
 const char *mariadb_url(struct mariadb *s, const char *rest)
 {
-    snprintf(s->text, sizeof s->text, "mysql://kc:kcpw@127.0.0.1:%u/kc%s",
+    snprintf(s->text, sizeof s->text, "mysql://kc:kcpw@127.0.0.1:%u/%s",
              s->port, rest);
     return s->text;
 }

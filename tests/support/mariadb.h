@@ -14,8 +14,8 @@ struct mariadb *mariadb_open(const char *options);
 /* mariadb_close kills it and removes its folder. */
 void mariadb_close(struct mariadb *s);
 
-/* mariadb_url writes "mysql://kc:kcpw@127.0.0.1:PORT/kc" + `rest`. Until the
- * next call. */
+/* mariadb_url writes "mysql://kc:kcpw@127.0.0.1:PORT/" + `rest`. Until the next
+ * call. */
 const char *mariadb_url(struct mariadb *s, const char *rest);
 
 /* mariadb_file is a path in its folder: "socket", "cert.pem", "other.pem".

@@ -79,7 +79,9 @@ static void the_drivers_of_SQLAlchemy_are_taken_for_what_they_are(void **state)
     assert_false(kc_storeurl_is_mysql("sqlite:usage.db"));
     assert_false(kc_storeurl_is_mysql("mysqlx://h/d"));
     assert_false(kc_storeurl_is_mysql("mysql+://h/d"));
-    assert_false(kc_storeurl_is_mysql("mysql:h"));
+    assert_true(kc_storeurl_is_mysql("mysql:h"));
+    assert_false(kc_storeurl_is_mysql("mysql"));
+    assert_false(kc_storeurl_is_mysql("mysql+py-mysql://h/d"));
     assert_false(kc_storeurl_is_mysql("my"));
     assert_false(kc_storeurl_is_mysql("postgresql://h/d"));
 }
@@ -169,6 +171,7 @@ static void what_is_wrong_is_said_and_never_with_the_password(void **state)
 {
     (void)state;
     refuse("sqlite:x", "mysql://user:password@host");
+    refuse("mysql:me:secret@h://d", "mysql://user:password@host");
     refuse("mysql:/me:secret@h/d", "mysql://user:password@host");
     refuse("mysql://me:secret@h", "database");
     refuse("mysql://me:secret@h/", "database");
