@@ -146,7 +146,7 @@ bool kc_writer_same(const struct kc_writer *a, const struct kc_writer *b)
     return memcmp(a->url, b->url, sizeof a->url) == 0;
 }
 
-/* -- who uses it --------------------------------------------------------------- */
+/* -- who uses it ----------------------------------------------------------- */
 
 int kc_writer_use(struct kc_writer *w)
 {
@@ -201,7 +201,7 @@ static void unwatch(struct kc_writer *w, struct watch *gone)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* -- what the opener asks: of its own journal and of those it is linked to ------ */
+/* -- what the opener asks: of its own journal and of those it is linked to - */
 
 static int check(const struct kc_writer *w)
 {

@@ -15,7 +15,7 @@ void kc_journal_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t ms)
     pthread_cond_timedwait(cond, lock, &ts);
 }
 
-/* -- pools that go ------------------------------------------------------------ */
+/* -- pools that go --------------------------------------------------------- */
 
 void kc_keeping_free(struct kc_keeping *k)
 {
@@ -60,7 +60,7 @@ static void release_written(struct kc_journal *j)
     }
 }
 
-/* -- a turn of the thread, with store_lock ------------------------------------ */
+/* -- a turn of the thread, with store_lock --------------------------------- */
 
 static bool is_shared(const struct kc_journal *j)
 {
@@ -125,11 +125,10 @@ static int write_news(struct kc_journal *j, bool closing)
         k->going = k->leaving;
     pthread_mutex_unlock(&j->lock);
     j->looked_ms = now;
-    atomic_store(&j->woken, false);
-    /* Who changes a pool after this line finds that it must wake. */
-    atomic_thread_fence(memory_order_seq_cst);
+    /* Who changes a pool after its lock was held below must wake us again. */
+    bool woken = atomic_exchange(&j->woken, false);
     int err = KC_OK;
-    if (beat || closing || has_news(j))
+    if (beat || closing || woken || has_news(j))
         err = kc_news_write(j, closing, beat, &wrote);
     if (wrote) {
         j->wrote_ms = kc_mono_ms();
@@ -195,7 +194,7 @@ static int work(struct kc_journal *j, bool all, bool closing,
     return err;
 }
 
-/* -- the thread, with the lock ------------------------------------------------- */
+/* -- the thread, with the lock --------------------------------------------- */
 
 /* When something is to be done, monotonic. */
 static uint64_t due_ms(struct kc_journal *j)

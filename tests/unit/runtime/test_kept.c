@@ -225,7 +225,7 @@ static void a_key_that_is_added_later_has_its_past(void **state)
     kc_clock_unref(clock);
 }
 
-/* -- shared pools ---------------------------------------------------------------- */
+/* -- shared pools ---------------------------------------------------------- */
 
 static const struct setup plain = {.per_day = KC_UNLIMITED, .concurrent = 99};
 
@@ -344,7 +344,7 @@ static void a_program_in_c_counts_in_a_kept_pool(void **state)
     assert_int_equal(kept_requests(url), 2);
 }
 
-/* -- what may go wrong ------------------------------------------------------------- */
+/* -- what may go wrong ----------------------------------------------------- */
 
 static void a_loop_is_told_when_writing_fails_and_when_it_works(void **state)
 {

@@ -159,7 +159,7 @@ static inline void wait_for_tries(struct gate *g, int n)
     pthread_mutex_unlock(&g->lock);
 }
 
-/* -- one run of a program ------------------------------------------------------ */
+/* -- one run of a program -------------------------------------------------- */
 
 struct run {
     struct gate gate;
@@ -262,7 +262,7 @@ static inline void sync_run(struct run *r)
     assert_int_equal(kc_journal_sync(r->journal, PATIENCE_MS), KC_OK);
 }
 
-/* -- what programs do ------------------------------------------------------------ */
+/* -- what programs do ------------------------------------------------------ */
 
 static inline uint64_t take(struct run *r, uint64_t tokens)
 {
