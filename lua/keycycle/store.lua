@@ -199,7 +199,8 @@ end
 -- What could not be saved at the end is told; nothing is raised.
 local function save_last(self)
   local ok, err = pcall(save_own, self, FLUSH_SECONDS)
-  if not ok and err.code ~= "forked" then log.warn("usage could not be saved at the end: %s", tostring(err)) end
+  if ok or err.code == "forked" then return end -- forked: the parent saves
+  log.warn("usage could not be saved at the end: %s", tostring(err))
 end
 
 --- Writes what is left within five seconds and ends it. What could not be written is
