@@ -34,7 +34,7 @@ void kc_pool_restated(struct kc_pool *p, struct kc_told *t)
     kc_pool_renamed(p, t);
 }
 
-/* -- the name of a group ---------------------------------------------------- */
+/* -- the name of a group -------------------------------------------------- */
 
 static void group_key(const char *name, char out[KC_STATE_KEY_MAX])
 {
@@ -70,7 +70,7 @@ static int need_group(struct kc_pool *p, const struct kc_state_row *row,
     return kc_pool_need_group(p, name, out);
 }
 
-/* -- limits as a text ------------------------------------------------------- */
+/* -- limits as a text ----------------------------------------------------- */
 
 static void tell_limit(char out[KC_LEARNED_MAX], const char *name, uint64_t max)
 {
@@ -149,7 +149,7 @@ static int take_learned(struct kc_pool *p, struct kc_limits **learned,
     return KC_OK;
 }
 
-/* -- telling ---------------------------------------------------------------- */
+/* -- telling -------------------------------------------------------------- */
 
 static void tell(const struct kc_key *k, const char *model,
                  const struct kc_cooldown *c, const struct kc_limits *learned,
@@ -231,7 +231,7 @@ int kc_pool_next_state(struct kc_pool *p, uint64_t now_ms, uint64_t *cursor,
     return err;
 }
 
-/* -- taking ----------------------------------------------------------------- */
+/* -- taking --------------------------------------------------------------- */
 
 static bool is_sane(const struct kc_state_row *row)
 {

@@ -32,20 +32,27 @@ static void take_used(struct kc_used *from, const struct kc_used *n)
     from->counted_input -= n->counted_input;
 }
 
+/* Takes a cell that is not the open one out of the list. */
+static void drop_cell(struct kc_tally *t, struct kc_cell **at)
+{
+    struct kc_cell *c = *at;
+    *at = c->next;
+    if (t->end == &c->next)
+        t->end = at;
+    free(c);
+    t->waiting--;
+}
+
 int kc_tally_new(const char *key, const char *model, struct kc_tally **out)
 {
     struct kc_tally *t = calloc(1, sizeof *t);
-    struct kc_cell *cell = calloc(1, sizeof *cell);
-    *out = NULL;
-    if (!t || !cell) {
-        free(t);
-        free(cell);
+    *out = t;
+    if (!t)
         return KC_ENOMEM;
-    }
     t->key = key;
     t->model = model;
-    t->oldest = t->open = cell;
-    *out = t;
+    t->oldest = &t->open;
+    t->end = &t->oldest;
     return KC_OK;
 }
 
@@ -53,11 +60,8 @@ void kc_tally_free(struct kc_tally *t)
 {
     if (!t)
         return;
-    while (t->oldest) {
-        struct kc_cell *next = t->oldest->next;
-        free(t->oldest);
-        t->oldest = next;
-    }
+    while (t->oldest != &t->open)
+        drop_cell(t, &t->oldest);
     free(t);
 }
 
@@ -91,7 +95,7 @@ static bool joins(const struct kc_cell *c, const struct kc_cell *next,
 static void sum_up(struct kc_tally *t, uint64_t now_ms)
 {
     struct kc_cell *c = t->oldest;
-    while (c != t->open && c->next != t->open) {
+    while (c != &t->open && c->next != &t->open) {
         struct kc_cell *next = c->next;
         if (!joins(c, next, now_ms)) {
             c = next;
@@ -101,9 +105,7 @@ static void sum_up(struct kc_tally *t, uint64_t now_ms)
         c->span_ms = next->start_ms + next->span_ms - c->start_ms;
         if (next->last_ms > c->last_ms)
             c->last_ms = next->last_ms;
-        c->next = next->next;
-        free(next);
-        t->waiting--;
+        drop_cell(t, &c->next);
     }
 }
 
@@ -115,27 +117,27 @@ static void begin(struct kc_cell *c, uint64_t now_ms)
 
 void kc_tally_open_next(struct kc_tally *t, uint64_t now_ms)
 {
-    struct kc_cell *last = t->open;
-    if ((last->news || last->out) && !t->refused) {
+    bool waits = (t->open.news || t->open.out) && !t->refused;
+    if (waits) {
         struct kc_cell *c = malloc(sizeof *c);
         if (!c)
-            return; /* the last one takes more */
-        begin(c, now_ms);
-        add_used(&t->closed, &last->used);
-        last->next = c;
-        t->open = c;
-        if (++t->waiting > KC_TALLY_CELLS)
-            sum_up(t, now_ms);
-        return;
+            return; /* the open one takes more */
+        *c = t->open;
+        c->next = &t->open;
+        *t->end = c;
+        t->end = &c->next;
+        t->waiting++;
     }
-    add_used(&t->closed, &last->used);
-    begin(last, now_ms);
+    add_used(&t->closed, &t->open.used);
+    begin(&t->open, now_ms);
+    if (waits && t->waiting > KC_TALLY_CELLS)
+        sum_up(t, now_ms);
 }
 
 static struct kc_used sum_of(const struct kc_tally *t)
 {
     struct kc_used sum = t->closed;
-    add_used(&sum, &t->open->used);
+    add_used(&sum, &t->open.used);
     return sum;
 }
 
@@ -176,8 +178,8 @@ size_t kc_tally_collect(struct kc_tally *t, struct kc_use_news *out, size_t max)
         max = KC_TALLY_CELLS;
     if (t->out > 0 || t->refused || max == 0)
         return 0;
-    if (t->open->last_ms > last_ms)
-        last_ms = t->open->last_ms;
+    if (t->open.last_ms > last_ms)
+        last_ms = t->open.last_ms;
     struct kc_use_news base = {.tally = t,
                                .key = t->key,
                                .model = t->model,
@@ -214,20 +216,12 @@ static struct kc_cell **find_out(struct kc_tally *t,
     return at;
 }
 
-static void drop_cell(struct kc_tally *t, struct kc_cell **at)
-{
-    struct kc_cell *c = *at;
-    *at = c->next;
-    free(c);
-    t->waiting--;
-}
-
 static void refuse(struct kc_tally *t)
 {
     t->refused = true;
-    while (t->oldest != t->open)
+    while (t->oldest != &t->open)
         drop_cell(t, &t->oldest);
-    t->open->news = t->open->out = false;
+    t->open.news = t->open.out = false;
 }
 
 void kc_tally_collected(struct kc_tally *t, const struct kc_use_news *news,
@@ -251,7 +245,7 @@ void kc_tally_collected(struct kc_tally *t, const struct kc_use_news *news,
         c->written = news->used;
     else
         c->news = true;
-    if (!c->news && c != t->open)
+    if (!c->news && c != &t->open)
         drop_cell(t, at);
 }
 
@@ -264,7 +258,7 @@ void kc_tally_renew(struct kc_tally *t)
         c->written = (struct kc_used){0};
         c->told = false;
     }
-    take_used(&sum, &t->open->used);
+    take_used(&sum, &t->open.used);
     t->closed = sum;
     t->written = (struct kc_used){0};
     t->news |= t->held_requests > 0;

@@ -19,36 +19,37 @@
 #define KC_TALLY_CELLS 64 /* more are summed up; so many are out at once */
 
 struct kc_cell {
-    struct kc_used used;
     uint64_t start_ms, span_ms; /* 0 and 0: nothing was ever in it */
+    struct kc_used used;
     uint64_t last_ms;
     bool news; /* the store is to be told */
     bool out;  /* it is being told */
     bool told; /* it may have the row: start and span stay as they are */
-    struct kc_used written; /* what the store surely has */
     struct kc_cell *next;   /* a newer one */
+    struct kc_used written; /* what the store surely has */
 };
 
-struct kc_tally {
-    /* What is held lies apart: a processor that is made to load two numbers at
-     * once, just after each was stored, waits for that. */
+struct kc_tally { /* what every call looks at stands first */
+    /* The numbers lie apart: a processor that is made to store two at once, or
+     * to load them just after, waits. It is felt. */
     uint64_t held_requests;
-    struct kc_cell *open; /* the newest */
-    uint64_t held_tokens;
-    uint64_t held_ms; /* when it changed last */
-    uint64_t held_input;
-    bool news;            /* sums or held: the store is to be told */
-    bool refused;         /* the store takes nothing of it */
-    bool others_apart;    /* as the leases' */
-    uint32_t out;         /* pieces that are being told */
-    uint32_t waiting;     /* cells beside the open one */
-    struct kc_held others; /* what other processes hold */
-    struct kc_used closed; /* in all, but what lies in the open cell */
-    struct kc_used written; /* in all, as the store has it */
-    struct kc_cell *oldest;
-    const char *key; /* borrowed */
-    const char *model;
     bool listed; /* to be collected, or out, or refused: not to be listed */
+    uint64_t held_tokens;
+    bool news; /* sums or held: the store is to be told */
+    uint64_t held_input;
+    bool refused;      /* the store takes nothing of it */
+    bool others_apart; /* as the leases' */
+    uint64_t held_ms;  /* when what is held changed last */
+    struct kc_cell open; /* the newest */
+    uint32_t out;        /* pieces that are being told */
+    uint32_t waiting;    /* cells beside the open one */
+    struct kc_cell *oldest; /* of a list that ends with the open one */
+    struct kc_cell **end;   /* what points to the open one */
+    struct kc_held others;  /* what other processes hold */
+    struct kc_used closed;  /* in all, but what lies in the open cell */
+    struct kc_used written; /* in all, as the store has it */
+    const char *key;        /* borrowed */
+    const char *model;
     struct kc_tally *next_listed;
     struct kc_tally *next; /* of the pool's */
 };
@@ -87,11 +88,11 @@ void kc_tally_open_next(struct kc_tally *t, uint64_t now_ms);
 /* kc_tally_use returns where to add what was used now. */
 static inline struct kc_used *kc_tally_use(struct kc_tally *t, uint64_t now_ms)
 {
-    if (now_ms - t->open->start_ms >= t->open->span_ms)
+    if (now_ms - t->open.start_ms >= t->open.span_ms)
         kc_tally_open_next(t, now_ms);
-    t->open->last_ms = now_ms + 1; /* it counts until the end of this ms */
-    t->open->news = true;
-    return &t->open->used;
+    t->open.last_ms = now_ms + 1; /* it counts until the end of this ms */
+    t->open.news = true;
+    return &t->open.used;
 }
 
 /* kc_tally_has_news: there is something to collect, now or once what is out has

@@ -278,13 +278,17 @@ static int write_pages(struct kc_journal *j, bool ended, bool *doubtful)
     }
 }
 
-/* Whether the batch is full: there may be more. */
-static bool is_full(const struct kc_journal *j)
+/* Whether there may be more: the batch is full, a walk has not come to its end,
+ * or somebody had several pieces, of which not all may have been given. */
+static bool has_more(const struct kc_journal *j)
 {
-    bool walking = false;
-    for (struct kc_keeping *k = j->kept; k; k = k->next)
-        walking |= k->walking && !k->walked;
-    return j->pages.len == j->pages.room || walking;
+    const struct kc_pages *p = &j->pages;
+    bool more = p->len == p->room;
+    for (const struct kc_keeping *k = j->kept; k; k = k->next)
+        more |= k->walking && !k->walked;
+    for (size_t i = 1; i < p->len && !more; i++)
+        more = p->news[i].tally == p->news[i - 1].tally;
+    return more;
 }
 
 /* One transaction. KC_EAGAIN: there is more. */
@@ -293,7 +297,7 @@ static int write_batch(struct kc_journal *j, bool ended, bool even_empty,
 {
     bool doubtful = false;
     int err = draw(j);
-    bool more = is_full(j);
+    bool more = has_more(j);
     bool empty = j->pages.len == 0 && j->pages.state_len == 0;
     *wrote = false;
     if (err == KC_OK && (!empty || even_empty || (ended && !more))) {
