@@ -143,13 +143,19 @@ end
 
 local saving_mt = { __close = function(self) self.store.saving = false end }
 
+local function flush(self, seconds)
+  local ok, err = self.journal:flush(seconds)
+  if ok then return end
+  if err.code == "timeout" then fail "usage could not be written in time" end
+  error(errors.from_core(err), 0)
+end
+
 -- Gives the program what it is to keep. `mark`: not where that is what was saved with it.
 local function save_own(self, seconds, mark)
   if self.saving then fail "store.save is running, and cannot be called from within" end
   local running <close> = setmetatable({ store = self }, saving_mt)
   running.store.saving = true
-  local ok, err = self.journal:flush(seconds)
-  if not ok then error(errors.from_core(err), 0) end
+  flush(self, seconds)
   local data, new = self.journal:export(mark)
   if data == nil then error(errors.from_core(new), 0) end
   if not data then return end
@@ -163,9 +169,7 @@ end
 ---@param seconds? number to wait at most, default 5
 function methods:save(seconds)
   seconds = seconds or FLUSH_SECONDS
-  if self.save_to then return save_own(self, seconds) end
-  local ok, err = self.journal:flush(seconds)
-  if not ok then error(errors.from_core(err), 0) end
+  if self.save_to then save_own(self, seconds) else flush(self, seconds) end
 end
 
 -- Saves what is due; what fails is tried again later, and told once.

@@ -3,7 +3,7 @@
 local core = require "keycycle.core"
 local files = require "tests.support.files"
 local keycycle = require "keycycle"
-local mariadb = require "tests.support.mariadb"
+local raises = require "tests.support.raises"
 local servers = require "tests.support.servers"
 
 local OPENAI = { "sk-mock-aaaaaaaaaaaaaaaa-01", "sk-mock-bbbbbbbbbbbbabc123" }
@@ -17,7 +17,7 @@ local here = refused.code ~= "no_such_store" and describe or function() end
 here("a MySQL database", function()
   local db, mock, lines
   setup(function()
-    db = mariadb.start()
+    db = servers.mariadb()
     mock = servers.mock("--keys " .. table.concat(OPENAI, ","))
   end)
   teardown(function()
@@ -52,7 +52,8 @@ here("a MySQL database", function()
     it("that an " .. way[1] .. " names brings all statistics back", function()
       local before
       for run = 1, 2 do
-        local wrapper = way[2](at == 1 and db.url or db.url:gsub("^mysql", "mysql+pymysql"))
+        local url = db.db_url()
+        local wrapper = way[2](at == 1 and url or url:gsub("^mysql", "mysql+pymysql"))
         local manager = wrapper:get_manager "openai"
         if run == 1 then
           local client = wrapper:get_rotating_client("openai", keycycle.OpenAI)
@@ -73,7 +74,7 @@ here("a MySQL database", function()
   end
 
   local function bare()
-    return keycycle.MultiClientWrapper.new { db_url = db.url }:register_provider("p", {
+    return keycycle.MultiClientWrapper.new { db_url = db.db_url() }:register_provider("p", {
       base_url = mock.url, keys = OPENAI, default_model = "m" })
   end
 
@@ -89,7 +90,7 @@ here("a MySQL database", function()
     local metrics = manager:metrics()
     assert.truthy(metrics:find 'keycycle_store_waiting{provider="p"} [1-9]')
     assert.is_true(tonumber(metrics:match 'failing_seconds{provider="p"} ([%d.]+)') > 0)
-    assert.is_false((pcall(wrapper.save, wrapper, 0.001)))
+    raises(keycycle.StoreError, nil, wrapper.save, wrapper, 0.01)
     for _ = 1, 3 do keycycle.step(0) end
     assert.equal(1, #lines)
     db.again()
@@ -103,7 +104,7 @@ here("a MySQL database", function()
   end)
 
   it("that is gone at the end is told with how many counts are lost, and why", function()
-    local journal = assert(core.journal(db.url))
+    local journal = assert(core.journal(db.db_url()))
     local pool = core.pool { provider = "q" }
     pool:add_key { api_key = OPENAI[1] }
     assert(journal:attach(pool))
