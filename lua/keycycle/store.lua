@@ -107,8 +107,9 @@ function methods:status()
   return self.journal:status()
 end
 
--- Each once: that writing fails, that it works again, that something was refused for good.
-local function report(self)
+--- Logs what has changed, each once: that writing fails, that it works again, that something
+--- was refused for good. Cheap where nothing has.
+function methods:report()
   local changes = self.journal:changes()
   if changes == self.changes then return end
   local s = self.journal:status()
@@ -187,7 +188,7 @@ local function save_due(self)
 end
 
 local function look_at(self)
-  report(self)
+  self:report()
   save_due(self)
 end
 
@@ -212,7 +213,7 @@ end
 function methods:close()
   if self.closed then return end
   if self.save_to then save_last(self) end
-  report(self)
+  self:report()
   local ok, err = self.journal:close(FLUSH_SECONDS)
   if not ok and not self.save_to then log.warn("%s", err.message) end
   self.closed, watched[self] = true, nil

@@ -135,7 +135,7 @@ function methods:register(name, settings, keys)
   end
   local made = entry.new(name, settings, keys, self.clock, self.shared)
   made.wrapper = self
-  made.manager = manager.new(made)
+  made.manager, made.store = manager.new(made), self.store
   local ok, err = pcall(keep, self, name, made)
   if not ok then
     made:stop() -- a shared pool must not have it among its members
