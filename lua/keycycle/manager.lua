@@ -26,6 +26,7 @@ end
 local function pool_of(self)
   local entry = entries[self]
   entry:check_open()
+  if entry.store then entry.store:report() end
   return entry.pool, entry
 end
 
@@ -243,9 +244,8 @@ local gauges = {
 
 -- Of the store of the wrapper, which all its providers share.
 local function store_gauges(entry)
-  local kept = entry.wrapper and entry.wrapper.store
-  if not kept then return {} end
-  local s = kept:status()
+  if not entry.store then return {} end
+  local s = entry.store:status()
   return { { "store_waiting", s.waiting }, { "store_failing_seconds", s.failing },
     { "store_set_aside", s.set_aside } }
 end

@@ -291,8 +291,9 @@ function methods:toggle_debug(on)
 end
 
 --- As MultiClientWrapper's: writes now what was used.
-function methods:save()
-  self.inner:save()
+---@param seconds? number
+function methods:save(seconds)
+  self.inner:save(seconds)
 end
 
 --- As MultiClientWrapper's: settles, writes, ends. Idempotent; later calls raise `closed`.

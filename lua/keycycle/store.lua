@@ -107,8 +107,9 @@ function methods:status()
   return self.journal:status()
 end
 
--- Each once: that writing fails, that it works again, that something was refused for good.
-local function report(self)
+--- Logs what has changed, each once: that writing fails, that it works again, that something
+--- was refused for good. Cheap where nothing has.
+function methods:report()
   local changes = self.journal:changes()
   if changes == self.changes then return end
   local s = self.journal:status()
@@ -143,13 +144,19 @@ end
 
 local saving_mt = { __close = function(self) self.store.saving = false end }
 
+local function flush(self, seconds)
+  local ok, err = self.journal:flush(seconds)
+  if ok then return end
+  if err.code == "timeout" then fail "usage could not be written in time" end
+  error(errors.from_core(err), 0)
+end
+
 -- Gives the program what it is to keep. `mark`: not where that is what was saved with it.
 local function save_own(self, seconds, mark)
   if self.saving then fail "store.save is running, and cannot be called from within" end
   local running <close> = setmetatable({ store = self }, saving_mt)
   running.store.saving = true
-  local ok, err = self.journal:flush(seconds)
-  if not ok then error(errors.from_core(err), 0) end
+  flush(self, seconds)
   local data, new = self.journal:export(mark)
   if data == nil then error(errors.from_core(new), 0) end
   if not data then return end
@@ -163,9 +170,7 @@ end
 ---@param seconds? number to wait at most, default 5
 function methods:save(seconds)
   seconds = seconds or FLUSH_SECONDS
-  if self.save_to then return save_own(self, seconds) end
-  local ok, err = self.journal:flush(seconds)
-  if not ok then error(errors.from_core(err), 0) end
+  if self.save_to then save_own(self, seconds) else flush(self, seconds) end
 end
 
 -- Saves what is due; what fails is tried again later, and told once.
@@ -183,7 +188,7 @@ local function save_due(self)
 end
 
 local function look_at(self)
-  report(self)
+  self:report()
   save_due(self)
 end
 
@@ -199,7 +204,8 @@ end
 -- What could not be saved at the end is told; nothing is raised.
 local function save_last(self)
   local ok, err = pcall(save_own, self, FLUSH_SECONDS)
-  if not ok and err.code ~= "forked" then log.warn("usage could not be saved at the end: %s", tostring(err)) end
+  if ok or err.code == "forked" then return end -- forked: the parent saves
+  log.warn("usage could not be saved at the end: %s", tostring(err))
 end
 
 --- Writes what is left within five seconds and ends it. What could not be written is
@@ -207,7 +213,7 @@ end
 function methods:close()
   if self.closed then return end
   if self.save_to then save_last(self) end
-  report(self)
+  self:report()
   local ok, err = self.journal:close(FLUSH_SECONDS)
   if not ok and not self.save_to then log.warn("%s", err.message) end
   self.closed, watched[self] = true, nil

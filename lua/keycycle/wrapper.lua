@@ -135,7 +135,7 @@ function methods:register(name, settings, keys)
   end
   local made = entry.new(name, settings, keys, self.clock, self.shared)
   made.wrapper = self
-  made.manager = manager.new(made)
+  made.manager, made.store = manager.new(made), self.store
   local ok, err = pcall(keep, self, name, made)
   if not ok then
     made:stop() -- a shared pool must not have it among its members
@@ -240,11 +240,12 @@ function methods:get_manager(name)
 end
 
 --- Writes what was used, at a point of the program's choice (a game that saves): to the
---- database, or by the `save` of its own store. Blocks, five seconds at most beside `save`
---- itself. Without a store it does nothing. Raises StoreError.
-function methods:save()
+--- database, or by the `save` of its own store. Blocks until it is done. Without a store it
+--- does nothing. Raises StoreError.
+---@param seconds? number to wait at most for the database, default 5
+function methods:save(seconds)
   check_open(self)
-  if self.store then self.store:save() end
+  if self.store then self.store:save(seconds) end
 end
 
 --- Ends it: waiting calls are refused, usage is written (what could not be, within five

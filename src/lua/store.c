@@ -202,9 +202,12 @@ static int journal_export(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"attach", journal_attach},   {"flush", journal_flush},
-    {"close", journal_close},     {"changes", journal_changes},
-    {"status", journal_status},   {"export", journal_export},
+    {"attach", journal_attach},
+    {"flush", journal_flush},
+    {"close", journal_close},
+    {"changes", journal_changes},
+    {"status", journal_status},
+    {"export", journal_export},
     {NULL, NULL},
 };
 

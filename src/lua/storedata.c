@@ -160,7 +160,7 @@ void lk_torows(lua_State *L, int arg, struct kc_rows *rows)
     read_list(L, arg, "states", read_state, rows);
 }
 
-/* -- to Lua: into the table at the top -------------------------------------- */
+/* -- to Lua: into the table at the top ------------------------------------ */
 
 /* Left out where it is what a reader takes it to be. */
 static void set_number(lua_State *L, const char *name, uint64_t value,

@@ -132,8 +132,7 @@ static int read_sum(void *ctx, const struct kc_writer_row *w,
     sum.held = (struct kc_held){0};
     if (row->held.requests == 0 && row->held.tokens == 0)
         return kc_rows_add_sum(r, &sum);
-    uint64_t seen_ms =
-        w->seen_ms > row->last_ms ? w->seen_ms : row->last_ms;
+    uint64_t seen_ms = w->seen_ms > row->last_ms ? w->seen_ms : row->last_ms;
     sum.last_ms = kc_add_capped(seen_ms, KC_GUARD_MS);
     add_used(&sum.used, &held);
     struct kc_use_row use = {.provider = row->provider,
@@ -236,7 +235,7 @@ void kc_rows_fold(struct kc_rows *r)
     r->sum_len = n;
 }
 
-/* -- telling them apart ----------------------------------------------------- */
+/* -- telling them apart --------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, uint64_t value)
 {

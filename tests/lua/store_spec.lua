@@ -641,6 +641,9 @@ describe("a store that fails", function()
     change { failing = 0.1, error = "gone away" }
     keycycle.sleep(0.001)
     assert.truthy(lines[1]:find("gone away", 1, true))
+    change { failing = 0, error = "" }
+    wrapper:get_manager("p"):keys()
+    assert.equal(2, #lines)
   end)
 
   it("is told of with what it refused for good", function()

@@ -10,15 +10,19 @@
 
 static struct kc_use_row use_of(const char *key, uint64_t start_ms)
 {
-    return (struct kc_use_row){
-        .provider = "p",
-        .key = key,
-        .model = "m",
-        .start_ms = start_ms,
-        .span_ms = 2000,
-        .last_ms = start_ms + 5,
-        .used = {.requests = 1, .input = 2, .output = 3, .total = 5,
-                 .counted = 1, .counted_tokens = 4, .counted_input = 2}};
+    return (struct kc_use_row){.provider = "p",
+                               .key = key,
+                               .model = "m",
+                               .start_ms = start_ms,
+                               .span_ms = 2000,
+                               .last_ms = start_ms + 5,
+                               .used = {.requests = 1,
+                                        .input = 2,
+                                        .output = 3,
+                                        .total = 5,
+                                        .counted = 1,
+                                        .counted_tokens = 4,
+                                        .counted_input = 2}};
 }
 
 static void keeps_copies_of_all_texts(void **state)
@@ -54,8 +58,11 @@ static void adds_up_what_has_the_same_names_and_span(void **state)
     assert_int_equal(KC_OK, kc_rows_add_use(&r, &a));
     a.span_ms = 60000;
     assert_int_equal(KC_OK, kc_rows_add_use(&r, &a));
-    struct kc_sum_row sum = {.provider = "p", .key = "a", .model = "m",
-                             .last_ms = 7, .used = a.used};
+    struct kc_sum_row sum = {.provider = "p",
+                             .key = "a",
+                             .model = "m",
+                             .last_ms = 7,
+                             .used = a.used};
     assert_int_equal(KC_OK, kc_rows_add_sum(&r, &sum));
     sum.last_ms = 3;
     assert_int_equal(KC_OK, kc_rows_add_sum(&r, &sum));
@@ -80,8 +87,11 @@ static void counts_what_a_writer_holds_as_used(void **state)
     struct kc_rows r;
     struct kc_reader reader;
     struct kc_writer_row writer = {.id = 3, .seen_ms = 10000};
-    struct kc_sum_row sum = {.provider = "p", .key = "a", .model = "m",
-                             .last_ms = 9000, .used = {.requests = 4},
+    struct kc_sum_row sum = {.provider = "p",
+                             .key = "a",
+                             .model = "m",
+                             .last_ms = 9000,
+                             .used = {.requests = 4},
                              .held = {.requests = 2, .tokens = 30, .input = 7}};
     kc_rows_init(&r);
     reader = kc_rows_reader(&r);
