@@ -315,6 +315,19 @@ int kc_store_restore(struct kc_store *s, const char *provider,
     return err;
 }
 
+/* As a store that has no writer of its own, which learns nothing by it. */
+int kc_store_export(struct kc_store *s, const struct kc_reader *r)
+{
+    int64_t writer = s->writer;
+    bool seeded = s->seeded;
+    s->writer = 0;
+    s->seeded = true;
+    int err = kc_store_restore(s, NULL, 0, r);
+    s->writer = writer;
+    s->seeded = seeded;
+    return err;
+}
+
 /* -- merge
  * ------------------------------------------------------------------------- */
 

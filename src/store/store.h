@@ -171,4 +171,8 @@ KC_CHECKED int kc_store_report(struct kc_store *s, uint64_t recent_ms,
  * elsewhere when it is opened. Only uses, sums and states are read of `b`. */
 KC_CHECKED int kc_store_import(struct kc_store *s, struct kc_batch *b);
 
+/* kc_store_export reads as kc_store_restore does, of all providers and all
+ * times, what this writer has written, too. */
+KC_CHECKED int kc_store_export(struct kc_store *s, const struct kc_reader *r);
+
 #endif
