@@ -56,13 +56,14 @@ if not reader then
 end
 
 local store = usage_report.store_name(url)
+local most = not (options.all or options.json) and MOST or nil
 
 --- What the store knows now of the providers that were asked for; nil and why not.
 local function look()
   local now, days = core.now(), options.days or 7
-  local found, why = reader:report(now, usage_report.first_day(now, days))
+  local found, why = reader:report(now, usage_report.first_day(now, days), days, most)
   if not found then return nil, why end
-  return usage_report.sum_up(found, { now = now, days = days, only = words })
+  return usage_report.make(found, { now = now, days = days, only = words })
 end
 
 local function show(all, out, style)
@@ -72,7 +73,7 @@ local function show(all, out, style)
   end
   usage_tables.write(all, { store = store, out = out, style = style,
     width = style.terminal and math.min(style.width or WIDEST, WIDEST) or nil,
-    most = not options.all and MOST or nil })
+    most = most })
 end
 
 --- Shows it again and again. What the store fails with is shown in its place.

@@ -14,32 +14,32 @@ end
 local function counted(report, thing, fields)
   for name, count in pairs(usage_report.in_all(thing)) do fields[name] = count end
   fields.windows, fields.days = usage_report.windows(thing), {}
-  for i, start in ipairs(report.days) do
-    fields.days[i] = usage_report.day(report, thing, i)
+  for i, start in ipairs(report.starts) do
+    fields.days[i] = usage_report.day(thing, i)
     fields.days[i].start = start
   end
   return fields
 end
 
 local function with_state(thing, fields)
-  fields.state, fields.until_at = thing.state or "ready", thing.until_at
+  fields.state, fields.until_at = thing.state, thing.until_at
   fields.learned, fields.reason = thing.learned, valid(thing.reason)
   return fields
 end
 
 local function list_of(list, fn)
   local out = json.array {}
-  for i, thing in ipairs(usage_report.busiest(list)) do out[i] = fn(thing) end
+  for i, thing in ipairs(list) do out[i] = fn(thing) end
   return out
 end
 
 local function provider_of(report, provider)
   local groups = json.array {}
   for i, group in ipairs(provider.groups) do
-    groups[i] = with_state(group, { group = valid(group.name), model = valid(group.model) })
+    groups[i] = with_state(group, { group = valid(group.group), model = valid(group.model) })
   end
   return counted(report, provider, {
-    provider = valid(provider.name), groups = groups,
+    provider = valid(provider.provider), groups = groups,
     keys = list_of(provider.keys, function(key)
       return with_state(key, counted(report, key, { key = key.key, label = valid(key.label),
         suffix = valid(key.suffix), of_model = valid(key.of_model) }))
@@ -55,7 +55,7 @@ local function provider_of(report, provider)
 end
 
 --- A report as a table for JSON.
----@param report table of usage_report.sum_up
+---@param report table of usage_report.make
 ---@param store string how it is named to people
 ---@return table { store, at, total = counts, providers = { { provider, counts, groups, keys,
 --- models, pairs } } }. Counts are requests, input_tokens, output_tokens, total_tokens,

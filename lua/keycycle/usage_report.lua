@@ -1,5 +1,5 @@
---- What a store knows, summed up: in all, by provider, by key, by model, by key and
---- model; in all time, over days (UTC), in the windows up to now.
+--- What a store knows, in the shape in which it is told: of all, by provider, by key, by
+--- model, by key and model.
 ---
 --- Pure: it is told what was found, and the time.
 local usage_report = {}
@@ -7,7 +7,6 @@ local usage_report = {}
 local DAY = 86400
 local COUNTS = { "requests", "input_tokens", "output_tokens", "total_tokens" }
 local WINDOWS = { "rpm", "rph", "rpd", "tpm", "tph", "tpd" }
-local REQUESTS, TOKENS, REQUESTS_OF_DAY, TOKENS_OF_DAY = 1, 4, 7, 10 -- among all of them
 
 --- The beginning of the first of `days` days of which the last one is running.
 ---@param now number epoch seconds
@@ -23,36 +22,6 @@ local function zeros(n)
   return list
 end
 
--- A sum of nothing: `counts` are COUNTS and WINDOWS, `by_day` COUNTS of each day, one
--- after the other, oldest first. There may be many things to add up: lists are fast.
-local function empty(days, sum)
-  sum.counts, sum.by_day = zeros(#COUNTS + #WINDOWS), zeros(#COUNTS * days)
-  return sum
-end
-
-local function add(to, from)
-  for i = 1, #from do to[i] = to[i] + from[i] end
-end
-
--- Adds the days of an entry as they come from the store: { day, requests, … } flat.
-local function add_found(by_day, found, first)
-  local n, most = #COUNTS, #by_day
-  for i = 1, #found, n + 1 do
-    local at = (found[i] - first) // DAY * n
-    if at >= 0 and at < most then
-      for c = 1, n do by_day[at + c] = by_day[at + c] + found[i + c] end
-    end
-  end
-end
-
-local function add_up(sum, list)
-  for _, part in ipairs(list) do
-    add(sum.counts, part.counts)
-    add(sum.by_day, part.by_day)
-  end
-end
-
--- Four counts out of a list by their names.
 local function named(names, list, from)
   local out = {}
   for i, name in ipairs(names) do out[name] = list[from + i] end
@@ -72,74 +41,20 @@ function usage_report.windows(thing)
   return named(WINDOWS, thing.counts, #COUNTS)
 end
 
--- Those of pairs are made when they are asked for.
-local function by_day_of(report, thing)
-  if not thing.by_day then
-    thing.by_day = zeros(#COUNTS * #report.days)
-    add_found(thing.by_day, thing.days, report.days[1])
-  end
-  return thing.by_day
-end
-
---- What it has used on day number `i` of the report, as `in_all`.
----@param i? integer 1 is the oldest; nil: today
-function usage_report.day(report, thing, i)
-  return named(COUNTS, by_day_of(report, thing), ((i or #report.days) - 1) * #COUNTS)
+--- What it has used on one day, as `in_all`.
+---@param i? integer 1 is the oldest day of the report; nil: today
+function usage_report.day(thing, i)
+  return named(COUNTS, thing.days, i and (i - 1) * #COUNTS or #thing.days - #COUNTS)
 end
 
 --- What it has used on all days of the report, as `in_all`.
-function usage_report.all_days(report, thing)
-  local by_day, sums = by_day_of(report, thing), zeros(#COUNTS)
-  for i = 1, #by_day do
+function usage_report.all_days(thing)
+  local sums = zeros(#COUNTS)
+  for i, count in ipairs(thing.days) do
     local c = (i - 1) % #COUNTS + 1
-    sums[c] = sums[c] + by_day[i]
+    sums[c] = sums[c] + count
   end
   return named(COUNTS, sums, 0)
-end
-
-local function before(a, b)
-  local x, y = a.counts, b.counts
-  if x[TOKENS] ~= y[TOKENS] then return x[TOKENS] > y[TOKENS] end
-  if x[REQUESTS] ~= y[REQUESTS] then return x[REQUESTS] > y[REQUESTS] end
-  if a.key ~= b.key then return a.key < b.key end
-  return (a.model or "") < (b.model or "")
-end
-
---- The `most` of a list that have used most, the busiest first; nil: all of them.
----@param list table[]
----@param most? integer
----@return table[] a new list
-function usage_report.busiest(list, most)
-  if not most or #list <= most then
-    local all = table.move(list, 1, #list, 1, {})
-    table.sort(all, before)
-    return all
-  end
-  local best = {}
-  for _, item in ipairs(list) do
-    if #best < most or before(item, best[most]) then
-      local at = math.min(#best, most - 1) + 1
-      while at > 1 and before(item, best[at - 1]) do
-        best[at] = best[at - 1]
-        at = at - 1
-      end
-      best[at] = item
-    end
-  end
-  return best
-end
-
---- Those of a list that limits count something of now.
----@param list table[]
----@return table[] a new list
-function usage_report.recent(list)
-  local recent = {}
-  for _, thing in ipairs(list) do
-    if thing.counts[REQUESTS_OF_DAY] > 0 or thing.counts[TOKENS_OF_DAY] > 0 then
-      recent[#recent + 1] = thing
-    end
-  end
-  return recent
 end
 
 -- "requests_per_minute=60 tokens_per_day=9" as a table; nil for nothing.
@@ -174,110 +89,111 @@ local function worsen(key, pair)
   key.of_model = pair.model
 end
 
-local function provider_of(report, name)
-  local provider = report.by_name[name]
-  if not provider then
-    provider = empty(#report.days, { name = name, keys = {}, models = {}, pairs = {}, groups = {},
-      by_key = {}, by_model = {} })
-    report.by_name[name] = provider
-    report.providers[#report.providers + 1] = provider
-  end
+-- What has used nothing.
+local function unused(report, thing)
+  thing.counts, thing.days = zeros(#COUNTS + #WINDOWS), zeros(#COUNTS * #report.starts)
+  return thing
+end
+
+local function add_provider(report, provider, pair_count)
+  provider.keys, provider.models, provider.pairs, provider.groups = {}, {}, {}, {}
+  provider.by_key, provider.by_pair, provider.pair_count = {}, {}, pair_count or 0
+  report.by_name[provider.provider] = provider
+  report.providers[#report.providers + 1] = provider
   return provider
 end
 
-local function key_of(report, provider, found)
-  local key = provider.by_key[found.key]
-  if not key then
-    key = empty(#report.days, { key = found.key, label = "", suffix = "", state = "ready" })
-    provider.by_key[found.key], provider.keys[#provider.keys + 1] = key, key
-  end
-  if found.label ~= "" then key.label = found.label end
-  if found.suffix ~= "" then key.suffix = found.suffix end
+local function add_key(provider, key)
+  key.state = "ready"
+  provider.keys[#provider.keys + 1], provider.by_key[key.key] = key, key
   return key
 end
 
-local function model_of(report, provider, name)
-  local model = provider.by_model[name]
-  if not model then
-    model = empty(#report.days, { model = name })
-    provider.by_model[name], provider.models[#provider.models + 1] = model, model
+local function add_pair(provider, pair)
+  pair.state, pair.of_key = "ready", provider.by_key[pair.key]
+  provider.pairs[#provider.pairs + 1] = pair
+  provider.by_pair[pair.key .. "\n" .. pair.model] = pair
+end
+
+-- Totals come from the whole to its parts.
+local function add_total(report, found, total)
+  local provider = report.by_name[total.provider]
+  if total.kind == "all" then
+    report.counts, report.days = total.counts, total.days
+  elseif total.kind == "provider" then
+    add_provider(report, total, found.pair_counts[total.provider])
+  elseif total.kind == "key" then
+    add_key(provider, total)
+  elseif total.kind == "model" then
+    provider.models[#provider.models + 1] = total
+  else
+    add_pair(provider, total)
   end
-  return model
 end
 
--- An entry of the store becomes a pair itself: there may be many.
-local function add_entry(report, entry)
-  local provider, first = provider_of(report, entry.provider), report.days[1]
-  local key, model = key_of(report, provider, entry), model_of(report, provider, entry.model)
-  add(key.counts, entry.counts)
-  add(model.counts, entry.counts)
-  add_found(key.by_day, entry.days, first)
-  add_found(model.by_day, entry.days, first)
-  entry.of_key = key
-  provider.pairs[#provider.pairs + 1] = entry
-end
-
-local function find_pair(provider, key, model)
-  local index = provider.by_pair
-  if not index then
-    index = {}
-    for _, pair in ipairs(provider.pairs) do index[pair.key .. "\n" .. pair.model] = pair end
-    provider.by_pair = index
-  end
-  return index[key .. "\n" .. model]
-end
-
--- States of whole keys come before those of their models, both after all entries.
+-- States of whole keys come before those of their models. One may be of a key that was
+-- never used.
 local function add_state(report, found)
-  local provider, group = provider_of(report, found.provider), found.key:match "^group:(.*)$"
+  local provider = report.by_name[found.provider]
+    or add_provider(report, unused(report, { provider = found.provider }))
+  local group = found.key:match "^group:(.*)$"
   if group then
-    local it = { name = group, model = found.model ~= "" and found.model or nil }
+    local it = { group = group, model = found.model ~= "" and found.model or nil }
     set_state(it, found, report.at)
     if it.state ~= "ready" then provider.groups[#provider.groups + 1] = it end
     return
   end
-  local key = key_of(report, provider, found)
+  local key = provider.by_key[found.key] or add_key(provider, unused(report,
+    { key = found.key, label = found.label, suffix = found.suffix }))
   if found.model == "" then return set_state(key, found, report.at) end
-  local pair = find_pair(provider, found.key, found.model) or { model = found.model }
+  local pair = provider.by_pair[found.key .. "\n" .. found.model] or { model = found.model }
   set_state(pair, found, report.at)
   worsen(key, pair)
 end
 
--- Whether something is of one of the providers.
-local function chosen(providers)
-  local set = {}
-  for _, name in ipairs(providers or {}) do set[name] = true end
-  local all = next(set) == nil
-  return function(it) return all or set[it.provider] end
+local function sum(parts, field, n)
+  local sums = zeros(n)
+  for _, part in ipairs(parts) do
+    for i, count in ipairs(part[field]) do sums[i] = sums[i] + count end
+  end
+  return sums
 end
 
---- Sums up what keycycle.core's store_reader found. Takes its entries: they become the
---- pairs of keys and models.
----@param found table { entries, states }
+-- Leaves those providers that are wanted.
+local function choose(report, names)
+  local chosen, wanted = {}, {}
+  for _, name in ipairs(names) do wanted[name] = true end
+  for _, provider in ipairs(report.providers) do
+    if wanted[provider.provider] then chosen[#chosen + 1] = provider end
+  end
+  report.providers = chosen
+  report.counts = sum(chosen, "counts", #report.counts)
+  report.days = sum(chosen, "days", #report.days)
+end
+
+--- Makes a report of what keycycle.core's store_reader found, whose tables become its
+--- parts.
+---@param found table { totals, pair_counts, states }
 ---@param opts table now (epoch seconds), days (how many, today among them), only (list of
 --- providers; empty or nil: all)
----@return table report at; days (midnights in epoch seconds, oldest first); providers: list
---- of { name, keys, models, pairs, groups }. in_all, windows, day and all_days tell what
---- it, or any provider, key, model or pair, has used. Keys, groups, and pairs that have
---- one, tell their state, until_at, reason, learned (limits by name); keys of_model, too:
---- whose state it is. A pair has its key as of_key
-function usage_report.sum_up(found, opts)
-  local days = opts.days
-  local report = empty(days, { at = opts.now, days = {}, providers = {}, by_name = {} })
-  local first = usage_report.first_day(opts.now, days)
-  for i = 1, days do report.days[i] = first + (i - 1) * DAY end
-  local wanted = chosen(opts.only)
-  for _, entry in ipairs(found.entries) do
-    if wanted(entry) then add_entry(report, entry) end
-  end
+---@return table report at; starts (of its days, epoch seconds, oldest first); providers: list
+--- of { provider, keys, models, pairs, pair_count, groups }, the busiest first but for
+--- providers. in_all, windows, day and all_days tell what it, or any provider, key, model
+--- or pair, has used. Keys, pairs and groups (those that are not ready) have state,
+--- until_at, reason, learned (limits by name), keys of_model, too: whose state it is. A
+--- pair has its key as of_key; there may be fewer than pair_count
+function usage_report.make(found, opts)
+  local report = { at = opts.now, starts = {}, providers = {}, by_name = {} }
+  local first = usage_report.first_day(opts.now, opts.days)
+  for i = 1, opts.days do report.starts[i] = first + (i - 1) * DAY end
+  for _, total in ipairs(found.totals) do add_total(report, found, total) end
   for _, of_keys in ipairs { true, false } do
     for _, state in ipairs(found.states) do
-      if wanted(state) and (state.model == "") == of_keys then add_state(report, state) end
+      if (state.model == "") == of_keys then add_state(report, state) end
     end
   end
-  for _, provider in ipairs(report.providers) do add_up(provider, provider.keys) end
-  add_up(report, report.providers)
-  table.sort(report.providers, function(a, b) return a.name < b.name end)
+  if opts.only and #opts.only > 0 then choose(report, opts.only) end
+  table.sort(report.providers, function(a, b) return a.provider < b.provider end)
   return report
 end
 
@@ -291,15 +207,15 @@ local function rates_of(now, was, seconds)
 end
 
 --- Tells how much has come between two reports, a second, as `rates` of the newer one
---- and of each of its providers; `since_last` is how many they lie apart.
----@param report table the newer one, of sum_up
+--- and of each of its providers; `since_last` is how many seconds they lie apart.
+---@param report table the newer one, of make
 ---@param last table
 function usage_report.set_rates(report, last)
   local seconds = report.at - last.at
   if seconds <= 0 then return end
   report.rates, report.since_last = rates_of(report, last, seconds), seconds
   for _, provider in ipairs(report.providers) do
-    provider.rates = rates_of(provider, last.by_name[provider.name], seconds)
+    provider.rates = rates_of(provider, last.by_name[provider.provider], seconds)
   end
 end
 

@@ -53,7 +53,7 @@ end
 
 -- A state and until when, its reason, the model whose state it is.
 local function state_of(thing, at)
-  local text = thing.state or "ready"
+  local text = thing.state
   local _, code = report.state({ state = text }, at)
   if thing.until_at then
     local format = thing.until_at - at < DAY and "!%H:%M:%S" or "!%m-%d %H:%M"
@@ -74,11 +74,11 @@ local function add_counts(columns, days)
 end
 
 local function count_cells(cells, all, thing)
-  local today, over = usage_report.day(all, thing), usage_report.all_days(all, thing)
+  local today, over = usage_report.day(thing), usage_report.all_days(thing)
   local in_all = usage_report.in_all(thing)
   for _, field in ipairs { "requests", "total_tokens" } do
     cells[#cells + 1] = count(today[field])
-    if #all.days > 1 then cells[#cells + 1] = count(over[field]) end
+    if #all.starts > 1 then cells[#cells + 1] = count(over[field]) end
     cells[#cells + 1] = count(in_all[field])
   end
 end
@@ -90,21 +90,23 @@ local function share_of(provider, thing, to)
   return filled(part[field] / math.max(1, whole[field]), to)
 end
 
--- A table of the busiest of a list; `describe` gives the cells that name one.
-local function write_busiest(to, all, provider, list, columns, describe)
-  local lines, has_state = {}, list ~= provider.models
-  for i, thing in ipairs(usage_report.busiest(list, to.most)) do
-    local cells = describe(thing)
-    count_cells(cells, all, thing)
-    cells[#cells + 1] = share_of(provider, thing, to)
-    if has_state then cells[#cells + 1], cells.code = state_of(thing, all.at) end
+-- A table of the first of the provider's keys, models or pairs; `describe` gives the cells
+-- that name one.
+local function write_first(to, all, provider, what, columns, describe)
+  local list, lines, has_state = provider[what], {}, what ~= "models"
+  for i = 1, math.min(#list, to.most or #list) do
+    local cells = describe(list[i])
+    count_cells(cells, all, list[i])
+    cells[#cells + 1] = share_of(provider, list[i], to)
+    if has_state then cells[#cells + 1], cells.code = state_of(list[i], all.at) end
     lines[i] = cells
   end
-  add_counts(columns, #all.days)
+  if #lines == 0 then return end
+  add_counts(columns, #all.starts)
   columns[#columns + 1] = { "", "share", drop = 4 }
   if has_state then columns[#columns + 1] = { "", "state", name = STATE, drop = 2 } end
-  local left = #list - #lines
   to.out:write "\n"
+  local left = (what == "pairs" and provider.pair_count or #list) - #lines
   fitted_table.write(columns, lines, to)
   if left > 0 then say(to, nil, "… and %s more (--all shows them)", count(left)) end
 end
@@ -115,9 +117,9 @@ local function limits_of(pair)
 end
 
 -- What counts now against limits, and how full the fullest window is.
-local function window_cells(pair, to)
+local function window_cells(pair, windows, to)
   local cells, limits = { key_end(pair.of_key), shown(pair.model) }, limits_of(pair)
-  local windows, most, name = usage_report.windows(pair), nil, nil
+  local most, name
   for _, w in ipairs(report.windows) do
     local used, limit = windows[w[1]], limits[w[2]]
     local part = limit and (limit > 0 and used / limit or 1)
@@ -129,13 +131,16 @@ local function window_cells(pair, to)
 end
 
 local function write_windows(to, provider)
-  local recent, lines, any = usage_report.recent(provider.pairs), {}, false
-  if #recent == 0 then return end
-  for i, pair in ipairs(usage_report.busiest(recent, to.most)) do
-    local limited
-    lines[i], limited = window_cells(pair, to)
-    any = any or limited
+  local lines, any = {}, false
+  for i = 1, math.min(#provider.pairs, to.most or #provider.pairs) do
+    local windows = usage_report.windows(provider.pairs[i])
+    if windows.rpd > 0 or windows.tpd > 0 then
+      local limited
+      lines[#lines + 1], limited = window_cells(provider.pairs[i], windows, to)
+      any = any or limited
+    end
   end
+  if #lines == 0 then return end
   local columns = { { "", "ends" }, { "", "model", name = NAME } }
   for _, what in ipairs { "requests", "tokens" } do
     table.insert(columns, { what, "last min", right = true })
@@ -154,7 +159,7 @@ end
 local function write_groups(to, all, provider)
   for _, group in ipairs(provider.groups) do
     local text, code = state_of(group, all.at)
-    say(to, code, "group %s%s: %s", shown(group.name),
+    say(to, code, "group %s%s: %s", shown(group.group),
       group.model and " for " .. shown(group.model) or "", text)
   end
 end
@@ -166,20 +171,19 @@ local function say_rates(to, rates, fmt, ...)
 end
 
 local function write_provider(to, all, provider)
-  local today, in_all = usage_report.day(all, provider), usage_report.in_all(provider)
+  local today, in_all = usage_report.day(provider), usage_report.in_all(provider)
   to.out:write "\n"
-  say(to, "1", "%s: %s, %s; %s and %s tokens today, %s and %s in all", provider.name,
+  say(to, "1", "%s: %s, %s; %s and %s tokens today, %s and %s in all", provider.provider,
     plural(#provider.keys, "key"), plural(#provider.models, "model"),
     plural(today.requests, "request"), count(today.total_tokens), count(in_all.requests),
     count(in_all.total_tokens))
   say_rates(to, provider.rates, "in the last %s", report.duration(all.since_last or 0))
   write_groups(to, all, provider)
-  write_busiest(to, all, provider, provider.keys, { { "", "key", name = NAME }, { "", "ends" } },
+  write_first(to, all, provider, "keys", { { "", "key", name = NAME }, { "", "ends" } },
     function(key) return { key_name(key), key_end(key) } end)
-  write_busiest(to, all, provider, provider.models, { { "", "model", name = NAME } },
+  write_first(to, all, provider, "models", { { "", "model", name = NAME } },
     function(model) return { shown(model.model) } end)
-  write_busiest(to, all, provider, provider.pairs, { { "", "ends" },
-    { "", "model", name = NAME } },
+  write_first(to, all, provider, "pairs", { { "", "ends" }, { "", "model", name = NAME } },
     function(pair) return { key_end(pair.of_key), shown(pair.model) } end)
   write_windows(to, provider)
 end
@@ -194,18 +198,18 @@ end
 local function write_days(to, all)
   local days, lines = {}, {}
   local most = { requests = 1, total_tokens = 1 }
-  for i in ipairs(all.days) do
-    days[i] = usage_report.day(all, all, i)
+  for i in ipairs(all.starts) do
+    days[i] = usage_report.day(all, i)
     for field, count_of in pairs(most) do most[field] = math.max(count_of, days[i][field]) end
   end
-  for i, start in ipairs(all.days) do
-    if #lines > 0 or days[i].requests > 0 or days[i].total_tokens > 0 or i == #all.days then
-      local name = i == #all.days and "today" or os.date("!%Y-%m-%d", start)
+  for i, start in ipairs(all.starts) do
+    if #lines > 0 or days[i].requests > 0 or days[i].total_tokens > 0 or i == #all.starts then
+      local name = i == #all.starts and "today" or os.date("!%Y-%m-%d", start)
       lines[#lines + 1] = day_line(name, days[i], most, to)
     end
   end
-  if #all.days > 1 then
-    lines[#lines + 1] = day_line(#all.days .. " days", usage_report.all_days(all, all), nil, to)
+  if #all.starts > 1 then
+    lines[#lines + 1] = day_line(#all.starts .. " days", usage_report.all_days(all), nil, to)
   end
   lines[#lines + 1] = day_line("in all", usage_report.in_all(all), nil, to)
   fitted_table.write({ { "", "day" }, { "", "requests", right = true }, { "", "", drop = 2 },
@@ -214,7 +218,7 @@ local function write_days(to, all)
 end
 
 --- Writes a report.
----@param all table of usage_report.sum_up
+---@param all table of usage_report.make
 ---@param to table store (its name), out (whatever has `write`), style (of report.style),
 --- width (nil: as wide as it gets), most (lines of a table; nil: all)
 function usage_tables.write(all, to)

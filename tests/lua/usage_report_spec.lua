@@ -1,15 +1,16 @@
 local json = require "keycycle.json"
 local usage_document = require "keycycle.usage_document"
 local usage_report = require "keycycle.usage_report"
+local usage = require "tests.support.usage"
 
 local DAY = 86400
 local NOW = 1764201600 + 3600 -- 2025-11-27 01:00 UTC
 local TODAY = NOW - 3600
 
--- An entry as the store's reader gives it: `n` requests in all, and by day.
-local function entry(provider, key, model, n, days)
+-- Of `n` requests in all, and what came some days ago.
+local function entry(provider, key, model, n, ago)
   return { provider = provider, key = key, label = "", suffix = "end" .. key, model = model,
-    counts = { n, 2 * n, 3 * n, 5 * n, 1, 2, 3, 10, 20, 30 }, days = days or {} }
+    counts = { n, 2 * n, 3 * n, 5 * n, 1, 2, 3, 10, 20, 30 }, ago = ago or {} }
 end
 
 local function state(key, model, name, more)
@@ -19,15 +20,15 @@ local function state(key, model, name, more)
   return found
 end
 
-local function sum_up(entries, states, more)
+local function make(entries, states, more)
   local opts = { now = NOW, days = 3 }
   for k, v in pairs(more or {}) do opts[k] = v end
-  return usage_report.sum_up({ entries = entries, states = states or {} }, opts)
+  return usage_report.make(usage.found(entries, states, 3, opts.most), opts)
 end
 
 local function names(list, field)
   local out = {}
-  for i, it in ipairs(list) do out[i] = it[field or "name"] end
+  for i, it in ipairs(list) do out[i] = it[field] end
   return table.concat(out, " ")
 end
 
@@ -52,16 +53,16 @@ end)
 describe("a report", function()
   local report
   before_each(function()
-    report = sum_up {
-      entry("p", "a", "m1", 10, { TODAY, 4, 40, 400, 440, TODAY - DAY, 1, 2, 3, 5 }),
-      entry("p", "a", "m2", 100, { TODAY - 2 * DAY, 7, 1, 1, 2 }),
-      entry("p", "b", "m1", 1000, { TODAY, 5, 50, 500, 550 }),
+    report = make {
+      entry("p", "a", "m1", 10, { [0] = { 4, 40, 400, 440 }, { 1, 2, 3, 5 } }),
+      entry("p", "a", "m2", 100, { [2] = { 7, 1, 1, 2 } }),
+      entry("p", "b", "m1", 1000, { [0] = { 5, 50, 500, 550 } }),
       entry("q", "a", "m1", 5),
     }
   end)
 
   it("has the sums of all, of providers, keys and models", function()
-    assert.equal("p q", names(report.providers))
+    assert.equal("p q", names(report.providers, "provider"))
     local p = report.providers[1]
     assert.same({ 1115, 1110, 5 }, { requests(report), requests(p),
       requests(report.providers[2]) })
@@ -70,7 +71,8 @@ describe("a report", function()
     assert.same({ rpm = 3, rph = 6, rpd = 9, tpm = 30, tph = 60, tpd = 90 },
       usage_report.windows(p))
     assert.same({ 110, 1000 }, { requests(p.by_key.a), requests(p.by_key.b) })
-    assert.same({ 1010, 100 }, { requests(p.by_model.m1), requests(p.by_model.m2) })
+    assert.equal("m1 m2", names(p.models, "model"))
+    assert.same({ 1010, 100 }, { requests(p.models[1]), requests(p.models[2]) })
     assert.equal(3, #p.pairs)
     assert.equal(p.by_key.b, pair_of(p, "b", "m1").of_key)
   end)
@@ -79,73 +81,46 @@ describe("a report", function()
     local p = report.providers[1]
     local function by_day(thing)
       local days = {}
-      for i = 1, 3 do days[i] = usage_report.day(report, thing, i).requests end
-      days[4] = usage_report.all_days(report, thing).requests
+      for i = 1, 3 do days[i] = usage_report.day(thing, i).requests end
+      days[4] = usage_report.all_days(thing).requests
       return days
     end
-    assert.same({ TODAY - 2 * DAY, TODAY - DAY, TODAY }, report.days)
+    assert.same({ TODAY - 2 * DAY, TODAY - DAY, TODAY }, report.starts)
     assert.same({ 7, 1, 9, 17 }, by_day(report))
     assert.same({ 7, 1, 9, 17 }, by_day(p))
     assert.same({ 7, 1, 4, 12 }, by_day(p.by_key.a))
-    assert.same({ 0, 1, 9, 10 }, by_day(p.by_model.m1))
+    assert.same({ 0, 1, 9, 10 }, by_day(p.models[1]))
     assert.same({ 0, 1, 4, 5 }, by_day(pair_of(p, "a", "m1")))
     assert.same({ 0, 0, 0, 0 }, by_day(report.providers[2]))
     assert.same({ requests = 9, input_tokens = 90, output_tokens = 900, total_tokens = 990 },
-      usage_report.day(report, p))
+      usage_report.day(p))
   end)
 
-  it("leaves out days that were not asked for", function()
-    report = sum_up({ entry("p", "a", "m", 9, { TODAY - 3 * DAY, 1, 1, 1, 1, TODAY + DAY, 1, 1, 1,
-      1, TODAY, 2, 2, 2, 2 }) })
-    assert.equal(2, usage_report.all_days(report, report).requests)
-    assert.equal(9, requests(report))
+  it("may have fewer pairs than there are", function()
+    local p = make({ entry("p", "a", "m", 9), entry("p", "b", "m", 8), entry("p", "c", "m", 7) },
+      { state("c", "m", "cooling") }, { most = 2 }).providers[1]
+    assert.same({ 3, 2, 3, 24 }, { p.pair_count, #p.pairs, #p.keys, requests(p) })
+    assert.equal("cooling", p.by_key.c.state)
   end)
 
   it("is of the providers that were named", function()
     local entries = { entry("p", "a", "m", 1), entry("q", "a", "m", 2) }
-    assert.equal(2, requests(sum_up(entries, {}, { only = { "q", "r" } })))
-    assert.equal(0, #sum_up(entries, { state("a", "", "ready") }, { only = { "r" } }).providers)
-    assert.equal(2, #sum_up(entries, {}, { only = {} }).providers)
+    assert.equal(2, requests(make(entries, {}, { only = { "q", "r" } })))
+    assert.equal(0, #make(entries, { state("a", "", "ready") }, { only = { "r" } }).providers)
+    assert.equal(2, #make(entries, {}, { only = {} }).providers)
   end)
 
   it("is empty of an empty store", function()
-    report = sum_up {}
+    report = make {}
     assert.equal(0, #report.providers)
     assert.equal(0, requests(report))
     assert.equal("[]", json.encode(usage_document.of(report, "s").providers))
   end)
 end)
 
-describe("the busiest", function()
-  local function thing(key, count, tokens, model)
-    return { key = key, model = model, counts = { count, 0, 0, tokens } }
-  end
-
-  it("come first, as many as are wanted", function()
-    local list = {}
-    for i = 1, 50 do list[i] = thing(("%02d"):format(i), 1, i * 7 % 50) end
-    local all = names(usage_report.busiest(list), "key")
-    for most = 1, 60 do
-      local some = usage_report.busiest(list, most)
-      assert.equal(math.min(most, 50), #some)
-      assert.equal(all:sub(1, #some * 3 - 1), names(some, "key"))
-    end
-    assert.equal("07 14 21", names(usage_report.busiest(list, 3), "key"))
-  end)
-
-  it("are by tokens, then requests, then names", function()
-    local list = { thing("d", 1, 0), thing("b", 2, 0, "y"), thing("b", 2, 0, "x"),
-      thing("a", 0, 1) }
-    local sorted = usage_report.busiest(list)
-    assert.equal("a b b d", names(sorted, "key"))
-    assert.equal("x", sorted[2].model)
-    assert.equal("d", list[1].key)
-  end)
-end)
-
 describe("a state", function()
   local function key_with(states, entries)
-    local report = sum_up(entries or { entry("p", "a", "m", 1), entry("p", "a", "n", 1) }, states)
+    local report = make(entries or { entry("p", "a", "m", 1), entry("p", "a", "n", 1) }, states)
     return report.providers[1].by_key.a, report.providers[1]
   end
 
@@ -192,7 +167,7 @@ describe("a state", function()
     local key, p = key_with { state("group:team: a", "", "exhausted", { until_at = NOW + 5 }),
       state("group:idle", "", "ready"), state("group:slow", "m", "cooling") }
     assert.equal("ready", key.state)
-    assert.same({ "team: a slow", 1 }, { names(p.groups), #p.keys })
+    assert.same({ "team: a slow", 1 }, { names(p.groups, "group"), #p.keys })
     assert.same({ nil, "m" }, { p.groups[1].model, p.groups[2].model })
   end)
 
@@ -206,8 +181,8 @@ end)
 
 describe("rates", function()
   it("are what came between two reports, a second", function()
-    local last = sum_up { entry("p", "a", "m", 10), entry("gone", "a", "m", 10) }
-    local report = sum_up({ entry("p", "a", "m", 14), entry("q", "a", "m", 2) }, {},
+    local last = make { entry("p", "a", "m", 10), entry("gone", "a", "m", 10) }
+    local report = make({ entry("p", "a", "m", 14), entry("q", "a", "m", 2) }, {},
       { now = NOW + 2 })
     usage_report.set_rates(report, last)
     assert.equal(2, report.since_last)
@@ -217,8 +192,8 @@ describe("rates", function()
   end)
 
   it("need time to have passed", function()
-    local report = sum_up {}
-    usage_report.set_rates(report, sum_up {})
+    local report = make {}
+    usage_report.set_rates(report, make {})
     assert.is_nil(report.rates)
   end)
 end)
@@ -239,9 +214,10 @@ end)
 
 describe("a report as a document", function()
   it("can be encoded, and says all of it", function()
-    local report = sum_up({ entry("p", "a", "m\255\27", 10, { TODAY, 4, 40, 400, 440 }) },
-      { state("a", "", "cooling", { until_at = NOW + 1.5, label = "first", suffix = "enda" }),
-        state("group:g", "", "exhausted") })
+    local pair = entry("p", "a", "m\255\27", 10, { [0] = { 4, 40, 400, 440 } })
+    pair.label = "first"
+    local report = make({ pair }, { state("a", "", "cooling", { until_at = NOW + 1.5 }),
+      state("group:g", "", "exhausted") })
     local text = json.encode(usage_document.of(report, "sqlite:x.db"))
     local all = json.decode(text)
     assert.same({ "sqlite:x.db", NOW, 10 }, { all.store, all.at, all.total.requests })

@@ -1,9 +1,9 @@
 local usage_report = require "keycycle.usage_report"
 local usage_tables = require "keycycle.usage_tables"
+local usage = require "tests.support.usage"
 
 local DAY = 86400
 local NOW = 1764201600 + 3600 -- 2025-11-27 01:00 UTC
-local TODAY = NOW - 3600
 local plain = { terminal = false, colour = false }
 local colour = { terminal = true, colour = true }
 
@@ -16,7 +16,7 @@ end
 local function entry(key, model, n, more)
   local it = { provider = "acme", key = key, label = "", suffix = "end" .. key, model = model,
     counts = { n, 2 * n, 3 * n, 5 * n, 0, 0, 0, 0, 0, 0 },
-    days = { TODAY, n, 2 * n, 3 * n, 5 * n, TODAY - DAY, 2 * n, 4 * n, 6 * n, 10 * n } }
+    ago = { [0] = { n, 2 * n, 3 * n, 5 * n }, { 2 * n, 4 * n, 6 * n, 10 * n } } }
   for k, v in pairs(more or {}) do it[k] = v end
   return it
 end
@@ -29,10 +29,10 @@ local function state(key, model, name, more)
 end
 
 local function written(entries, states, to, days)
-  local all = usage_report.sum_up({ entries = entries, states = states or {} },
-    { now = NOW, days = days or 7 })
+  to, days = to or {}, days or 7
+  local all = usage_report.make(usage.found(entries, states, days, to.most),
+    { now = NOW, days = days })
   local out = sink()
-  to = to or {}
   usage_tables.write(all, { store = to.store or "sqlite:x.db", out = out,
     style = to.style or plain, width = to.width, most = to.most })
   return out.text, all

@@ -9,16 +9,20 @@ local reader = {}
 ---@return keycycle.core.reader?, table? err codes not_found bad_url no_such_store store
 --- corrupt
 function core.store_reader(url) end
---- What the store knows: `{ entries, states }`, or nil, err. An entry is a provider's key
---- and model: provider, key (hash), label, suffix, model; counts, a list: requests, input,
---- output, total tokens in all, with what is held, then rpm, rph, rpd, tpm, tph, tpd as
---- limits count them at `now`; days, a flat list: of each day since `days_from` its start
---- (epoch seconds), requests, input, output, total tokens. A state: provider, key (or
+--- What the store knows: `{ totals, pair_counts, states }`, or nil, err. Totals are, in
+--- this order, of all, providers (by name), keys, models, pairs of both (those that have
+--- used most first, of each provider no more than `most` pairs; pair_counts[provider] is
+--- how many it has): kind, provider, key (hash), label, suffix, model ("" where it has
+--- none); counts, a list: requests, input, output, total tokens in all, with what is held,
+--- then rpm, rph, rpd, tpm, tph, tpd as limits count them at `now`; days, a list: the
+--- first four counts of each day, one day after the other. A state: provider, key (or
 --- "group:" and its name), label, suffix, model ("": all), state as it was set, disabled,
 --- until_at (epoch seconds; nil: none), reason, learned ("requests_per_minute=60 …").
 ---@param now number epoch seconds
----@param days_from number epoch seconds
-function reader:report(now, days_from) end
+---@param first_day number where the first of the days begins
+---@param days? integer how many (default 1)
+---@param most? integer
+function reader:report(now, first_day, days, most) end
 --- Idempotent; so do __close and __gc.
 function reader:close() end
 
