@@ -154,10 +154,14 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c,$(wildcard tests/bench/*.c)))
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c %/store.c,$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
+
+$(BUILD)/tests/bench/store: $(BUILD)/obj/tests/bench/store.o $(foreach b,$(below_store),$(BUILD)/lib/$(b).a)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
 
 # Our allocations go through the test's; those of other libraries do not.
 OOM_WRAP := malloc calloc realloc free strdup luaL_loadbufferx
@@ -244,7 +248,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/bench/,baseline engine server)
+		$(addprefix $(BUILD)/tests/bench/,baseline engine server store)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 lint:

@@ -18,12 +18,15 @@ struct entry { /* of one key and model on one day */
     uint64_t start_ms;
     int64_t key, model;
     struct kc_used used;
-    bool taken;
 };
 
-struct table { /* open addressing; at most half full */
-    struct entry *slots;
-    size_t cap, len;
+struct table {
+    struct entry *entries; /* as they came */
+    size_t len, cap;
+    uint32_t *places; /* open addressing: 1 + the entry's, 0: free */
+    size_t place_cap; /* twice `cap` */
+    size_t next;      /* where the entry is likely to be: rows of each span
+                       * come in the same order */
 };
 
 struct reporting {
@@ -37,47 +40,68 @@ struct reporting {
 /* -- adding up
  * ------------------------------------------------------------------ */
 
-static struct entry *slot_of(const struct table *t, uint64_t start_ms,
-                             int64_t key, int64_t model)
+static uint32_t *place_of(const struct table *t, uint64_t start_ms, int64_t key,
+                          int64_t model)
 {
-    uint64_t h = start_ms / DAY_MS;
-    h = (h * 0x9e3779b97f4a7c15u) ^ (uint64_t)key;
-    h = (h * 0x9e3779b97f4a7c15u) ^ (uint64_t)model;
-    h *= 0x9e3779b97f4a7c15u;
-    for (size_t i = (size_t)(h >> 20);; i++) {
-        struct entry *e = &t->slots[i & (t->cap - 1)];
-        if (!e->taken ||
+    uint64_t h = start_ms / DAY_MS * 0x9e3779b97f4a7c15u;
+    h = (h ^ (uint64_t)key) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ (h >> 32) ^ (uint64_t)model) * 0x94d049bb133111ebu;
+    for (size_t i = (size_t)(h >> 32);; i++) {
+        uint32_t *place = &t->places[i & (t->place_cap - 1)];
+        const struct entry *e = *place ? &t->entries[*place - 1] : NULL;
+        if (!e ||
             (e->start_ms == start_ms && e->key == key && e->model == model))
-            return e;
+            return place;
     }
 }
 
 static int grow(struct table *t)
 {
-    struct table bigger = {.cap = t->cap ? 2 * t->cap : 1024, .len = t->len};
-    bigger.slots = calloc(bigger.cap, sizeof *bigger.slots);
-    if (!bigger.slots)
+    size_t cap = t->cap ? 2 * t->cap : 1024;
+    struct entry *entries = realloc(t->entries, cap * sizeof *entries);
+    if (!entries)
         return KC_ENOMEM;
-    for (size_t i = 0; i < t->cap; i++) {
-        const struct entry *e = &t->slots[i];
-        if (e->taken)
-            *slot_of(&bigger, e->start_ms, e->key, e->model) = *e;
+    t->entries = entries;
+    uint32_t *places = calloc(2 * cap, sizeof *places);
+    if (!places)
+        return KC_ENOMEM;
+    free(t->places);
+    t->places = places;
+    t->place_cap = 2 * cap;
+    t->cap = cap;
+    for (size_t i = 0; i < t->len; i++)
+        *place_of(t, entries[i].start_ms, entries[i].key, entries[i].model) =
+            (uint32_t)i + 1;
+    return KC_OK;
+}
+
+static int find_entry(struct table *t, uint64_t start_ms, int64_t key,
+                      int64_t model, struct entry **out)
+{
+    struct entry *e = t->next < t->len ? &t->entries[t->next] : NULL;
+    *out = e;
+    if (e && e->start_ms == start_ms && e->key == key && e->model == model) {
+        t->next++;
+        return KC_OK;
     }
-    free(t->slots);
-    *t = bigger;
+    if (t->len == t->cap && grow(t) != KC_OK)
+        return KC_ENOMEM;
+    uint32_t *place = place_of(t, start_ms, key, model);
+    if (*place == 0) {
+        t->entries[t->len] = (struct entry){start_ms, key, model, {0}};
+        *place = (uint32_t)++t->len;
+    }
+    *out = &t->entries[*place - 1];
+    t->next = *place;
     return KC_OK;
 }
 
 static int add(struct table *t, uint64_t start_ms, int64_t key, int64_t model,
                const struct kc_used *u)
 {
-    if (2 * t->len >= t->cap && grow(t) != KC_OK)
+    struct entry *e;
+    if (find_entry(t, start_ms, key, model, &e) != KC_OK)
         return KC_ENOMEM;
-    struct entry *e = slot_of(t, start_ms, key, model);
-    if (!e->taken) {
-        t->len++;
-        *e = (struct entry){start_ms, key, model, .taken = true};
-    }
     struct kc_used *sum = &e->used;
     sum->requests = kc_add_capped(sum->requests, u->requests);
     sum->input = kc_add_capped(sum->input, u->input);
@@ -87,6 +111,13 @@ static int add(struct table *t, uint64_t start_ms, int64_t key, int64_t model,
     sum->counted_tokens = kc_add_capped(sum->counted_tokens, u->counted_tokens);
     sum->counted_input = kc_add_capped(sum->counted_input, u->counted_input);
     return KC_OK;
+}
+
+static void clear(struct table *t)
+{
+    free(t->entries);
+    free(t->places);
+    *t = (struct table){0};
 }
 
 static int compare(const void *a, const void *b)
@@ -103,15 +134,11 @@ static int compare(const void *a, const void *b)
 static int tell(struct reporting *rp, struct table *t,
                 int (*fn)(void *ctx, const struct kc_day_row *row))
 {
-    size_t n = 0;
     int err = KC_OK;
-    for (size_t i = 0; i < t->cap; i++)
-        if (t->slots[i].taken)
-            t->slots[n++] = t->slots[i];
-    if (n > 0)
-        qsort(t->slots, n, sizeof *t->slots, compare);
-    for (size_t i = 0; err == KC_OK && i < n; i++) {
-        const struct entry *e = &t->slots[i];
+    if (t->len > 0)
+        qsort(t->entries, t->len, sizeof *t->entries, compare);
+    for (size_t i = 0; err == KC_OK && i < t->len; i++) {
+        const struct entry *e = &t->entries[i];
         const struct kc_key_name *key = kc_names_key(&rp->names, e->key);
         const char *model = kc_names_model(&rp->names, e->model);
         if (!key || !model)
@@ -125,8 +152,7 @@ static int tell(struct reporting *rp, struct table *t,
                                        .used = e->used};
         err = fn(rp->r->ctx, &row);
     }
-    free(t->slots);
-    *t = (struct table){0};
+    clear(t);
     return err;
 }
 
@@ -159,16 +185,18 @@ static int take_use(void *ctx, const struct kc_value *c, size_t n)
 {
     (void)n;
     struct reporting *rp = ctx;
+    uint64_t start_ms = kc_from_sql(&c[0]);
     struct kc_use_row row;
-    if (!kc_read_use(&rp->names, c, &row))
-        return KC_OK;
+    struct kc_used used;
     int err = KC_OK;
-    if (rp->r->use && row.last_ms >= rp->recent_ms)
+    if (rp->r->use && kc_from_sql(&c[4]) >= rp->recent_ms &&
+        kc_read_use(&rp->names, c, &row))
         err = rp->r->use(rp->r->ctx, &row);
-    if (err == KC_OK && rp->r->day && row.start_ms >= rp->days_ms)
-        err = add(&rp->days, row.start_ms - row.start_ms % DAY_MS, c[2].number,
-                  c[3].number, &row.used);
-    return err;
+    if (err != KC_OK || !rp->r->day || start_ms < rp->days_ms)
+        return err;
+    kc_used_from(&c[5], &used);
+    return add(&rp->days, start_ms - start_ms % DAY_MS, c[2].number,
+               c[3].number, &used);
 }
 
 static int report_uses(struct reporting *rp)
@@ -215,7 +243,7 @@ int kc_store_report(struct kc_store *s, uint64_t recent_ms, uint64_t days_ms,
     if (err == KC_OK && r->state)
         err =
             kc_db_query(s->db, KC_STATE_SELECT, NULL, 0, take_state, &rp, NULL);
-    free(rp.days.slots);
+    clear(&rp.days);
     kc_names_deinit(&rp.names);
     return kc_store_end(s, err, NULL);
 }

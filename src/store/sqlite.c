@@ -300,19 +300,22 @@ static int bind(sqlite3_stmt *stmt, const struct kc_value *params, size_t n)
     return rc;
 }
 
-/* Returns SQLite's code, and in *err what the function made of the rows. */
+/* Returns SQLite's code, and in *err what the function made of the rows. What a
+ * column is in the first row it is in all: the tables are strict. */
 static int pass_rows(sqlite3_stmt *stmt, kc_db_row_fn *fn, void *ctx, int *err)
 {
-    struct kc_value columns[COLUMNS_MAX];
-    int n = sqlite3_column_count(stmt), rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    struct kc_value columns[COLUMNS_MAX] = {{0}};
+    bool text[COLUMNS_MAX] = {false};
+    int n = sqlite3_column_count(stmt), rc = sqlite3_step(stmt);
+    for (int i = 0; rc == SQLITE_ROW && i < n && i < COLUMNS_MAX; i++)
+        text[i] = sqlite3_column_type(stmt, i) == SQLITE_TEXT;
+    for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
         for (int i = 0; fn && i < n && i < COLUMNS_MAX; i++) {
-            bool text = sqlite3_column_type(stmt, i) == SQLITE_TEXT;
-            columns[i].text =
-                text ? (const char *)sqlite3_column_text(stmt, i) : NULL;
-            if (text && !columns[i].text)
+            if (!text[i])
+                columns[i].number = sqlite3_column_int64(stmt, i);
+            else if (!(columns[i].text =
+                           (const char *)sqlite3_column_text(stmt, i)))
                 return SQLITE_NOMEM;
-            columns[i].number = text ? 0 : sqlite3_column_int64(stmt, i);
         }
         *err = fn ? fn(ctx, columns, (size_t)n) : KC_OK;
         if (*err != KC_OK)

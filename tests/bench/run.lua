@@ -28,5 +28,6 @@ end
 if os.getenv "BENCH" ~= "wire" then
   local m, c = bench_engine()
   bench_lease(m + c)
+  io.write(shell.output(build .. "/tests/bench/store"))
 end
 wire.run(build)
