@@ -81,6 +81,13 @@ end
 
 local badness = { ready = 0, probing = 1, cooling = 2 }
 
+-- What is in a key's way is in that of each of its models.
+local function take_key_state(pair)
+  local key = pair.of_key
+  if pair.state ~= "ready" or key.of_model then return end
+  pair.state, pair.until_at, pair.reason = key.state, key.until_at, key.reason
+end
+
 -- What is in a ready key's way for one of its models shows as its own state.
 local function worsen(key, pair)
   if key.state ~= "ready" and not key.of_model then return end
@@ -192,6 +199,9 @@ function usage_report.make(found, opts)
       if (state.model == "") == of_keys then add_state(report, state) end
     end
   end
+  for _, provider in ipairs(report.providers) do
+    for _, pair in ipairs(provider.pairs) do take_key_state(pair) end
+  end
   if opts.only and #opts.only > 0 then choose(report, opts.only) end
   table.sort(report.providers, function(a, b) return a.provider < b.provider end)
   return report
@@ -207,13 +217,13 @@ local function rates_of(now, was, seconds)
 end
 
 --- Tells how much has come between two reports, a second, as `rates` of the newer one
---- and of each of its providers; `since_last` is how many seconds they lie apart.
+--- and of each of its providers.
 ---@param report table the newer one, of make
 ---@param last table
 function usage_report.set_rates(report, last)
   local seconds = report.at - last.at
   if seconds <= 0 then return end
-  report.rates, report.since_last = rates_of(report, last, seconds), seconds
+  report.rates = rates_of(report, last, seconds)
   for _, provider in ipairs(report.providers) do
     provider.rates = rates_of(provider, last.by_name[provider.provider], seconds)
   end

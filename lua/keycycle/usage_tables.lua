@@ -164,9 +164,9 @@ local function write_groups(to, all, provider)
   end
 end
 
-local function say_rates(to, rates, fmt, ...)
+local function say_rates(to, rates)
   if not rates then return end
-  say(to, nil, "%s: %.1f requests/s, %s tokens/s", fmt:format(...), rates.requests,
+  say(to, nil, "since the last look %.1f requests/s, %s tokens/s", rates.requests,
     count(rates.total_tokens))
 end
 
@@ -177,7 +177,7 @@ local function write_provider(to, all, provider)
     plural(#provider.keys, "key"), plural(#provider.models, "model"),
     plural(today.requests, "request"), count(today.total_tokens), count(in_all.requests),
     count(in_all.total_tokens))
-  say_rates(to, provider.rates, "in the last %s", report.duration(all.since_last or 0))
+  say_rates(to, provider.rates)
   write_groups(to, all, provider)
   write_first(to, all, provider, "keys", { { "", "key", name = NAME }, { "", "ends" } },
     function(key) return { key_name(key), key_end(key) } end)
@@ -224,7 +224,7 @@ end
 function usage_tables.write(all, to)
   say(to, "1", "%s, %s UTC; days are UTC days", shown(to.store),
     os.date("!%Y-%m-%d %H:%M:%S", math.floor(all.at)))
-  say_rates(to, all.rates, "in the last %s", report.duration(all.since_last or 0))
+  say_rates(to, all.rates)
   to.out:write "\n"
   write_days(to, all)
   for _, provider in ipairs(all.providers) do write_provider(to, all, provider) end

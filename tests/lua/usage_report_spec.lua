@@ -131,6 +131,16 @@ describe("a state", function()
     assert.same({ "invalid", nil, "auth" }, { key.state, key.until_at, key.reason })
   end)
 
+  it("of a key is that of each of its models, but for those that have their own", function()
+    local _, p = key_with { state("a", "", "suspended", { until_at = NOW + 5, reason = "401" }),
+      state("a", "n", "cooling", { until_at = NOW + 3 }) }
+    local m, n = pair_of(p, "a", "m"), pair_of(p, "a", "n")
+    assert.same({ "suspended", NOW + 5, "401" }, { m.state, m.until_at, m.reason })
+    assert.same({ "cooling", NOW + 3, nil }, { n.state, n.until_at, n.reason })
+    _, p = key_with { state("a", "n", "cooling", { until_at = NOW + 3 }) }
+    assert.equal("ready", pair_of(p, "a", "m").state)
+  end)
+
   it("whose time is over has to prove itself", function()
     for _, name in ipairs { "cooling", "exhausted", "suspended" } do
       local key = key_with { state("a", "", name, { until_at = NOW, reason = "x" }) }
@@ -185,7 +195,6 @@ describe("rates", function()
     local report = make({ entry("p", "a", "m", 14), entry("q", "a", "m", 2) }, {},
       { now = NOW + 2 })
     usage_report.set_rates(report, last)
-    assert.equal(2, report.since_last)
     local p, q = report.providers[1].rates, report.providers[2].rates
     assert.same({ 2, 1, 10 }, { p.requests, q.requests, p.total_tokens })
     assert.equal(0, report.rates.requests) -- what is gone was more than what came
