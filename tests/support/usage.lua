@@ -35,8 +35,9 @@ function usage.found(pairs, states, days, most)
   local function total(kind, pair, provider, key, model)
     local name = table.concat({ kind, provider, key, model }, "\n")
     if not known[name] then
+      local of_key = key ~= "" and pair or { label = "", suffix = "" }
       known[name] = { kind = kind, provider = provider, key = key, model = model, counts = {},
-        days = {}, label = key ~= "" and pair.label or "", suffix = key ~= "" and pair.suffix or "" }
+        days = {}, label = of_key.label, suffix = of_key.suffix }
       totals[#totals + 1] = known[name]
     end
     add(known[name].counts, pair.counts)
