@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/pool_store.h"
 #include "runtime/ledger_impl.h"
 
 /* -- the ledger ---------------------------------------------------------- */
@@ -158,9 +159,14 @@ static int restore_row(void *ctx, const struct kc_row *row)
     struct kc_ledger *l = ctx;
     uint64_t now = kc_ledger_now(l);
     uint64_t end = row->start_ms + row->span_ms;
-    int err =
-        kc_pool_restore(kc_ledger_pool(l), now, row->key, row->model,
-                        end < now ? end : now, row->requests, row->total);
+    struct kc_pool *p = kc_ledger_pool(l);
+    struct kc_used used = {.counted = row->requests,
+                           .counted_tokens = row->total};
+    int err = kc_pool_take_use(p, now, KC_PAST, row->key, row->model,
+                               end < now ? end : now, &used);
+    if (err == KC_OK)
+        err = kc_pool_take_total(p, now, KC_PAST, row->key, row->model,
+                                 row->requests, row->total);
     /* A key that is not registered now keeps its rows; they are not ours. */
     return err == KC_ENOTFOUND ? KC_OK : err;
 }
@@ -173,7 +179,9 @@ static int restore(struct kc_ledger *l, struct kc_writer *w, char **why)
         return KC_ECLOSED;
     if (!kc_hub_begin_restore(l->hub))
         return KC_OK;
+    kc_pool_begin_restore(kc_ledger_pool(l));
     int err = kc_journal_read(journal, l->provider, restore_row, l, why);
+    kc_pool_end_restore(kc_ledger_pool(l), err == KC_OK);
     if (err != KC_OK)
         kc_hub_fail_restore(l->hub);
     return err;
