@@ -53,8 +53,9 @@ static int find_or_make(struct kc_db *db, const struct kind *kind,
     snprintf(sql, sizeof sql, "%s%s%s", kind->make,
              db->ops->dialect->on_conflict, kind->keep);
     err = kc_db_query(db, sql, params, n, NULL, NULL, NULL);
+    snprintf(sql, sizeof sql, "%s%s", kind->find, db->ops->dialect->latest);
     if (err == KC_OK)
-        err = kc_db_query(db, kind->find, params, n, take_id, id, NULL);
+        err = kc_db_query(db, sql, params, n, take_id, id, NULL);
     return err == KC_OK && *id == 0 ? KC_ESTORE : err;
 }
 

@@ -189,6 +189,9 @@ int kc_schema_look(struct kc_db *db, enum kc_schema_state *state,
 {
     *state = KC_SCHEMA_FOREIGN;
     *version = 0;
+    /* MySQL cannot read a table that is younger than the transaction. */
+    if (!is_sqlite(db))
+        return look(db, state, version);
     int err = kc_db_begin(db, false);
     return err == KC_OK ? end(db, look(db, state, version)) : err;
 }

@@ -6,12 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "store/mysql.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
-
-#ifdef KC_HAVE_MYSQL
-#include "store/mysql.h"
-#endif
+#include "store/storeurl.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -26,13 +24,6 @@ static size_t scheme_length(const char *url)
 static bool is_scheme(const char *url, size_t n, const char *name)
 {
     return strlen(name) == n && strncasecmp(url, name, n) == 0;
-}
-
-static bool is_mysql(const char *url, size_t n)
-{
-    return is_scheme(url, n, "mysql") || is_scheme(url, n, "mariadb") ||
-           (n > 6 && strncasecmp(url, "mysql+", 6) == 0) ||
-           (n > 8 && strncasecmp(url, "mariadb+", 8) == 0);
 }
 
 static int open_file(struct kc_store *s, const char *path)
@@ -68,16 +59,10 @@ static int open_sqlite(struct kc_store *s, const char *rest)
 
 static int open_mysql(struct kc_store *s, const char *url)
 {
-#ifdef KC_HAVE_MYSQL
     s->name = strdup("the database");
     if (!s->name)
         return KC_ENOMEM;
     return kc_mysql_open(url, &s->db, s->words, sizeof s->words);
-#else
-    (void)url;
-    snprintf(s->words, sizeof s->words, "this build has no MySQL store");
-    return KC_ENOSTORE;
-#endif
 }
 
 /* Of what cannot be opened only the scheme is shown: the rest may hold a
@@ -102,7 +87,7 @@ static int open_db(struct kc_store *s, const char *url)
         return open_sqlite(s, url + n + 1);
     if (is_scheme(url, n, "memory"))
         return open_file(s, ":memory:");
-    return is_mysql(url, n) ? open_mysql(s, url) : refuse(s, url, n);
+    return kc_storeurl_is_mysql(url) ? open_mysql(s, url) : refuse(s, url, n);
 }
 
 /* What the tables are must be told in words, too. */

@@ -78,8 +78,7 @@ static struct kc_store *look(const char *path)
     char url[200];
     struct kc_store *s;
     char *why;
-    snprintf(url, sizeof url, "sqlite:%s", path);
-    int err = kc_store_look(url, &s, &why);
+    int err = kc_store_look(url_of(path, url), &s, &why);
     if (why)
         assert_string_equal(why, "");
     assert_int_equal(err, KC_OK);
@@ -167,6 +166,7 @@ static void reports_many_keys_and_models(void **state)
     kc_store_close(s);
 }
 
+#ifndef OVER_MYSQL
 /* -- only looking
  * --------------------------------------------------------------- */
 
@@ -256,10 +256,12 @@ static void looks_at_what_it_may_only_read(void **state)
     if (err == KC_OK)
         assert_int_equal(report_of(reader, 0, 0).uses, 1);
     else
-        assert_non_null(strstr(why, path));
+        assert_non_null(strstr(why, "without permission to write"));
     free(why);
     kc_store_close(reader);
 }
+
+#endif
 
 static void looking_reads_beside_a_writer(void **state)
 {
@@ -281,9 +283,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(reports_the_sum_of_all_writers),
         TEST(reports_many_keys_and_models),
+#ifndef OVER_MYSQL
         TEST(looking_makes_no_file_and_no_table),
         TEST(looking_changes_nothing),
         TEST(looks_at_what_it_may_only_read),
+#endif
         TEST(looking_reads_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

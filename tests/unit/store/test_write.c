@@ -6,16 +6,14 @@
 
 #include <cmocka.h>
 
-#include <sqlite3.h>
-
 #include "unit/store/store_fixture.h"
 
 static void run_sql(const char *path, const char *sql)
 {
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    struct kc_db *db = open_db(path);
+    if (kc_db_exec(db, sql, NULL) != KC_OK)
+        assert_string_equal(kc_db_error(db), "");
+    kc_db_close(db);
 }
 
 static void reads_back_after_it_was_closed(void **state)
@@ -122,9 +120,7 @@ static void says_which_row_is_refused_and_writes_none(void **state)
                          .states = states,
                          .state_len = 2};
     write_use(s, a_use(START_MS, 5)); /* so that its tables are not new */
-    run_sql(path,
-            "CREATE TRIGGER t BEFORE INSERT ON keycycle_use WHEN new.requests ="
-            " 666 BEGIN SELECT raise(ABORT, 'that number'); END");
+    run_sql(path, REFUSE_666);
     uses[2].used.requests = 666;
     assert_int_equal(kc_store_write(s, &b), KC_EINVALID);
     assert_non_null(strstr(kc_store_error(s), "that number"));
