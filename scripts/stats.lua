@@ -1,46 +1,103 @@
---- keycycle stats: what the keys in the environment have used, out of a store.
+--- keycycle stats: what a store knows of the use of keys; none of them is needed.
 local keycycle = require "keycycle"
 local command = require "keycycle.command"
-local provider = require "keycycle.provider"
+local config = require "keycycle.config"
+local core = require "keycycle.core"
+local json = require "keycycle.json"
 local report = require "keycycle.report"
+local screen = require "keycycle.screen"
+local usage_document = require "keycycle.usage_document"
+local usage_report = require "keycycle.usage_report"
+local usage_tables = require "keycycle.usage_tables"
 
 local usage = [[
-usage: keycycle stats [--db sqlite:FILE] [PROVIDER...]
-  --db       the store (default: what TIDB_DB_URL names)
-  PROVIDER   whose keys (none: those of every provider that has any)]]
+usage: keycycle stats [options] [PROVIDER...]
+  PROVIDER     whose use is shown (none: that of all)
+  --db URL     the store, as sqlite:FILE (default: what TIDB_DB_URL says, in the
+               environment or in .env)
+  --days N     how many days are told one by one, today among them (default 7); UTC
+  --all        every key and model (else the 10 of each that have used most)
+  --watch      again each second, with rates, until Ctrl-C
+  --every N    with --watch: seconds between two looks
+  --json       one document (with --watch one a line): { store, at, total, providers = [ {
+               provider, keys, models, pairs, groups } ] }. total and each of a provider,
+               of its keys, models and pairs (key and model) have requests, input_tokens,
+               output_tokens, total_tokens (in all), days [ { start, the four } ] (the last
+               is today) and windows { rpm … tpd } (now, as limits count); a provider's
+               counts stand beside its name. Keys and pairs have state, until_at, reason,
+               learned (limits that answers told). Times are seconds since 1970.
+It ends with 1 where there is no such store, or nothing in it.]]
 
-local options, words = command.read(arg, usage, { db = true })
+local MOST, WIDEST = 10, 100
+
+local options, words = command.read(arg, usage, { db = true, days = "count", all = "flag",
+  watch = "flag", every = true, json = "flag" })
 if not options then return words end
-local names = #words > 0 and words or provider.names()
-local url = options.db or os.getenv "TIDB_DB_URL"
+local every = tonumber(options.every or 1)
+if options.every and not (options.watch and every and every > 0 and every <= 86400) then
+  return select(2, command.refuse(usage, "--every takes seconds, up to 86400, and --watch"))
+end
+local url = options.db or config.environment() "TIDB_DB_URL"
 if not url or url == "" then
-  io.stderr:write("keycycle stats: which store?\n", usage, "\n")
-  return 2
+  return select(2, command.refuse(usage, "which store? --db sqlite:FILE says, or TIDB_DB_URL"))
 end
 
--- Who asks for statistics does not want a new store.
-local path = url:match "^sqlite:(.+)$"
-local file, why = io.open(path and path:gsub("^///", "") or "/dev/null", "rb")
-if not file then
-  io.stderr:write("keycycle stats: there is no store: ", why, "\n")
+local function fail(fmt, ...)
+  io.stderr:write("keycycle stats: ", fmt:format(...), "\n")
   return 1
 end
-file:close()
 
-local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = url }
-local shown = 0
-for _, name in ipairs(names) do
-  local ok, err = pcall(wrapper.register_provider, wrapper, name, {})
-  if ok and (#words > 0 or wrapper:get_manager(name):keys()[1].label ~= "no key") then
-    shown = shown + 1
-    print(name)
-    report.print(wrapper:get_manager(name))
-  elseif not ok and (#words > 0 or not keycycle.is(err, keycycle.MissingEnvironmentVariableError))
-  then
-    error(err, 0)
+local reader <close>, err = core.store_reader(url)
+if not reader then
+  if err.code == "bad_url" or err.code == "no_such_store" then
+    return select(2, command.refuse(usage, "%s", err.message))
+  end
+  return fail(err.code == "not_found" and "there is no store yet: %s" or "%s", err.message)
+end
+
+local store = usage_report.store_name(url)
+local most = not (options.all or options.json) and MOST or nil
+
+--- What the store knows now of the providers that were asked for; nil and why not.
+local function look()
+  local now, days = core.now(), options.days or 7
+  local found, why = reader:report(now, usage_report.first_day(now, days), days, most)
+  if not found then return nil, why end
+  return usage_report.make(found, { now = now, days = days, only = words })
+end
+
+local function show(all, out, style)
+  if options.json then
+    out:write(json.encode(usage_document.of(all, store)), "\n")
+    return
+  end
+  usage_tables.write(all, { store = store, out = out, style = style,
+    width = style.terminal and math.min(style.width or WIDEST, WIDEST) or nil,
+    most = most })
+end
+
+--- Shows it again and again. What the store fails with is shown in its place.
+local function watch()
+  local out, last = screen.new(io.stdout, options.json and "" or "\n"), nil
+  while true do
+    local style, all, why = report.style(), look()
+    if all and last then usage_report.set_rates(all, last) end
+    if all then show(all, out, style) else out:write("keycycle stats: ", why.message, "\n") end
+    last = all or last
+    out:show(style.terminal and not options.json, select(2, core.terminal_size(1)))
+    keycycle.sleep(every)
   end
 end
-if shown == 0 then
-  io.stderr:write "keycycle stats: no keys are set for any of these providers\n"
-  return 1
+
+if options.watch then
+  local _, why = pcall(watch)
+  if tostring(why):find("interrupted!", 1, true) then return 0 end
+  error(why, 0)
 end
+local all, why = look()
+if not all then return fail("%s", why.message) end
+if #all.providers == 0 then
+  return fail("nothing is known%s in %s", #words > 0 and " of " .. table.concat(words, ", ")
+    or " yet", store)
+end
+show(all, io.stdout, report.style())

@@ -18,7 +18,7 @@ function report.style(out)
   local fd = (out == nil or out == io.stdout) and STDOUT or out == io.stderr and STDERR
   local terminal = fd and core.isatty(fd) and os.getenv "TERM" ~= "dumb"
   local no_color = os.getenv "NO_COLOR"
-  return { terminal = terminal, width = terminal and core.terminal_width(fd) or nil,
+  return { terminal = terminal, width = terminal and core.terminal_size(fd) or nil,
     colour = terminal and (no_color == nil or no_color == "") }
 end
 

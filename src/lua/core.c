@@ -202,14 +202,15 @@ static int core_isatty(lua_State *L)
     return 1;
 }
 
-static int core_terminal_width(lua_State *L)
+static int core_terminal_size(lua_State *L)
 {
     struct winsize size;
     if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 ||
         size.ws_col == 0)
         return 0;
     lua_pushinteger(L, size.ws_col);
-    return 1;
+    lua_pushinteger(L, size.ws_row);
+    return 2;
 }
 
 static const luaL_Reg functions[] = {
@@ -225,7 +226,7 @@ static const luaL_Reg functions[] = {
     {"forked", core_forked},
     {"set_error", core_set_error},
     {"isatty", core_isatty},
-    {"terminal_width", core_terminal_width},
+    {"terminal_size", core_terminal_size},
     {NULL, NULL},
 };
 
@@ -241,6 +242,7 @@ static int open_core(lua_State *L)
     lk_open_lease(L);
     lk_open_call(L);
     lk_open_store(L);
+    lk_open_report(L);
     lk_open_files(L);
     lk_open_box(L);
     return 1;

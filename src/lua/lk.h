@@ -23,6 +23,7 @@
 #define LK_CLOCK "keycycle.clock"
 #define LK_TIMER "keycycle.timer"
 #define LK_JOURNAL "keycycle.journal"
+#define LK_READER "keycycle.reader"
 
 struct lk_clock {
     struct kc_clock *clock;
@@ -104,6 +105,7 @@ void lk_open_pool(lua_State *L);
 void lk_open_lease(lua_State *L);
 void lk_open_call(lua_State *L);
 void lk_open_store(lua_State *L);
+void lk_open_report(lua_State *L);
 void lk_open_files(lua_State *L);
 void lk_open_box(lua_State *L);
 

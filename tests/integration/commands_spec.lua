@@ -40,13 +40,11 @@ describe("keycycle check, providers and stats", function()
     end
     assert.equal(2, select(2, run "check a b c"))
     assert.equal(2, select(2, run "providers openai"))
-    assert.equal(2, select(2, run "stats --db"))
-    assert.equal(2, select(2, run "stats"))
   end)
 
   it("are told what is not there in one line", function()
     for command, word in pairs { ["check nobody"] = "unknown provider", ["check openai"] =
-      "OPENAI_API_KEY", ["stats --db nosuch:x"] = "nosuch" } do
+      "OPENAI_API_KEY" } do
       local out, rc = run(command)
       assert.equal(1, rc)
       assert.truthy(out:find(word, 1, true), out)
@@ -174,38 +172,5 @@ describe("keycycle providers", function()
     assert.truthy(out:find("\ncalm +" .. own .. "/policies/calm.lua\n"), out)
     assert.is_nil(out:find("0123456789", 1, true))
     os.execute("rm -rf " .. folder .. "/.config")
-  end)
-end)
-
-describe("keycycle stats", function()
-  it("shows a provider of one's own", function()
-    local server = servers.canned [[return function() return 200, {}, '{"choices":[],"usage":'
-      .. '{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}' end]]
-    finally(server.stop)
-    own_provider("acme", server.url)
-    local env = "ACME_API_KEY=key-0123456789abcdef-1"
-    files.put(folder .. "/use.lua", [[
-      local keycycle = require "keycycle"
-      local wrapper <close> = keycycle.MultiClientWrapper.from_env({ acme = {} },
-        { db_url = "sqlite:usage.db" })
-      local client = wrapper:get_rotating_client "acme"
-      client.chat.completions:create { model = "m", messages = {} }]])
-    assert.same({ "", 0 }, { run("use.lua", env) })
-    local out, rc = run("stats --db sqlite:usage.db", env)
-    assert.equal(0, rc, out)
-    assert.truthy(out:find("acme: 1 requests, 7 tokens, 0 in flight", 1, true), out)
-    assert.is_nil(out:find("0123456789", 1, true))
-    out = run("stats --db sqlite:usage.db acme", env)
-    assert.truthy(out:find("acme: 1 requests", 1, true), out)
-    os.execute("rm -rf " .. folder .. "/.config")
-  end)
-
-  it("makes no store that is not there", function()
-    for _, url in ipairs { "sqlite:nope.db", "sqlite:///nope.db", "sqlite:no/such/nope.db" } do
-      local out, rc = run("stats --db " .. url, "OPENAI_API_KEY=key-0123456789abcdef-1")
-      assert.equal(1, rc)
-      assert.truthy(out:find("there is no store", 1, true), out)
-      assert.is_nil((io.open(folder .. "/nope.db")))
-    end
   end)
 end)

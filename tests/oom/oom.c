@@ -28,7 +28,7 @@
 
 static const char *const names[] = {
     "open", "keys",  "tiers", "events", "tasks",  "simulate", "json",
-    "store", "http", "models", "config", "shared", "cpool", "box", "agent"};
+    "store", "stats", "http", "models", "config", "shared", "cpool", "box", "agent"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

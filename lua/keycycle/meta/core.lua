@@ -87,9 +87,10 @@ function core.pending() end
 ---@return integer
 function core.io_pending() end
 
---- Whether a file descriptor (1: standard output) is a terminal, and its width.
+--- Whether a file descriptor (1: standard output) is a terminal; its columns and rows.
 function core.isatty(fd) end
-function core.terminal_width(fd) end
+---@return integer? columns, integer? rows
+function core.terminal_size(fd) end
 
 --- After a fork, in the child: true.
 function core.forked() end
