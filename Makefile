@@ -96,7 +96,7 @@ UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := tests/support/slow_resolver.c tests/support/forklib.c
+SUPPORT_ALONE := $(addprefix tests/support/,slow_resolver.c forklib.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -138,6 +138,11 @@ $(BUILD)/tests/support/forklib.so: tests/support/forklib.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@
 
+$(BUILD)/tests/support/proclib.so: tests/support/proclib.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
+		$(shell $(PKG_CONFIG) --libs sqlite3)
+
 $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
@@ -168,7 +173,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
-support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so proclib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
