@@ -142,19 +142,21 @@ local function steps_required(scope, deadline)
   return n
 end
 
-local function judge(self, scope, states, required, seen)
-  local first, last = states[required], states[#scope.steps]
+local function kind_of(seen, first, last)
   local counted = seen.minute or seen.requests
-  local kind = "torn"
   if counted < (seen.minute and first.requests or first.settled) or seen.tokens < first.tokens then
-    kind = "lost"
-  elseif counted > last.requests or seen.tokens > last.tokens + last.reserved then
-    kind = "twice"
+    return "lost"
   end
-  self:fault(kind, "%s has of the run %d requests (%s in the minute), %d tokens; it made %d (%d "
-    .. "settled), %d tokens, of which %d (%d settled), %d tokens are old", scope.name,
-    seen.requests, seen.minute or "?", seen.tokens, last.requests, last.settled, last.tokens,
-    first.requests, first.settled, first.tokens)
+  return (counted > last.requests or seen.tokens > last.tokens + last.reserved) and "twice"
+    or "torn"
+end
+
+local function judge(self, scope, states, required, seen, found)
+  local first, last = states[required], states[#scope.steps]
+  self:fault(found and "lost" or kind_of(seen, first, last), "%s has of the run %d requests (%s in "
+    .. "the minute), %d tokens; it made %d (%d settled), %d tokens, of which %d (%d settled), %d "
+    .. "tokens are old", scope.name, seen.requests, seen.minute or "?", seen.tokens, last.requests,
+    last.settled, last.tokens, first.requests, first.settled, first.tokens)
 end
 
 -- How long before its end the oldest step was that is missing.
@@ -189,11 +191,12 @@ function methods:see(name, requests, tokens, minute, killed)
   local states, required = states_of(scope), steps_required(scope, killed - self.grace)
   local seen = { requests = requests - scope.requests, tokens = tokens - scope.tokens,
     minute = minute and minute - scope.minute }
-  local found = #scope.steps
-  while found > 0 and not matches(states[found], seen) do found = found - 1 end
-  local missing = found < required or not matches(states[found], seen)
-  if missing then judge(self, scope, states, required, seen) end
-  if not matches(states[found], seen) then found = #scope.steps end
+  local found
+  for k = #scope.steps, 0, -1 do
+    found = found or matches(states[k], seen) and k
+  end
+  if not found or found < required then judge(self, scope, states, required, seen, found) end
+  found = found or #scope.steps
   note_late(self, scope, found, killed)
   mark(scope, found)
   local s = states[found]
