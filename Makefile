@@ -249,8 +249,13 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/bench/,baseline engine server)
+		$(addprefix $(BUILD)/tests/bench/,baseline engine server) $(BUILD)/tests/support/proclib.so
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
+
+# What a store promises, held against it: half an hour.
+proof: setup-test
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins
+	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 lint:
 	@tests/support/lint.sh .
@@ -291,10 +296,11 @@ help:
 	@echo 'make check-peers     the clients beside a mock of all providers from npm (brings node)'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
+	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
 	check asan check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
-	bench lint format install uninstall clean help
+	bench proof lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

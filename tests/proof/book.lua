@@ -207,6 +207,13 @@ function methods:see(name, requests, tokens, minute, killed)
   scope.steps = {}
 end
 
+--- Whether that is all that the run has done so far.
+function methods:complete(name, requests, tokens, minute)
+  local scope = scope_of(self, name)
+  return matches(states_of(scope)[#scope.steps], { requests = requests - scope.requests,
+    tokens = tokens - scope.tokens, minute = minute - scope.minute })
+end
+
 --- What a new process sees of a scope when all that were killed are known to be dead.
 function methods:see_late(name, requests, tokens)
   local scope = scope_of(self, name)

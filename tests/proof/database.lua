@@ -21,9 +21,13 @@ end
 -- -- SQLite ---------------------------------------------------------------
 
 local sqlite = {}
-local sqlite_mt = { __index = sqlite, __close = function(self)
+local function remove(self)
   if not self.keep then os.execute(("rm -rf '%s'"):format(self.dir)) end
-end }
+end
+
+--- Removes all of it, but for `keep`.
+function sqlite:close() remove(self) end
+local sqlite_mt = { __index = sqlite, __close = sqlite.close }
 
 --- A new store: its URL and, where it is one, its file.
 function sqlite:fresh()
@@ -55,10 +59,12 @@ end
 -- -- MariaDB --------------------------------------------------------------
 
 local mariadb = {}
-local mariadb_mt = { __index = mariadb, __close = function(self)
-  local server <close> = self.server
-  if not self.keep then os.execute(("rm -rf '%s'"):format(self.dir)) end
-end }
+
+function mariadb:close()
+  self.server:close()
+  remove(self)
+end
+local mariadb_mt = { __index = mariadb, __close = mariadb.close }
 
 -- Waits until it takes connections.
 function mariadb:start()
@@ -107,7 +113,7 @@ end
 --- closed, which removes that, but for `keep`. `name` is the kind.
 function database.open(which, dir)
   if which:find ":" then
-    return { name = which:match "^%a+", fresh = function() return which end, lasting = true }
+    return { name = which:match "^%a+", lasting = true, fresh = function() return which end }
   end
   local folder = ("%s/proof-%s-%d-%d"):format(dir, which, os.time(), math.random(1 << 20))
   assert(os.execute(("mkdir -p '%s'"):format(folder)))

@@ -3,15 +3,17 @@
 --- (killing.lua). Each store lives through several such runs, and is looked at once more
 --- when the killed ones are known to be dead.
 ---
----   keycycle tests/proof/kill.lua [--db sqlite|URL] [--kills 1000] [--seed N] [--grace 0.25]
----     [--most 0.6] [--web yes] [--dir FOLDER]
+---   keycycle tests/proof/kill.lua [--db sqlite|mariadb|URL] [--kills 1000] [--seed N]
+---     [--grace 0.25] [--most 0.6] [--web yes] [--dir FOLDER]
 ---
 --- --grace: seconds before a kill in which a call may be missing; --most: seconds that a
---- process lives at most; --web yes: it makes whole calls of a mock, too. With a URL the
---- database that it names must be empty, and all runs are its own. Two of these programs may
---- share the work, with a seed each. Ends with 1 where anything was lost, counted twice, torn
---- (it matches no state that there was) or over a limit.
+--- process lives at most; --web yes: it makes whole calls of a mock, too. What a URL names
+--- must be empty, and all runs are its own. Two of these programs may share the work, with a
+--- seed each. Stores in which something was found are left where they are. Ends with 1 where
+--- anything was lost, counted twice, torn (it matches no state that there was) or over a
+--- limit.
 local proc = require "tests.support.proc"
+local database = require "tests.proof.database"
 local flags = require "tests.proof.flags"
 local killing = require "tests.proof.killing"
 local processes = require "tests.support.processes"
@@ -28,16 +30,12 @@ math.randomseed(o.seed)
 io.stdout:setvbuf "line"
 
 local counts = { lost = 0, twice = 0, torn = 0, over = 0, failed = 0 }
-local figures = { late = 0, excess = 0, shown = 0 }
-local files = 0
-
-local function remove(path)
-  for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
-end
+local figures = { late = 0, excess = 0, shown = 0, room = 0, taken = 0 }
+local made = 0
 
 -- What went wrong in a store since the last time.
-local function report(store)
-  store.bad = store.bad or #store.book.faults > 0
+local function report(store, db)
+  db.keep = db.keep or #store.book.faults > 0
   for _, fault in ipairs(store.book.faults) do
     counts[fault.kind], figures.shown = counts[fault.kind] + 1, figures.shown + 1
     if figures.shown <= FAULTS_SHOWN then
@@ -56,62 +54,59 @@ local function check_file(store)
   if said ~= "ok\n" then store.book:fault("failed", "the file: %s", said) end
 end
 
-local function one_run(store)
+local function one_run(store, db)
   local child <close> = store:start()
   child:listen(proc.mono() + math.random() * o.most, store.note)
   local killed = store:kill(child)
   check_file(store)
   store:look(killed)
-  report(store)
+  report(store, db)
 end
 
--- What a file that runs killed in it were held to, still holds when they are dead, and all
--- that they held has been booked.
-local function last_look(store)
+-- The killed are known to be dead, and what they held has been booked.
+local function last_look(store, db)
   store:look_late()
   check_file(store)
-  report(store)
+  report(store, db)
   figures.late = math.max(figures.late, store.book.late)
   figures.excess = math.max(figures.excess, store.over)
-  figures.room, figures.taken = (figures.room or 0) + store.room, (figures.taken or 0) + store.taken
-  if store.path and not store.bad then remove(store.path) end
+  figures.room, figures.taken = figures.room + store.room, figures.taken + store.taken
 end
 
-local function new_store(web)
-  files = files + 1
-  local path = o.db == "sqlite" and ("%s/kill-%d-%d.db"):format(o.dir, o.seed, files) or nil
-  if path then remove(path) end
-  local store = killing.new(path and "sqlite:" .. path or o.db, { web = web,
-    models = MODELS[files % #MODELS + 1], grace = o.grace })
+local function new_store(db, web)
+  made = made + 1
+  local url, path = db:fresh()
+  local store = killing.new(url, { web = web, models = MODELS[made % #MODELS + 1],
+    grace = o.grace })
   store.path = path
   return store
 end
 
-local function main()
+local function main(db)
   local mock <close> = o.web == "yes"
     and processes.mock("--keys", table.concat(shop.KEYS, ",")) or nil
-  local stores, store, left = {}, nil, o.kills
-  while left > 0 do
-    if not store or o.db == "sqlite"
+  local stores, store = {}, nil
+  for left = o.kills - 1, 0, -1 do
+    if not store or not db.lasting
       and (store.round == PER_STORE or proc.mono() - store.born > SHORT) then
-      store = new_store(mock and mock.url or "-")
+      store = new_store(db, mock and mock.url or "-")
       stores[#stores + 1] = store
     end
-    one_run(store)
-    left = left - 1
-    if left % 100 == 0 then print(("%d kills to come"):format(left)) end
+    one_run(store, db)
+    if left % 100 == 0 then print(("kill %s: %d to come"):format(db.name, left)) end
   end
   proc.sleep(DEAD)
-  for _, each in ipairs(stores) do last_look(each) end
+  for _, each in ipairs(stores) do last_look(each, db) end
 end
 
-main()
+local db <close> = database.open(o.db, o.dir)
+main(db)
 local bad = 0
 for _, n in pairs(counts) do bad = bad + n end
 print(("kill %s: %d kills, %d lost, %d twice, %d torn, %d over, %d failed (seed %d)"):format(
-  o.db:match "^%a+", o.kills, counts.lost, counts.twice, counts.torn, counts.over, counts.failed,
+  db.name, o.kills, counts.lost, counts.twice, counts.torn, counts.over, counts.failed,
   o.seed))
 print(("kill %s: a call that is missing was %.0f ms old at most; over a limit with those that are "
   .. "missing by %d at most; %.1f %% of the room that was left was taken"):format(
-  o.db:match "^%a+", figures.late * 1000, figures.excess, figures.taken * 100 / figures.room))
+  db.name, figures.late * 1000, figures.excess, figures.taken * 100 / figures.room))
 return bad > 0 and 1 or 0

@@ -40,6 +40,10 @@ function methods:kill(child)
   return killed
 end
 
+local function scope_name(sight)
+  return ("%s/%d/%s"):format(sight.provider, sight.key, sight.model)
+end
+
 -- Holds all that was seen against the book.
 local function hold(self, seen, killed)
   local young = proc.mono() - self.born < WINDOW
@@ -48,8 +52,7 @@ local function hold(self, seen, killed)
     if s.provider == "web" then
       requests, tokens = requests + s.requests, tokens + s.tokens
     else
-      self.book:see(("%s/%d/%s"):format(s.provider, s.key, s.model), s.requests, s.tokens,
-        young and s.minute or nil, killed)
+      self.book:see(scope_name(s), s.requests, s.tokens, young and s.minute or nil, killed)
     end
   end
   if self.web ~= "-" then self.book:see_web(requests, tokens, killed) end
@@ -115,12 +118,27 @@ function methods:look(killed)
   measure(self)
 end
 
+--- Waits until a new process sees all that the running one has done; false where it does
+--- not within so many seconds.
+function methods:wait_until_kept(seconds)
+  local moment = proc.mono() + seconds
+  repeat
+    local missing = 0
+    for _, s in ipairs(self:sights {}) do
+      local there = self.book:complete(scope_name(s), s.requests, s.tokens, s.minute)
+      missing = missing + (there and 0 or 1)
+    end
+    if missing == 0 then return true end
+  until proc.mono() > moment
+  return false
+end
+
 --- Looks at it when all that were killed are known to be dead: what they held is in the
 --- totals now, whatever it was before.
 function methods:look_late()
   for _, s in ipairs(self:sights {}) do
     if s.provider ~= "web" then
-      self.book:see_late(("%s/%d/%s"):format(s.provider, s.key, s.model), s.requests, s.tokens)
+      self.book:see_late(scope_name(s), s.requests, s.tokens)
     end
   end
 end

@@ -45,8 +45,8 @@ for i, phase in ipairs { before, during, after } do
   print(("%s: %s %d calls, p50 %.1f us, p99 %.1f us, worst %.1f us"):format(name,
     ({ "before", "during", "after" })[i], phase.calls, phase.p50, phase.p99, phase.worst))
 end
-print(("%s: p99 during / before %.2f, worst %.2f; memory %d KiB before, %d at most during, %d after; "
-  .. "stop took %.2f s"):format(name, during.p99 / before.p99, during.worst / before.worst,
+print(("%s: p99 during / before %.2f, worst %.2f; memory %d KiB before, %d at most during, %d "
+  .. "after; stop took %.2f s"):format(name, during.p99 / before.p99, during.worst / before.worst,
   before.memory, during.most_memory, after.memory, result.stopped))
 for _, line in ipairs(result.log) do print(name .. ": " .. line) end
 for _, line in ipairs(result.faults) do print(name .. ": " .. line) end

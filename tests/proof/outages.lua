@@ -9,9 +9,7 @@ local outages = {}
 local SAMPLE, ANSWER = 0.2, 30 -- seconds
 
 local methods = {}
-local outages_mt = { __index = methods, __close = function(self)
-  local worker <close> = self.worker
-end }
+local outages_mt = { __index = methods, __close = function(self) self.worker:close() end }
 
 --- Starts it on an empty store.
 function outages.start(url, models, pace)

@@ -23,9 +23,9 @@ local r = sharing.run(db:fresh(), { processes = o.processes, seconds = o.seconds
 
 local differ = 0
 for _, sees in ipairs(r.sees) do differ = differ + (sees == r.requests and 0 or 1) end
-print(("processes %s: %d processes, %d s: %d requests, %d served (%.1f %% of what the limits allow), "
-  .. "%d refused by 429, %d calls failed"):format(o.db, o.processes, o.seconds, r.requests, r.served,
-  r.use * 100, r.refused, r.failed))
+print(("processes %s: %d processes, %d s: %d requests, %d served (%.1f %% of what the limits "
+  .. "allow), %d refused by 429, %d calls failed"):format(o.db, o.processes, o.seconds, r.requests,
+  r.served, r.use * 100, r.refused, r.failed))
 print(("processes %s: most requests of a key in a minute: %d, %d over the limit of %d; from the "
   .. "second minute on %d"):format(o.db, r.most, math.max(0, r.most - o.limit), o.limit, r.later))
 print(("processes %s: each saw %s requests in the end, within %.2f s; %d differ"):format(o.db,

@@ -57,9 +57,7 @@ end
 
 -- Whatever happens, none of them goes on.
 local all_mt = { __close = function(takers)
-  for _, taker in ipairs(takers) do
-    local closed <close> = taker
-  end
+  for _, taker in ipairs(takers) do taker:close() end
 end }
 
 --- opts: processes, seconds, limit (requests a minute and key), tasks (of each process),
@@ -80,7 +78,8 @@ function sharing.run(url, opts)
   each_says(takers, "^(ready)", LONG)
   local seen, begin = {}, proc.wall()
   tell_all(takers, "go")
-  local result = { most = 0, later = 0, failed = 0, refused = 0, served = 0, sees = {}, seconds = 0 }
+  local result = { most = 0, later = 0, failed = 0, refused = 0, served = 0, sees = {},
+    seconds = 0 }
   for _, said in ipairs(each_says(takers, "^made (%d+) (%d+)", opts.seconds + LONG, mock, seen)) do
     result.failed = result.failed + math.tointeger(said[2])
   end

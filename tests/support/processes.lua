@@ -104,10 +104,12 @@ function methods:memory(name)
   return tonumber(file:read "a":match(name .. ":%s*(%d+)"))
 end
 
-function process_mt:__close()
+--- Kills it where it lives still. Idempotent.
+function methods:close()
   if not self.pid then return end
   self:kill(processes.SIGKILL)
   self:wait()
 end
+process_mt.__close = methods.close
 
 return processes
