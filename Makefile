@@ -143,6 +143,11 @@ $(BUILD)/tests/support/proclib.so: tests/support/proclib.c
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
 		$(shell $(PKG_CONFIG) --libs sqlite3)
 
+$(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
+		$(BUILD)/lib/util.a
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(SAN) $^ -o $@ $(PKG_LIBS) -lm
+
 $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
@@ -254,7 +259,7 @@ bench: setup-bench
 
 # What a store promises, held against it: half an hour.
 proof: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 lint:
