@@ -5,7 +5,8 @@ local processes = require "tests.support.processes"
 
 local database = {}
 
-local START = 30 -- seconds that a server may take to start
+local START = 30          -- seconds that a server may take to start
+local SMALL_DISK = 65536  -- KiB
 
 -- A port that was free a moment ago.
 local function free_port()
@@ -36,8 +37,16 @@ function sqlite:fresh()
   return "sqlite:" .. path, path
 end
 
+-- Takes all room of its filesystem.
+local function fill_disk(self)
+  local pipe <close> = assert(io.popen(("df --output=avail -k '%s'"):format(self.dir)))
+  local free = tonumber(pipe:read "a":match "%d+")
+  assert(free < SMALL_DISK, "the folder must lie on a small filesystem: mount -t tmpfs -o size=16m")
+  os.execute(("head -c %dk /dev/zero > '%s/filler' 2>/dev/null"):format(free + 1, self.dir))
+end
+
 --- Makes the newest store fail for a process: "lock" (another has it), "full" (its files
---- must not grow, and a write is cut).
+--- must not grow, and a write is cut), "disk" (there is no room on it).
 function sqlite:fail(how, pid)
   local path = ("%s/%d.db"):format(self.dir, self.count)
   if how == "lock" then
@@ -45,6 +54,8 @@ function sqlite:fail(how, pid)
   elseif how == "full" then
     self.limited = pid
     proc.limit_files(pid, size(path .. "-wal") + math.random(6000))
+  elseif how == "disk" then
+    fill_disk(self)
   else
     error("sqlite has no failure " .. how)
   end
@@ -53,6 +64,7 @@ end
 function sqlite:heal()
   if self.lock then self.lock:close() end
   if self.limited then proc.limit_files(self.limited) end
+  os.remove(self.dir .. "/filler")
   self.lock, self.limited = nil, nil
 end
 

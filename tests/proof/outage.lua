@@ -4,10 +4,11 @@
 ---   keycycle tests/proof/outage.lua [--db sqlite|mariadb] [--fail lock] [--seconds 60]
 ---     [--pace 2000] [--models 20] [--crashes 0] [--dir FOLDER]
 ---
---- --fail: of sqlite "lock" (another connection has the file), "full" (no file may grow); of
---- mariadb "stop" (shut down), "crash" (SIGKILL), "freeze" (SIGSTOP). --crashes N: instead of
---- one outage N short ones, a second apart. --pace: calls a second. Ends with 1 where a new
---- process does not see exactly what the worker (busy.lua) says it used.
+--- --fail: of sqlite "lock" (another connection has the file), "full" (no file may grow),
+--- "disk" (no room; --dir must lie on a small filesystem); of mariadb "stop" (shut down),
+--- "crash" (SIGKILL), "freeze" (SIGSTOP). --crashes N: instead of one outage N short ones, a
+--- second apart. --pace: calls a second. Ends with 1 where a new process does not see exactly
+--- what the worker (busy.lua) says it used.
 local proc = require "tests.support.proc"
 local database = require "tests.proof.database"
 local flags = require "tests.proof.flags"
