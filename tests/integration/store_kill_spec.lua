@@ -11,7 +11,7 @@ local function faults_of(store)
   return table.concat(texts, "\n")
 end
 
-for _, kind in ipairs { "sqlite" } do
+for _, kind in ipairs(database.kinds()) do
   describe("a process that is killed, and its store in " .. kind, function()
     local db
     setup(function() db = database.open(kind, "/tmp") end)

@@ -2,7 +2,7 @@
 local database = require "tests.proof.database"
 local sharing = require "tests.proof.sharing"
 
-for _, kind in ipairs { "sqlite" } do
+for _, kind in ipairs(database.kinds()) do
   describe("two processes with the same keys, and their store in " .. kind, function()
     it("both see the sum, and use what the limits allow", function()
       local db <close> = database.open(kind, "/tmp")

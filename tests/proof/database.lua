@@ -119,6 +119,15 @@ function mariadb:heal()
   end
 end
 
+--- Those that this machine has.
+function database.kinds()
+  local kinds = { "sqlite" }
+  if os.execute "PATH=$PATH:/usr/sbin:/usr/libexec command -v mariadbd >/dev/null" then
+    kinds[2] = "mariadb"
+  end
+  return kinds
+end
+
 -- -- by name --------------------------------------------------------------
 
 --- Opens "sqlite", "mariadb" or what a URL names, in a new folder in `dir`. It is to be
