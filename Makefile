@@ -164,10 +164,14 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c,$(wildcard tests/bench/*.c)))
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c %/kept.c,$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
+
+$(BUILD)/tests/bench/kept: $(BUILD)/obj/tests/bench/kept.o $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
 
 # Our allocations go through the test's; those of other libraries do not.
 OOM_WRAP := malloc calloc realloc free strdup luaL_loadbufferx
@@ -254,7 +258,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/bench/,baseline engine server) $(BUILD)/tests/support/proclib.so
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server) support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
