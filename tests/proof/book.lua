@@ -22,8 +22,8 @@ function methods:fault(kind, fmt, ...)
 end
 
 local function scope_of(self, name)
-  self.scopes[name] = self.scopes[name] or { name = name, requests = 0, tokens = 0, minute = 0,
-    held = 0, reserved = 0, calls = {}, steps = {} }
+  self.scopes[name] = self.scopes[name] or { name = name, requests = 0, tokens = 0,
+    minute = 0, minute_tokens = 0, held = 0, reserved = 0, calls = {}, steps = {} }
   return self.scopes[name]
 end
 
@@ -88,6 +88,7 @@ function methods:ended()
       local never = call.how == "never"
       if step.ends then
         scope.tokens, call.charge, call.back = scope.tokens + call.used, call.used, never
+        scope.minute_tokens = scope.minute_tokens + call.used
       end
       local n = step.ends and (never and -1 or 0) or 1
       scope.requests, scope.minute = scope.requests + n, scope.minute + n
@@ -127,7 +128,8 @@ end
 -- What a killed process held is in its windows at once, and in the totals, with its tokens
 -- or without, at once or when it is known to be dead.
 local function matches(s, seen)
-  return (not seen.minute or seen.minute == s.requests)
+  return (not seen.minute
+      or seen.minute == s.requests and seen.minute_tokens == s.tokens + s.reserved)
     and (seen.requests == s.settled and seen.tokens == s.tokens
       or seen.requests == s.requests
         and (seen.tokens == s.tokens or seen.tokens == s.tokens + s.reserved))
@@ -153,10 +155,11 @@ end
 
 local function judge(self, scope, states, required, seen, found)
   local first, last = states[required], states[#scope.steps]
-  self:fault(found and "lost" or kind_of(seen, first, last), "%s has of the run %d requests (%s in "
-    .. "the minute), %d tokens; it made %d (%d settled), %d tokens, of which %d (%d settled), %d "
-    .. "tokens are old", scope.name, seen.requests, seen.minute or "?", seen.tokens, last.requests,
-    last.settled, last.tokens, first.requests, first.settled, first.tokens)
+  self:fault(found and "lost" or kind_of(seen, first, last), "%s has of the run %d requests, %d "
+    .. "tokens (%s, %s in the minute); it made %d (%d settled), %d tokens and held %d, of which %d "
+    .. "(%d settled), %d tokens and %d are old", scope.name, seen.requests, seen.tokens,
+    seen.minute or "?", seen.minute_tokens or "?", last.requests, last.settled, last.tokens,
+    last.reserved, first.requests, first.settled, first.tokens, first.reserved)
 end
 
 -- How long before its end the oldest step was that is missing.
@@ -183,15 +186,23 @@ local function mark(scope, k)
   end
 end
 
---- What a new process sees of a scope after the run was killed at that time: `requests` and
---- `tokens` in all, `minute` requests in the last minute (nil: a minute has passed since
---- the store was new).
-function methods:see(name, requests, tokens, minute, killed)
+-- What a sight has more than was known before the run.
+local function more_of(scope, sight)
+  local more = { requests = sight.requests - scope.requests, tokens = sight.tokens - scope.tokens }
+  if sight.minute then
+    more.minute = sight.minute - scope.minute
+    more.minute_tokens = sight.minute_tokens - scope.minute_tokens
+  end
+  return more
+end
+
+--- What a new process sees of a scope after the run was killed at that time: { requests,
+--- tokens } in all, { minute, minute_tokens } in the last minute (absent: a minute has passed
+--- since the store was new).
+function methods:see(name, sight, killed)
   local scope = scope_of(self, name)
   local states, required = states_of(scope), steps_required(scope, killed - self.grace)
-  local seen = { requests = requests - scope.requests, tokens = tokens - scope.tokens,
-    minute = minute and minute - scope.minute }
-  local found
+  local seen, found = more_of(scope, sight), nil
   for k = #scope.steps, 0, -1 do
     found = found or matches(states[k], seen) and k
   end
@@ -203,15 +214,16 @@ function methods:see(name, requests, tokens, minute, killed)
   -- Not in the totals yet, it may be.
   if seen.requests == s.settled then scope.held = scope.held + s.requests - s.settled end
   scope.reserved = scope.reserved + (seen.tokens == s.tokens and s.reserved or 0)
-  scope.requests, scope.tokens, scope.minute = requests, tokens, minute or scope.minute
+  scope.requests, scope.tokens = sight.requests, sight.tokens
+  scope.minute = sight.minute or scope.minute
+  scope.minute_tokens = sight.minute_tokens or scope.minute_tokens
   scope.steps = {}
 end
 
 --- Whether that is all that the run has done so far.
-function methods:complete(name, requests, tokens, minute)
+function methods:complete(name, sight)
   local scope = scope_of(self, name)
-  return matches(states_of(scope)[#scope.steps], { requests = requests - scope.requests,
-    tokens = tokens - scope.tokens, minute = minute - scope.minute })
+  return matches(states_of(scope)[#scope.steps], more_of(scope, sight))
 end
 
 --- What a new process sees of a scope when all that were killed are known to be dead.

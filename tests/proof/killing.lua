@@ -52,7 +52,8 @@ local function hold(self, seen, killed)
     if s.provider == "web" then
       requests, tokens = requests + s.requests, tokens + s.tokens
     else
-      self.book:see(scope_name(s), s.requests, s.tokens, young and s.minute or nil, killed)
+      if not young then s.minute, s.minute_tokens = nil, nil end
+      self.book:see(scope_name(s), s, killed)
     end
   end
   if self.web ~= "-" then self.book:see_web(requests, tokens, killed) end
@@ -125,7 +126,7 @@ function methods:wait_until_kept(seconds)
   repeat
     local missing = 0
     for _, s in ipairs(self:sights {}) do
-      local there = self.book:complete(scope_name(s), s.requests, s.tokens, s.minute)
+      local there = self.book:complete(scope_name(s), s)
       missing = missing + (there and 0 or 1)
     end
     if missing == 0 then return true end
