@@ -61,9 +61,10 @@ function methods:listen(moment, fn)
   return true
 end
 
---- The rest of the lines, and how it ended: "exit" or "signal", and the number.
-function methods:finish(fn)
-  local moment = proc.mono() + LONG
+--- The rest of the lines, and how it ended: "exit" or "signal", and the number. After so
+--- many seconds (default 60) it is killed.
+function methods:finish(fn, seconds)
+  local moment = proc.mono() + (seconds or LONG)
   while self:listen(moment, fn or function() end) do
     if proc.mono() >= moment then self:kill(processes.SIGKILL) end
   end
