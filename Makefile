@@ -17,8 +17,13 @@ KC_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
 KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 	-fvisibility=hidden -pthread $(KC_WARN) $(SAN)
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread
+# Optional: MySQL stores. The library is loaded when one is opened, not linked.
+HAVE_MYSQL := $(shell $(PKG_CONFIG) --exists libmariadb && echo yes)
+MYSQL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libmariadb))
+
+PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED)) \
+	$(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
+PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread -ldl
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.
@@ -26,7 +31,8 @@ HAVE_EVENT := $(shell $(PKG_CONFIG) --exists libevent && echo yes)
 SERVER_SRC := src/net/server.c src/lua/server.c
 EVENT_LIBS  = $(shell $(PKG_CONFIG) --libs libevent)
 
-floor_src = $(filter-out $(SERVER_SRC),$(wildcard src/$(1)/*.c))
+APART := $(SERVER_SRC) $(if $(HAVE_MYSQL),,src/store/mysql_link.c)
+floor_src = $(filter-out $(APART),$(wildcard src/$(1)/*.c))
 floor_obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call floor_src,$(1)))
 
 HOST_TOOL := src/host/txt2c.c
@@ -92,7 +98,8 @@ below_store   := store engine util
 below_net     := net util
 below_runtime := runtime net store engine util
 
-UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_store.c), \
+	$(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
@@ -100,6 +107,7 @@ SUPPORT_ALONE := $(addprefix tests/support/,slow_resolver.c forklib.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
+SUPPORT_store := $(BUILD)/obj/tests/support/mariadb.o
 SUPPORT_net := $(SUPPORT_OBJ)
 SUPPORT_runtime := $(SUPPORT_OBJ)
 
@@ -164,12 +172,17 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c %/kept.c,$(wildcard tests/bench/*.c)))
+BENCH_ALONE := $(addprefix tests/bench/,baseline.c kept.c server.c store.c)
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
 
 $(BUILD)/tests/bench/kept: $(BUILD)/obj/tests/bench/kept.o $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
+
+$(BUILD)/tests/bench/store: $(BUILD)/obj/tests/bench/store.o $(foreach b,$(below_store),$(BUILD)/lib/$(b).a)
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
 
@@ -258,7 +271,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.

@@ -182,11 +182,12 @@ end
 --- Makes the pool the one that all Lua states of the process share under `shared`, or
 --- takes the one that is there if it has the same keys and limits. Before the first
 --- lease. Raises InvalidConfigurationError (`differs`); it is to be stopped then.
-function methods:share()
+---@param kept boolean a store is to be attached next
+function methods:share(kept)
   local places, asked = self:indexes(), {}
   local ok, err
   repeat
-    ok, err = self.pool:share(self.shared)
+    ok, err = self.pool:share(self.shared, kept)
   until ok or err.code ~= "differs"
     or not ask_limits(self, self.pool:lined_models(self.shared), asked)
   if not ok then

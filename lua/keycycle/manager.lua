@@ -26,6 +26,7 @@ end
 local function pool_of(self)
   local entry = entries[self]
   entry:check_open()
+  if entry.store then entry.store:report() end
   return entry.pool, entry
 end
 
@@ -241,7 +242,16 @@ local gauges = {
   { "in_flight", "in_flight", "gauge" },
 }
 
---- The counts as Prometheus text, one line a key, and the queue.
+-- Of the store of the wrapper, which all its providers share.
+local function store_gauges(entry)
+  if not entry.store then return {} end
+  local s = entry.store:status()
+  return { { "store_waiting", s.waiting }, { "store_failing_seconds", s.failing },
+    { "store_set_aside", s.set_aside } }
+end
+
+--- The counts as Prometheus text, one line a key, the queue, and the store if there is one:
+--- counts not written yet, for how long writing has failed, rows refused for good.
 function methods:metrics()
   local pool, entry = pool_of(self)
   local out = {}
@@ -254,7 +264,10 @@ function methods:metrics()
     end
   end
   local length, oldest = pool:waiting()
-  for _, gauge in ipairs { { "queue_length", length }, { "queue_oldest_seconds", oldest } } do
+  local others = store_gauges(entry)
+  table.insert(others, 1, { "queue_length", length })
+  table.insert(others, 2, { "queue_oldest_seconds", oldest })
+  for _, gauge in ipairs(others) do
     out[#out + 1] = ("# TYPE keycycle_%s gauge"):format(gauge[1])
     out[#out + 1] = ('keycycle_%s{provider="%s"} %.14g'):format(gauge[1], name, gauge[2])
   end

@@ -290,6 +290,12 @@ function methods:toggle_debug(on)
   return on and true or false
 end
 
+--- As MultiClientWrapper's: writes now what was used.
+---@param seconds? number
+function methods:save(seconds)
+  self.inner:save(seconds)
+end
+
 --- As MultiClientWrapper's: settles, writes, ends. Idempotent; later calls raise `closed`.
 function methods:stop()
   self.handed:close()

@@ -13,6 +13,7 @@ local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
+local store = require "keycycle.store"
 local task = require "keycycle.task"
 
 local invalid = errors.invalid
@@ -22,15 +23,14 @@ local wrapper = {}
 local methods = {}
 local wrapper_mt = { __name = "keycycle.MultiClientWrapper", __index = methods }
 
-local FLUSH_SECONDS = 5
 local CONNECT_SECONDS = 15
 
 --- The options of `new` and their types.
-wrapper.options = { db_url = "string", db_env_var = "string", clock = "userdata",
-  log_level = "string", env_file = "string", shared = "string",
-  scripts = "string|table|boolean" }
+wrapper.options = { db_url = "string", db_env_var = "string", store = "table",
+  keep_days = "number", clock = "userdata", log_level = "string", env_file = "string",
+  shared = "string", scripts = "string|table|boolean" }
 --- Names that a later version serves: refused, never ignored.
-wrapper.later = { store = true, keep_days = true, transport = true }
+wrapper.later = { transport = true }
 
 local function check_options(opts)
   if opts == nil then return {} end
@@ -49,6 +49,7 @@ local function check_options(opts)
   if opts.shared and opts.clock then
     invalid "a shared pool runs on the machine's clock: give clock or shared"
   end
+  store.check(opts)
   return opts
 end
 
@@ -60,34 +61,26 @@ local function load_scripts(given)
   loader.load(given)
 end
 
-local function open_journal(opts)
-  local url = opts.db_url
-  if not url then
-    local variable = opts.db_env_var or "TIDB_DB_URL"
-    url = (opts.lookup or config.environment(opts.env_file))(variable)
-    if not url or url == "" then return nil end
-  end
-  local journal, err = core.journal(url)
-  if not journal then error(errors.from_core(err), 0) end
-  return journal
-end
-
 --- Makes an empty wrapper.
 ---
---- opts: db_url ("sqlite:FILE"; nil: what db_env_var, default "TIDB_DB_URL",
---- names; neither: no file is touched), clock (keycycle.clock.manual), log_level,
---- env_file, shared (all wrappers of this process with that name, in whatever Lua
---- state and thread, have one pool a provider), scripts (a folder or a list of them to
---- load before those of the search path; false: load none). Raises
---- InvalidConfigurationError, ScriptError, ConfigurationError (`no_such_store`),
---- StoreError.
+--- opts: db_url ("sqlite:FILE", "mysql://user:password@host:3306/db"; nil: what
+--- db_env_var, default "TIDB_DB_URL", names; neither: no file is touched), or in its place
+--- store (one of the program's own, `{ load = function() return data or nil end,
+--- save = function(data) end, every = 10 }`: load is called once, here; save by `stop`, by
+--- `save` and, while something changes, every so many seconds after a turn of the loop;
+--- data is plain and survives JSON); keep_days (after which usage is deleted, but for the
+--- totals; default 400), clock (keycycle.clock.manual), log_level, env_file, shared (all
+--- wrappers of this process with that name, in whatever Lua state and thread, have one
+--- pool a provider), scripts (a folder or a list of them to load before those of the
+--- search path; false: load none). Raises InvalidConfigurationError, ScriptError,
+--- ConfigurationError (`no_such_store`), StoreError.
 function wrapper.new(opts)
   opts = check_options(opts)
   load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
   return setmetatable({
     entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
-    journal = open_journal(opts), stopped = false, ended = false,
+    store = store.open(opts), stopped = false, ended = false,
   }, wrapper_mt)
 end
 
@@ -125,8 +118,10 @@ function wrapper.from_env(providers, opts)
   return self
 end
 
+-- Shared first: a pool that is there already may have a store.
 local function keep(self, name, made)
-  if self.shared then made:share() end
+  if self.shared then made:share(self.store ~= nil) end
+  if self.store then self.store:attach(made.pool, name) end
   self.entries[name] = made
 end
 
@@ -140,11 +135,7 @@ function methods:register(name, settings, keys)
   end
   local made = entry.new(name, settings, keys, self.clock, self.shared)
   made.wrapper = self
-  made.manager = manager.new(made)
-  if self.journal then
-    local ok, err = self.journal:attach(made.pool)
-    if not ok then error(errors.from_core(err), 0) end
-  end
+  made.manager, made.store = manager.new(made), self.store
   local ok, err = pcall(keep, self, name, made)
   if not ok then
     made:stop() -- a shared pool must not have it among its members
@@ -248,16 +239,23 @@ function methods:get_manager(name)
   return find(self, name).manager
 end
 
---- Ends it: waiting calls are refused, usage is written, the writer thread has
---- ended. Idempotent. Later calls raise KeycycleError (`closed`).
+--- Writes what was used, at a point of the program's choice (a game that saves): to the
+--- database, or by the `save` of its own store. Blocks until it is done. Without a store it
+--- does nothing. Raises StoreError.
+---@param seconds? number to wait at most for the database, default 5
+function methods:save(seconds)
+  check_open(self)
+  if self.store then self.store:save(seconds) end
+end
+
+--- Ends it: waiting calls are refused, usage is written (what could not be, within five
+--- seconds, is logged), the writer thread has ended. Idempotent. Later calls raise
+--- KeycycleError (`closed`).
 function methods:stop()
   if self.ended then return end
   self.stopped = true
   for _, known in pairs(self.entries) do known:stop() end
-  if self.journal then
-    local ok, err = self.journal:close(FLUSH_SECONDS)
-    if not ok then log.error("%s", err.message) end
-  end
+  if self.store then self.store:close() end
   self.ended = true -- not before: what raised for want of memory is done again
 end
 

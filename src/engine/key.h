@@ -17,16 +17,27 @@
 #include "engine/pool.h"
 #include "util/secret.h"
 
+struct kc_tally;
+
+struct kc_told { /* of a state, for a store */
+    uint64_t version; /* of all states when it changed; 0: never */
+    uint64_t changed_ms; /* 0: never */
+};
+
 struct kc_rare { /* what few scopes have */
     struct kc_cooldown cool;
     struct kc_limits *line;    /* NULL: none of its own */
     struct kc_limits *learned; /* from answers; NULL: nothing */
+    struct kc_told told;
     uint64_t observed;         /* serial of the newest answer's grant */
     uint64_t shut; /* the pump that keeps this key for a waiter ahead */
 };
 
+enum kc_reading { KC_UNREAD, KC_READING, KC_READ };
+
 struct kc_scope {
     struct kc_rare *rare; /* NULL: nothing of that */
+    struct kc_tally *tally; /* for a store, and of others; the pool's or NULL */
     uint64_t total_requests;
     uint64_t total_tokens;
     struct kc_meter meter;
@@ -42,7 +53,9 @@ struct kc_key { /* what every choice looks at stands first */
     uint32_t leases; /* out */
     bool disabled;
     bool removed;
+    enum kc_reading past; /* what a store remembers of it */
     struct kc_cooldown cool;
+    struct kc_told told;
     struct kc_limits *line;
     struct kc_limits *learned; /* as `meter` */
     char **models;             /* those it serves; none: all */

@@ -28,6 +28,7 @@ struct kc_lease {
     bool apart;          /* not charged to what all models have together */
     bool unsent;         /* our transport will tell when it is sent */
     bool ended;          /* our transport has its whole answer */
+    bool tallied;        /* the tally of its scope holds it */
 };
 
 struct kc_leases {

@@ -468,8 +468,25 @@ int kc_meter_need_side(struct kc_meter *m, uint64_t now_ms,
     return KC_OK;
 }
 
+void kc_meter_hold_others(struct kc_meter *m, bool back,
+                          const struct kc_held *held)
+{
+    uint64_t sign = back ? UINT64_MAX : 1; /* wraps as meant */
+    m->in_flight += (uint32_t)(sign * held->requests);
+    m->held_requests += (uint32_t)(sign * held->requests);
+    m->held_tokens += sign * held->tokens;
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_carry_others(s, back, held);
+}
+
+void kc_meter_keep_day(struct kc_meter *m, uint64_t now_ms,
+                       const struct kc_limits *limits)
+{
+    move_on_by(m, now_ms, limits);
+}
+
 void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
-                   uint64_t requests, uint64_t tokens)
+                   uint64_t requests, struct kc_cost cost)
 {
     if (at_ms > now_ms + 1)
         at_ms = now_ms + 1;
@@ -477,9 +494,11 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
         at_ms = 1;
     close_open(m, now_ms);
     drop_old(m, now_ms);
-    add_to_rings(m, 0, now_ms, at_ms, at_ms, requests, tokens);
+    add_to_rings(m, 0, now_ms, at_ms, at_ms, requests, cost.tokens);
     if (m->calendar)
-        kc_calendar_add(m->calendar, at_ms, requests, tokens);
+        kc_calendar_add(m->calendar, at_ms, requests, cost.tokens);
+    for (struct kc_side *s = m->sides; s; s = s->next)
+        kc_side_book_at(s, now_ms, at_ms, requests, cost);
 }
 
 void kc_meter_clamp(struct kc_meter *m, uint64_t now_ms,

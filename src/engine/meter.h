@@ -111,10 +111,20 @@ struct kc_charge {     /* how one request ended */
 void kc_meter_settle(struct kc_meter *m, uint64_t now_ms,
                      const struct kc_charge *c);
 
+/* kc_meter_hold_others: other processes hold requests of this, too, or with
+ * `back` do no longer. Those do not age. */
+void kc_meter_hold_others(struct kc_meter *m, bool back,
+                          const struct kc_held *held);
+
+/* kc_meter_keep_day makes the day the kind that the limits want, so that what
+ * is booked counts in it. */
+void kc_meter_keep_day(struct kc_meter *m, uint64_t now_ms,
+                       const struct kc_limits *limits);
+
 /* kc_meter_book counts what happened at `at_ms`, in the windows that still
  * reach there. */
 void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
-                   uint64_t requests, uint64_t tokens);
+                   uint64_t requests, struct kc_cost cost);
 
 /* kc_meter_clamp makes one window count at least `total`: what it lacks, others
  * have used, and in the longer windows, too. The limits tell which day is

@@ -19,6 +19,8 @@ int kc_pool_new(const struct kc_pool_config *config, struct kc_pool **out)
     }
     p->config = *config;
     p->version = p->seat_epoch = p->epoch = 1;
+    atomic_init(&p->news, false);
+    atomic_init(&p->told, 0);
     kc_rng_seed(&p->rng, config->seed);
     kc_map_init(&p->by_hash);
     kc_map_init(&p->by_name);
@@ -50,6 +52,11 @@ void kc_pool_free(struct kc_pool *p)
     free(p->notes);
     free(p->line);
     free(p->only);
+    while (p->tallies) {
+        struct kc_tally *next = p->tallies->next;
+        kc_tally_free(p->tallies);
+        p->tallies = next;
+    }
     kc_map_deinit(&p->by_hash);
     kc_map_deinit(&p->by_name);
     kc_map_deinit(&p->by_group);
@@ -221,6 +228,9 @@ int kc_pool_set_limits(struct kc_pool *p, uint64_t now_ms, uint32_t key,
     if (err == KC_OK) {
         **line = *limits;
         p->has_sides |= limits->side_count > 0;
+        for (uint32_t i = 0; i < limits->side_count; i++)
+            if (limits->sides[i].span_ms > p->longest_ms)
+                p->longest_ms = limits->sides[i].span_ms;
         kc_pool_relimited(p);
     }
     kc_pool_leave(p);

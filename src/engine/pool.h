@@ -454,9 +454,10 @@ KC_CHECKED int kc_pool_event(struct kc_pool *p, uint64_t *serial,
 
 struct kc_snapshot {
     uint64_t used[KC_WINDOWS][KC_UNITS]; /* in flight included */
-    uint64_t total_requests; /* sent, refused ones too; restored ones too */
+    uint64_t total_requests; /* sent, refused ones too; and what was taken
+                              * from a store, see pool_store.h */
     uint64_t total_tokens;   /* settled */
-    uint64_t in_flight;
+    uint64_t in_flight;      /* others' too */
 };
 
 /* kc_pool_snapshot sums over `key` (0: all, removed ones too) and `model`
@@ -470,13 +471,5 @@ KC_CHECKED int kc_pool_snapshot(struct kc_pool *p, uint64_t now_ms,
 /* kc_pool_model appends the name of the n-th (from 0) model ever used;
  * KC_EEND after the last. */
 KC_CHECKED int kc_pool_model(struct kc_pool *p, size_t n, struct kc_buf *out);
-
-/* kc_pool_restore books use that a store remembers: `at_ms` is the newest
- * instant it can have happened. Rows come oldest first and before the first
- * acquire. Unknown `hash` gives KC_ENOTFOUND. */
-KC_CHECKED int kc_pool_restore(struct kc_pool *p, uint64_t now_ms,
-                               const char *hash, const char *model,
-                               uint64_t at_ms, uint64_t requests,
-                               uint64_t tokens);
 
 #endif

@@ -5,6 +5,10 @@
  */
 #include "engine/pool_impl.h"
 
+#include <string.h>
+
+#include "util/num.h"
+
 /* Holds one request on a key's record, or on its group's. */
 static void hold(struct kc_pool *p, struct kc_key *k, struct kc_scope *s,
                  const struct kc_lease *l)
@@ -18,11 +22,30 @@ static void hold(struct kc_pool *p, struct kc_key *k, struct kc_scope *s,
         kc_cooldown_granted(&s->rare->cool, p->now_ms, l->id);
 }
 
+/* What others hold of a quota. */
+static uint64_t carry_others(struct kc_pool *p, struct kc_side *side,
+                             const struct kc_key *quota,
+                             const struct kc_model *m)
+{
+    uint64_t requests = 0;
+    for (struct kc_tally *t = p->tallies; t; t = t->next) {
+        struct kc_key *k = kc_map_get(&p->by_hash, t->key);
+        bool other = kc_pool_together(p, m) ? t->others_apart
+                                            : strcmp(t->model, m->name) != 0;
+        if (t->others.requests == 0 || other || kc_key_quota(k) != quota)
+            continue;
+        kc_side_carry_others(side, false, &t->others);
+        requests += t->others.requests;
+    }
+    return requests;
+}
+
 /* A window that is new takes over what is in flight on its quota: `count`
  * leases, so that nobody looks further than to the last of them. */
-static void carry_into(struct kc_pool *p, struct kc_side *side, uint32_t count,
+static void carry_into(struct kc_pool *p, struct kc_side *side, uint64_t count,
                        const struct kc_key *quota, const struct kc_model *m)
 {
+    count -= kc_least(count, carry_others(p, side, quota, m));
     struct kc_lease *l = kc_leases_oldest(&p->leases);
     for (; l && count > 0; l = kc_leases_next(&p->leases, l)) {
         bool mine = kc_pool_key(p, l->key) == quota ||
@@ -77,6 +100,8 @@ static int prepare(struct kc_pool *p, struct kc_key *k,
         err = kc_key_need_scope(k->shared, m->id, &of[1]);
     if (err == KC_OK && p->has_sides)
         err = kc_pool_need_sides(p, k, m);
+    if (err == KC_OK && p->kept && !of[0]->tally)
+        err = kc_pool_need_tally(p, k, m, of[0]);
     return err == KC_OK ? kc_leases_open(&p->leases, l) : err;
 }
 
@@ -86,12 +111,13 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     struct kc_scope *of[2];
     struct kc_lease *l;
     struct kc_model *m = offer->model;
+    struct kc_cost cost = kc_cost_of(offer->request);
     int err = prepare(p, k, m, of, &l);
     if (err != KC_OK)
         return err;
     l->serial = ++p->grants;
     l->start_ms = p->now_ms;
-    l->cost = kc_cost_of(offer->request);
+    l->cost = cost;
     l->key = k->index;
     l->model = m->id;
     l->apart = m->apart;
@@ -106,6 +132,11 @@ static int charge(struct kc_pool *p, const struct kc_offer *offer,
     if (!m->used)
         kc_pool_use_model(p, m);
     of[0]->total_requests++;
+    if (p->kept) {
+        l->tallied = true;
+        kc_tally_hold(of[0]->tally, p->now_ms, cost.tokens, cost.input);
+        kc_pool_tell(p, of[0]->tally);
+    }
     k->leases++;
     *grant = (struct kc_grant){.lease = l->id,
                                .key = k->index,

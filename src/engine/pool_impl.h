@@ -8,6 +8,7 @@
 #define KC_ENGINE_POOL_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,8 +17,10 @@
 #include "engine/key.h"
 #include "engine/lease.h"
 #include "engine/pool.h"
+#include "engine/pool_store.h"
 #include "engine/queue.h"
 #include "engine/selection.h"
+#include "engine/tally.h"
 #include "util/map.h"
 #include "util/rng.h"
 
@@ -91,6 +94,13 @@ struct kc_pool {
     uint32_t listeners;
     struct kc_model *active; /* models with waiters */
     size_t waiting;
+
+    bool kept;              /* for a store: see pool_store.h */
+    atomic_bool news;       /* some for it since it collected last */
+    atomic_uint_fast64_t told; /* kc_pool_state_version */
+    struct kc_tally *tallies;
+    struct kc_tally *listed, *last_listed; /* to be collected */
+    uint64_t longest_ms; /* of a side that limits ever wanted */
 };
 
 /* kc_pool_enter locks and returns engine time: the greatest ever told. */
@@ -112,6 +122,41 @@ static inline void kc_pool_relimited(struct kc_pool *p)
     if (++p->epoch == 0)
         p->epoch = 1; /* 0 is no epoch */
 }
+
+/* kc_pool_need_tally makes the tally of a key's scope. */
+KC_CHECKED int kc_pool_need_tally(struct kc_pool *p, const struct kc_key *k,
+                                  const struct kc_model *m, struct kc_scope *s);
+
+static inline void kc_pool_has_new(struct kc_pool *p)
+{
+    if (!atomic_load_explicit(&p->news, memory_order_relaxed))
+        atomic_store_explicit(&p->news, true, memory_order_relaxed);
+}
+
+/* kc_pool_tell: a tally has changed; the store is to be told. */
+static inline void kc_pool_tell(struct kc_pool *p, struct kc_tally *t)
+{
+    kc_pool_has_new(p);
+    if (t->listed)
+        return;
+    t->listed = true;
+    t->next_listed = NULL;
+    if (p->listed)
+        p->last_listed->next_listed = t;
+    else
+        p->listed = t;
+    p->last_listed = t;
+}
+
+/* kc_pool_restated: a state has changed, or what was learned, and not because a
+ * store told so. kc_pool_renamed: a label has, which makes no state newer. */
+void kc_pool_restated(struct kc_pool *p, struct kc_told *t);
+void kc_pool_renamed(struct kc_pool *p, struct kc_told *t);
+
+/* kc_pool_others_before gives back on the group of a key what others hold of
+ * the key, kc_pool_others_after holds it there: a key moves between the two. */
+void kc_pool_others_before(struct kc_key *k);
+void kc_pool_others_after(struct kc_key *k);
 
 /* kc_pool_touched: one key's use has changed, for a model or, where limits are
  * all models', for each; `eased`: it may have got free. */

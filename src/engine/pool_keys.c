@@ -69,8 +69,10 @@ static int put_again(struct kc_pool *p, struct kc_key *old,
         return err;
     if (moves && !old->removed)
         kc_selector_remove(&p->selector, old->index, before);
-    if (old->removed)
+    if (old->removed && old->disabled) {
         old->disabled = false;
+        kc_pool_restated(p, &old->told);
+    }
     old->removed = false;
     return KC_OK;
 }
@@ -97,9 +99,12 @@ int kc_pool_add_key(struct kc_pool *p, uint64_t now_ms,
         struct kc_key *mine = old ? old : k;
         if (moves)
             kc_pool_sum_in(p, group, old);
+        kc_pool_others_before(mine);
         if (group || !joined)
             mine->shared = group;
+        kc_pool_others_after(mine);
         *index = mine->index;
+        kc_pool_renamed(p, &mine->told);
         kc_pool_relimited(p);
     }
     kc_pool_leave(p);

@@ -103,6 +103,7 @@ static int observe(struct kc_pool *p, const struct kc_lease *l,
         if (o->parts)
             p->has_sides = p->told_sides = true;
         kc_pool_relimited(p);
+        kc_pool_restated(p, together ? &quota->told : &own->told);
         tell_limit(p, l, o);
     }
     bool newest = l->serial >= own->observed;
@@ -166,6 +167,7 @@ int kc_pool_join(struct kc_pool *p, uint64_t now_ms, uint32_t key,
             kc_pool_sum_in(p, group, k);
             kc_pool_relimited(p);
             k->shared = group;
+            kc_pool_others_after(k);
             *joined = true;
         }
     }

@@ -169,12 +169,15 @@ static void tell_recovery(struct kc_pool *p, const struct kc_lease *l,
 
 /* The end of a probe, and what a success proves. */
 static void end_cooldown(struct kc_pool *p, struct kc_cooldown *c,
-                         const struct kc_lease *l, bool worked, bool of_model)
+                         struct kc_told *told, const struct kc_lease *l,
+                         bool worked, bool of_model)
 {
     kc_cooldown_settled(c, l->id);
     kc_pool_changed(p); /* for every model, it may be */
-    if (worked && kc_cooldown_success(c, p->now_ms, l->serial))
+    if (worked && kc_cooldown_success(c, p->now_ms, l->serial)) {
+        kc_pool_restated(p, told);
         tell_recovery(p, l, of_model);
+    }
 }
 
 /* Settles on a key's record, or on its group's. */
@@ -187,9 +190,26 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
     if (k->meter && !l->apart)
         kc_meter_settle(k->meter, p->now_ms, c);
     if (k->cool.state != KC_READY)
-        end_cooldown(p, &k->cool, l, worked, false);
+        end_cooldown(p, &k->cool, &k->told, l, worked, false);
     if (s->rare && s->rare->cool.state != KC_READY)
-        end_cooldown(p, &s->rare->cool, l, worked, true);
+        end_cooldown(p, &s->rare->cool, &s->rare->told, l, worked, true);
+}
+
+/* For the store. What was not told apart is neither input nor output. */
+static void tally(struct kc_pool *p, struct kc_tally *t, bool counts,
+                  struct kc_cost counted, uint64_t total,
+                  const struct kc_usage *usage)
+{
+    struct kc_used *used = kc_tally_use(t, p->now_ms);
+    used->requests++;
+    used->total += total;
+    used->counted += counts;
+    used->counted_tokens += counted.tokens;
+    used->counted_input += kc_least(counted.input, counted.tokens);
+    if (usage) {
+        used->input += capped(usage->input);
+        used->output += capped(usage->output);
+    }
 }
 
 static void settle(struct kc_pool *p, struct kc_lease *l,
@@ -198,19 +218,27 @@ static void settle(struct kc_pool *p, struct kc_lease *l,
     bool counts = outcome != KC_NOT_SENT && outcome != KC_FREE;
     struct kc_key *k = kc_pool_key(p, l->key);
     struct kc_scope *s = kc_key_scope(k, l->model);
+    struct kc_cost used = true_cost(l, outcome, usage);
     struct kc_charge c = {.stamp_ms = l->stamp_ms,
                           .reserved = l->cost,
                           .ended = l->ended,
                           .requests = counts,
-                          .used = true_cost(l, outcome, usage)};
+                          .used = used};
     settle_on(p, k, l, &c, outcome == KC_DONE);
     if (l->group)
         settle_on(p, group_of(p, l), l, &c, outcome == KC_DONE);
-    uint64_t total = c.used.tokens;
+    uint64_t total = used.tokens;
     if (outcome == KC_DONE)
         total = true_tokens(l, usage);
     s->total_requests -= outcome == KC_NOT_SENT;
     s->total_tokens = kc_add_capped(s->total_tokens, total);
+    if (l->tallied) {
+        kc_tally_release(s->tally, p->now_ms, l->cost.tokens, l->cost.input);
+        if (outcome != KC_NOT_SENT)
+            tally(p, s->tally, counts, used, total,
+                  outcome == KC_DONE ? usage : NULL);
+        kc_pool_tell(p, s->tally);
+    }
     kc_pool_touched(p, k, l->model, true);
     k->leases--;
     kc_leases_close(&p->leases, l);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "engine/pool.h"
+#include "engine/side.h" /* struct kc_held */
 #include "util/err.h"
 
 #define KC_SPAN_MS 2000
@@ -33,12 +34,6 @@ struct kc_used {       /* settled */
     uint64_t counted; /* requests and tokens as limits count them */
     uint64_t counted_tokens;
     uint64_t counted_input;
-};
-
-struct kc_held { /* reserved, not settled */
-    uint64_t requests;
-    uint64_t tokens;
-    uint64_t input; /* of them */
 };
 
 struct kc_tally; /* of one (key, model); the pool's */
@@ -65,7 +60,8 @@ bool kc_pool_has_news(const struct kc_pool *p);
 
 /* kc_pool_collect moves at most `max` pieces of news into `out`, and returns
  * how many; fewer than `max`: there is no more now. Each is out until
- * kc_pool_collected. One thread collects at a time. */
+ * kc_pool_collected, and until then nothing else of its (key, model) comes. One
+ * thread collects at a time. */
 size_t kc_pool_collect(struct kc_pool *p, uint64_t now_ms,
                        struct kc_use_news *out, size_t max);
 
@@ -73,7 +69,7 @@ enum kc_news_end {
     KC_NEWS_WRITTEN,
     KC_NEWS_FAILED,   /* surely not written: it is news again */
     KC_NEWS_DOUBTFUL, /* perhaps: news again, under the same start and span */
-    KC_NEWS_REFUSED   /* set aside: nothing of this (key, model) is news again */
+    KC_NEWS_REFUSED   /* nothing of this (key, model) is ever news again */
 };
 void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
                        size_t n, enum kc_news_end end);
@@ -81,8 +77,13 @@ void kc_pool_collected(struct kc_pool *p, const struct kc_use_news *news,
 /* kc_pool_unwritten counts the pieces of news that wait, those out too. */
 size_t kc_pool_unwritten(struct kc_pool *p);
 
+/* kc_pool_settled_ms: no news that is collected later has a span that begins
+ * before. */
+uint64_t kc_pool_settled_ms(struct kc_pool *p, uint64_t now_ms);
+
 /* kc_pool_renew: the store took the writer for dead and begins a new one: sums
- * count from what was last written under the old one. Nothing is out. */
+ * and spans count from what was last written under the old one; what was in
+ * doubt is taken for not written. Nothing is out. */
 void kc_pool_renew(struct kc_pool *p);
 
 /* -- states -------------------------------------------------------------- */
@@ -100,7 +101,7 @@ struct kc_state_row {
     uint32_t tries;
     uint64_t until_ms; /* KC_NEVER: none */
     char reason[64];
-    char learned[KC_LEARNED_MAX]; /* "requests_per_minute=60 …"; "": nothing */
+    char learned[KC_LEARNED_MAX]; /* "requests_per_day=9 …"; "": nothing */
     uint64_t changed_ms; /* 0: never; the row tells label and suffix alone */
 };
 
@@ -109,14 +110,17 @@ struct kc_state_row {
 uint64_t kc_pool_state_version(const struct kc_pool *p);
 
 /* kc_pool_next_state gives the next row that changed after version `since` (0:
- * every key at least). Start with *cursor 0. KC_EAGAIN: nothing in this
+ * every key at least). Start with *cursor 0, and read the version before: what
+ * changes meanwhile may be told only the next time. KC_EAGAIN: nothing in this
  * stretch, ask again; KC_EEND. */
 KC_CHECKED int kc_pool_next_state(struct kc_pool *p, uint64_t now_ms,
                                   uint64_t *cursor, uint64_t since,
                                   struct kc_state_row *out);
 
 /* kc_pool_take_state sets a state that a store remembers or another process has
- * told, if it is newer than ours. KC_ENOTFOUND: no such key. */
+ * told, if it is newer than ours; it is not news then. A row without limits
+ * leaves what was learned. KC_ENOTFOUND: no such key, or no such group and a
+ * name too long to be told; KC_EINVALID: no such state. */
 KC_CHECKED int kc_pool_take_state(struct kc_pool *p, uint64_t now_ms,
                                   const struct kc_state_row *row);
 

@@ -106,6 +106,15 @@ void kc_side_carry(struct kc_side *s, bool stamped, struct kc_cost cost)
         to[u] += n.n[u];
 }
 
+void kc_side_carry_others(struct kc_side *s, bool back,
+                          const struct kc_held *held)
+{
+    struct kc_cost cost = {.tokens = held->tokens, .input = held->input};
+    struct units n = units_of(s, held->requests, cost);
+    for (int u = 0; u < KC_UNITS; u++)
+        s->held[u] += back ? 0 - n.n[u] : n.n[u]; /* wraps as meant */
+}
+
 void kc_side_stamp(struct kc_side *s, uint64_t now_ms, struct kc_cost cost)
 {
     struct units n = units_of(s, 1, cost);
@@ -146,6 +155,15 @@ void kc_side_clamp(struct kc_side *s, uint64_t now_ms, int unit,
     uint64_t own = kc_add_capped(s->ring.sum[unit], s->held[unit]);
     lack.n[unit] = total - kc_least(total, own);
     add(s, now_ms, lack);
+}
+
+void kc_side_book_at(struct kc_side *s, uint64_t now_ms, uint64_t at_ms,
+                     uint64_t requests, struct kc_cost cost)
+{
+    struct units n = units_of(s, requests, cost);
+    kc_ring_drop(&s->ring, now_ms);
+    if ((n.n[0] > 0 || n.n[1] > 0) && at_ms + s->ring.span_ms > now_ms)
+        kc_ring_add(&s->ring, at_ms, n.n[0], n.n[1]);
 }
 
 void kc_side_book(struct kc_side *s, uint64_t now_ms,

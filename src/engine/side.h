@@ -20,6 +20,12 @@ struct kc_cost { /* of one request */
     uint64_t input; /* of them; the rest is output */
 };
 
+struct kc_held { /* by several requests: reserved, not settled */
+    uint64_t requests;
+    uint64_t tokens;
+    uint64_t input; /* of them */
+};
+
 struct kc_side {
     struct kc_side *next;
     struct kc_ring ring;
@@ -47,6 +53,11 @@ void kc_side_check(struct kc_side *s, uint64_t now_ms,
 /* kc_side_carry takes a request in: held, or stamped already. */
 void kc_side_carry(struct kc_side *s, bool stamped, struct kc_cost cost);
 
+/* kc_side_carry_others holds what other processes do, or with `back` does no
+ * longer. */
+void kc_side_carry_others(struct kc_side *s, bool back,
+                          const struct kc_held *held);
+
 void kc_side_stamp(struct kc_side *s, uint64_t now_ms, struct kc_cost cost);
 
 /* kc_side_settle replaces what was reserved by the truth: `requests` is 1, or 0
@@ -58,6 +69,10 @@ void kc_side_settle(struct kc_side *s, uint64_t now_ms, uint64_t stamp_ms,
 /* kc_side_clamp makes it count at least `total` of a unit. */
 void kc_side_clamp(struct kc_side *s, uint64_t now_ms, int unit,
                    uint64_t total);
+
+/* kc_side_book_at counts what happened at `at_ms`. */
+void kc_side_book_at(struct kc_side *s, uint64_t now_ms, uint64_t at_ms,
+                     uint64_t requests, struct kc_cost cost);
 
 /* kc_side_book counts what a ring of requests and tokens holds. What was input
  * and what output nobody knows any more: either may be all of it. */

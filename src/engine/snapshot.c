@@ -74,37 +74,3 @@ int kc_pool_model(struct kc_pool *p, size_t n, struct kc_buf *out)
     kc_pool_leave(p);
     return err;
 }
-
-int kc_pool_restore(struct kc_pool *p, uint64_t now_ms, const char *hash,
-                    const char *model, uint64_t at_ms, uint64_t requests,
-                    uint64_t tokens)
-{
-    uint64_t now = kc_pool_enter(p, now_ms);
-    struct kc_key *k = kc_map_get(&p->by_hash, hash);
-    struct kc_model *m = NULL;
-    struct kc_scope *s = NULL, *shared = NULL;
-    int err = k ? kc_pool_need_model(p, model, &m) : KC_ENOTFOUND;
-    if (err == KC_OK)
-        err = kc_key_need_scope(k, m->id, &s);
-    if (err == KC_OK && k->shared)
-        err = kc_key_need_scope(k->shared, m->id, &shared);
-    if (err == KC_OK) {
-        if (requests > KC_TOKENS_MAX)
-            requests = KC_TOKENS_MAX;
-        if (tokens > KC_TOKENS_MAX)
-            tokens = KC_TOKENS_MAX;
-        kc_meter_book(&s->meter, now, at_ms, requests, tokens);
-        if (shared)
-            kc_meter_book(&shared->meter, now, at_ms, requests, tokens);
-        if (k->meter && !m->apart)
-            kc_meter_book(k->meter, now, at_ms, requests, tokens);
-        if (shared && k->shared->meter && !m->apart)
-            kc_meter_book(k->shared->meter, now, at_ms, requests, tokens);
-        kc_pool_changed(p);
-        s->total_requests += requests;
-        s->total_tokens += tokens;
-        kc_pool_use_model(p, m);
-    }
-    kc_pool_leave(p);
-    return err;
-}

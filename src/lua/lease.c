@@ -263,6 +263,7 @@ static int lease_cooldown(lua_State *L)
                            lk_optms(L, 2, KC_NEVER),
                            luaL_optstring(L, 4, "cooldown"), &until);
     kc_ledger_pump(lease->ledger);
+    kc_hub_hurry(kc_ledger_hub(lease->ledger));
     return lk_result(L, err);
 }
 

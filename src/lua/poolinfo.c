@@ -113,6 +113,7 @@ static int pool_cool(lua_State *L)
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
     kc_ledger_pump(ledger);
+    kc_hub_hurry(kc_ledger_hub(ledger));
     lk_pushms(L, until);
     return 1;
 }

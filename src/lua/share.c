@@ -1,30 +1,11 @@
 /* share.c -- one pool for several Lua states, by name. */
-#include <stdlib.h>
-
 #include "lua/pool.h"
-
-/* The words of a store's failure, until they are on the stack. */
-struct why_box {
-    char *why;
-};
-
-static int why_close(lua_State *L)
-{
-    struct why_box *box = luaL_checkudata(L, 1, "keycycle.why");
-    free(box->why);
-    box->why = NULL;
-    return 0;
-}
 
 static int pool_share(lua_State *L)
 {
     struct kc_ledger *ledger = lk_checkledger(L, 1);
     const char *name = luaL_checkstring(L, 2);
-    struct why_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    box->why = NULL;
-    luaL_setmetatable(L, "keycycle.why");
-    int err = kc_ledger_share(ledger, name, &box->why);
-    return err == KC_OK ? lk_result(L, err) : lk_fail(L, err, box->why);
+    return lk_result(L, kc_ledger_share(ledger, name, lua_toboolean(L, 3)));
 }
 
 static int pool_lined_models(lua_State *L)
@@ -73,7 +54,5 @@ static const luaL_Reg methods[] = {
 
 void lk_open_share(lua_State *L)
 {
-    static const luaL_Reg none[] = {{NULL, NULL}};
-    lk_newclass(L, "keycycle.why", none, why_close);
     luaL_setfuncs(L, methods, 0);
 }

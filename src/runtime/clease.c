@@ -173,8 +173,10 @@ EXPORT int keycycle_lease_cooldown(const struct keycycle_lease *lease,
     if (err == KC_OK)
         err = kc_pool_cool(kc_hub_pool(hub), kc_hub_now(hub), lease->key,
                            lease->model, delay_ms, "cooldown", NULL);
-    if (err == KC_OK)
+    if (err == KC_OK) {
         kc_hub_pump(hub);
+        kc_hub_hurry(hub);
+    }
     return err;
 }
 

@@ -7,6 +7,7 @@
 
 #include "runtime/hub_impl.h"
 #include "runtime/registry.h"
+#include "runtime/writer_impl.h"
 
 int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
                bool threads, struct kc_hub **out)
@@ -15,10 +16,8 @@ int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
     struct kc_hub *h = calloc(1, sizeof *h);
     if (!h)
         return KC_ENOMEM;
-    if (pthread_mutex_init(&h->lock, NULL) != 0) {
-        free(h);
-        return KC_ENOMEM;
-    }
+    pthread_mutex_init(&h->lock, NULL); /* cannot fail without attributes */
+    pthread_mutex_init(&h->tie_lock, NULL);
     int err = kc_pool_new(config, &h->pool);
     if (err == KC_OK && clock)
         h->clock = kc_clock_ref(clock);
@@ -26,11 +25,13 @@ int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
         err = kc_clock_new_real(&h->clock);
     if (err != KC_OK) {
         kc_pool_free(h->pool);
+        pthread_mutex_destroy(&h->tie_lock);
         pthread_mutex_destroy(&h->lock);
         free(h);
         return err;
     }
     atomic_init(&h->refs, 1);
+    atomic_init(&h->shares, 1);
     h->generation = kc_registry_generation();
     h->threads = threads;
     *out = h;
@@ -47,8 +48,18 @@ void kc_hub_unref(struct kc_hub *h)
 {
     if (!h || atomic_fetch_sub(&h->refs, 1) > 1 || kc_hub_is_forked(h))
         return;
+    kc_hub_let_go(h);
+    kc_hub_share_out(h);
+}
+
+void kc_hub_share_out(struct kc_hub *h)
+{
+    if (atomic_fetch_sub(&h->shares, 1) > 1)
+        return;
+    kc_writer_drop(atomic_load(&h->writer));
     kc_pool_free(h->pool);
     kc_clock_unref(h->clock);
+    pthread_mutex_destroy(&h->tie_lock);
     pthread_mutex_destroy(&h->lock);
     free(h->name);
     free(h);
@@ -237,6 +248,7 @@ int kc_peer_enqueue(struct kc_peer *p, struct kc_waiter *w, uint64_t *next_ms)
     *next_ms = retime(h, p);
     tell(h);
     leave(h);
+    kc_hub_note(h);
     return err;
 }
 
@@ -285,6 +297,7 @@ struct kc_waiter *kc_peer_pump(struct kc_peer *p, uint64_t *next_ms)
     tell(h);
     struct kc_waiter *first = take_inbox(p);
     leave(h);
+    kc_hub_note(h);
     return first;
 }
 
@@ -337,6 +350,7 @@ int kc_peer_listen(struct kc_peer *p, bool on, uint64_t *serial)
 
 void kc_hub_tell(struct kc_hub *h)
 {
+    kc_hub_note(h);
     if (!h->threads || atomic_load(&h->listeners) == 0 || !enter(h))
         return;
     tell(h);
@@ -351,6 +365,7 @@ void kc_hub_pump(struct kc_hub *h)
     retime(h, NULL);
     tell(h);
     leave(h);
+    kc_hub_note(h);
 }
 
 void kc_hub_retime(struct kc_hub *h)
@@ -391,6 +406,7 @@ static void nap(struct kc_hub *h, struct kc_peer *me, const struct kc_waiter *w)
     pump(h, me);
     retime(h, me);
     tell(h);
+    kc_hub_note(h);
 }
 
 static void put_last(struct kc_hub *h, struct kc_peer *p)
@@ -435,6 +451,7 @@ static int sleep_in(struct kc_hub *h, struct kc_peer *me, struct kc_waiter *w)
     }
     tell(h);
     leave(h);
+    kc_hub_note(h);
     return err;
 }
 

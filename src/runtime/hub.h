@@ -69,10 +69,23 @@ unsigned kc_hub_keys_noted(const struct kc_hub *h);
 KC_CHECKED int kc_hub_peek(const char *name, const char *provider, size_t n,
                            struct kc_buf *out);
 
-/* kc_hub_begin_restore: true for the first caller, who reads back what a store
- * knows; with kc_hub_fail_restore the next one is the first. */
-bool kc_hub_begin_restore(struct kc_hub *h);
-void kc_hub_fail_restore(struct kc_hub *h);
+/* -- for a store --------------------------------------------------------- */
+
+struct kc_writer;
+
+/* kc_hub_keep has the writer's journal keep the pool, from now until the hub is
+ * gone (see kc_journal_keep); where another writer of the same store has, that
+ * one goes on, and `w` joins it. KC_EDIFFERS: it is another store, or the
+ * writer keeps another pool of that provider. KC_ECLOSED, KC_EFORKED, or as
+ * kc_journal_keep; *why may get words, which the caller frees with free(). */
+KC_CHECKED int kc_hub_keep(struct kc_hub *h, const char *provider,
+                           struct kc_writer *w, char **why);
+
+/* kc_hub_note wakes the journal where the pool has news, which the functions
+ * below do, too; kc_hub_hurry has it look at what others use: some provider has
+ * refused a request. */
+void kc_hub_note(struct kc_hub *h);
+void kc_hub_hurry(struct kc_hub *h);
 
 /* -- peers --------------------------------------------------------------- */
 

@@ -49,7 +49,7 @@ int kc_hub_share(struct kc_hub **hub, const char *name, const char *provider)
     struct kc_hub *mine = *hub;
     if (mine->generation != kc_registry_generation())
         return KC_EFORKED; /* it may be private, but it is the parent's */
-    if (mine->name)
+    if (mine->name || atomic_load(&mine->writer))
         return KC_EINVALID;
     char *text = full_name(name, provider);
     if (!text)
@@ -69,12 +69,15 @@ void kc_hub_leave(struct kc_hub *h)
     if (kc_hub_is_forked(h))
         return;
     struct kc_map *map = kc_registry_enter();
-    if (h->members > 0 && --h->members == 0) {
+    bool last = h->members > 0 && --h->members == 0;
+    if (last) {
         kc_map_remove(map, h->name);
         if (map->len == 0)
             kc_map_deinit(map); /* the last one leaves nothing behind */
     }
     kc_registry_leave();
+    if (last)
+        kc_hub_left(h);
 }
 
 bool kc_hub_claim(struct kc_hub *h)
@@ -122,14 +125,4 @@ int kc_hub_peek(const char *name, const char *provider, size_t n,
     kc_registry_leave();
     free(text);
     return err;
-}
-
-bool kc_hub_begin_restore(struct kc_hub *h)
-{
-    return !atomic_exchange(&h->restored, true);
-}
-
-void kc_hub_fail_restore(struct kc_hub *h)
-{
-    atomic_store(&h->restored, false);
 }

@@ -29,7 +29,6 @@ int kc_lease_acquire(struct kc_ledger *l, const struct kc_request *request,
     if (err != KC_OK)
         return err;
     hold(lease, l, &grant, r.model);
-    kc_ledger_book_grant(l, &grant, r.model);
     kc_hub_tell(l->hub);
     return KC_OK;
 }
@@ -47,7 +46,6 @@ int kc_lease_settle(struct kc_lease *lease, enum kc_outcome outcome,
                              lease->grant.lease, outcome, usage);
     if (err != KC_OK)
         return err; /* over its age: the pool settled it as unknown */
-    kc_ledger_book_settle(l, lease, outcome, usage);
     kc_ledger_pump(l);
     return KC_OK;
 }
@@ -104,7 +102,7 @@ int kc_wait_init(struct kc_wait *w, struct kc_ledger *l,
         w->next->prev = w;
     l->waits = w;
     if (err == KC_OK)
-        kc_ledger_deliver(l, &w->waiter);
+        kc_ledger_deliver(&w->waiter);
     else
         kc_ledger_arm(l, next_ms);
     return KC_OK;
@@ -137,7 +135,7 @@ void kc_wait_deinit(struct kc_wait *w)
     if (!l)
         return;
     if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
-        kc_ledger_deliver(l, &w->waiter);
+        kc_ledger_deliver(&w->waiter);
     if (w->prev)
         w->prev->next = w->next;
     else

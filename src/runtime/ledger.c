@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/pool_store.h"
 #include "runtime/ledger_impl.h"
 
 /* -- the ledger ---------------------------------------------------------- */
@@ -13,11 +14,11 @@ static void on_time(void *ctx)
     kc_ledger_pump(ctx);
 }
 
-static void deliver_all(struct kc_ledger *l, struct kc_waiter *w)
+static void deliver_all(struct kc_waiter *w)
 {
     while (w) {
         struct kc_waiter *next = w->next;
-        kc_ledger_deliver(l, w);
+        kc_ledger_deliver(w);
         w = next;
     }
 }
@@ -26,7 +27,7 @@ static void on_wake(void *ctx)
 {
     struct kc_ledger *l = ctx;
     uint64_t next_ms;
-    deliver_all(l, kc_peer_collect(&l->peer, &next_ms));
+    deliver_all(kc_peer_collect(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 
@@ -79,12 +80,10 @@ void kc_ledger_unref(struct kc_ledger *l)
         return;
     leave(l);
     kc_runtime_unfollow(l->rt, &l->follower);
-    if (kc_hub_is_shared(l->hub))
+    if (l->watches)
         kc_runtime_unfollow(l->rt, &l->woken);
     kc_loop_disarm(kc_runtime_loop(l->rt), &l->timer);
-    kc_writer_unref(l->writer);
-    if (kc_hub_is_shared(l->hub))
-        kc_runtime_add_call(l->rt, -(int)l->peer.listens);
+    kc_runtime_add_call(l->rt, -(int)l->counted);
     kc_peer_deinit(&l->peer);
     kc_hub_unref(l->hub);
     size_t at = 0;
@@ -106,7 +105,7 @@ void kc_ledger_close(struct kc_ledger *l)
     /* They leave the queue now: whoever closes may never step again. */
     for (struct kc_wait *w = l->waits; w; w = w->next) {
         if (!w->done && kc_peer_dequeue(&l->peer, &w->waiter))
-            kc_ledger_deliver(l, &w->waiter);
+            kc_ledger_deliver(&w->waiter);
         kc_ready_mark(&w->ready);
     }
     kc_ledger_pump(l);
@@ -153,41 +152,20 @@ uint64_t kc_ledger_now(const struct kc_ledger *l)
     return kc_hub_now(l->hub);
 }
 
-static int restore_row(void *ctx, const struct kc_row *row)
+/* From now other threads may serve its waits. */
+static void watch(struct kc_ledger *l)
 {
-    struct kc_ledger *l = ctx;
-    uint64_t now = kc_ledger_now(l);
-    uint64_t end = row->start_ms + row->span_ms;
-    int err =
-        kc_pool_restore(kc_ledger_pool(l), now, row->key, row->model,
-                        end < now ? end : now, row->requests, row->total);
-    /* A key that is not registered now keeps its rows; they are not ours. */
-    return err == KC_ENOTFOUND ? KC_OK : err;
-}
-
-/* Reads the store into the pool, unless somebody did. */
-static int restore(struct kc_ledger *l, struct kc_writer *w, char **why)
-{
-    struct kc_journal *journal = kc_writer_journal(w);
-    if (!journal)
-        return KC_ECLOSED;
-    if (!kc_hub_begin_restore(l->hub))
-        return KC_OK;
-    int err = kc_journal_read(journal, l->provider, restore_row, l, why);
-    if (err != KC_OK)
-        kc_hub_fail_restore(l->hub);
-    return err;
+    if (!l->watches)
+        kc_runtime_follow(l->rt, &l->woken);
+    l->watches = true;
 }
 
 int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w, char **why)
 {
-    *why = NULL;
-    int err = restore(l, w, why);
-    if (err != KC_OK)
-        return err;
-    kc_writer_unref(l->writer);
-    l->writer = kc_writer_ref(w);
-    return KC_OK;
+    int err = kc_hub_keep(l->hub, l->provider, w, why);
+    if (kc_hub_is_shared(l->hub))
+        watch(l);
+    return err;
 }
 
 /* -- several ledgers over one pool ---------------------------------------- */
@@ -201,13 +179,14 @@ static void move(struct kc_ledger *l, struct kc_hub *hub)
     kc_runtime_follow(l->rt, &l->follower);
 }
 
-int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
+int kc_ledger_share(struct kc_ledger *l, const char *name, bool kept)
 {
-    *why = NULL;
     if (l->refs > 1 || l->member || l->closed || l->peer.listens > 0 ||
         kc_clock_is_manual(kc_ledger_clock(l)))
         return KC_EINVALID;
     struct kc_hub *hub = l->hub;
+    if (kept) /* nothing of it is to be missed once others know of it */
+        kc_pool_keep(kc_hub_pool(hub));
     kc_peer_deinit(&l->peer); /* of a hub that may be let go */
     int err = kc_hub_share(&hub, name, l->provider);
     if (hub != l->hub)
@@ -216,16 +195,16 @@ int kc_ledger_share(struct kc_ledger *l, const char *name, char **why)
     if (err != KC_OK)
         return err;
     l->member = true;
-    kc_runtime_follow(l->rt, &l->woken);
-    return l->writer ? restore(l, l->writer, why) : KC_OK;
+    watch(l);
+    return KC_OK;
 }
 
 int kc_ledger_listen(struct kc_ledger *l, bool on, uint64_t *serial)
 {
-    size_t before = l->peer.listens;
     int err = kc_peer_listen(&l->peer, on, serial);
-    if (kc_hub_is_shared(l->hub))
-        kc_runtime_add_call(l->rt, (int)(l->peer.listens - before));
+    size_t count = l->member ? l->peer.listens : 0;
+    kc_runtime_add_call(l->rt, (int)(count - l->counted));
+    l->counted = count;
     return err;
 }
 
@@ -262,20 +241,18 @@ void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms)
     kc_loop_arm(loop, &l->timer, kc_mono_ms() + wait);
 }
 
-void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w)
+void kc_ledger_deliver(struct kc_waiter *w)
 {
     struct kc_wait *wait = (struct kc_wait *)w;
     w->next = w->prev = NULL;
     wait->done = true;
-    if (w->result == KC_OK)
-        kc_ledger_book_grant(l, &w->grant, w->request.model);
     kc_ready_mark(&wait->ready);
 }
 
 void kc_ledger_pump(struct kc_ledger *l)
 {
     uint64_t next_ms;
-    deliver_all(l, kc_peer_pump(&l->peer, &next_ms));
+    deliver_all(kc_peer_pump(&l->peer, &next_ms));
     kc_ledger_arm(l, next_ms);
 }
 
@@ -309,50 +286,4 @@ void kc_ledger_ended(struct kc_ledger *l, uint64_t lease)
         return;
     kc_pool_ended(kc_ledger_pool(l), lease);
     kc_ledger_pump(l);
-}
-
-/* -- the journal --------------------------------------------------------- */
-
-static void book(struct kc_ledger *l, const struct kc_grant *g,
-                 const char *model, const struct kc_delta *d)
-{
-    struct kc_journal *journal =
-        l->writer ? kc_writer_journal(l->writer) : NULL;
-    struct kc_key_info info;
-    if (!journal ||
-        kc_pool_key_info(kc_ledger_pool(l), g->acquired_ms, g->key, NULL,
-                         &info) != KC_OK)
-        return;
-    /* Out of memory loses this difference and nothing else. */
-    int err = kc_journal_add(journal, l->provider, info.hash, model,
-                             g->acquired_ms, d);
-    (void)err;
-}
-
-void kc_ledger_book_grant(struct kc_ledger *l, const struct kc_grant *g,
-                          const char *model)
-{
-    struct kc_delta d = {.requests = 1, .total = (int64_t)g->tokens};
-    book(l, g, model, &d);
-}
-
-void kc_ledger_book_settle(struct kc_ledger *l, const struct kc_lease *lease,
-                           enum kc_outcome outcome,
-                           const struct kc_usage *usage)
-{
-    struct kc_delta d = {0};
-    int64_t reserved = (int64_t)lease->grant.tokens;
-    if (outcome == KC_NOT_SENT) {
-        d.requests = -1;
-        d.total = -reserved;
-    } else if (outcome == KC_REFUSED || outcome == KC_FREE) {
-        d.total = -reserved;
-    } else if (outcome == KC_DONE && usage) {
-        uint64_t total =
-            usage->total ? usage->total : usage->input + usage->output;
-        d.input = (int64_t)usage->input;
-        d.output = (int64_t)usage->output;
-        d.total = (int64_t)total - reserved;
-    }
-    book(l, &lease->grant, lease->model, &d);
 }

@@ -1,8 +1,8 @@
-/* ledger.h -- a pool at work: its clock, its journal, and those who wait.
+/* ledger.h -- a pool at work: its clock, its store, and those who wait.
  *
  * The engine is told the time and knows no store; the ledger reads the clock,
- * books each charge in the journal, pumps the queue after whatever may have
- * freed a key and at the instant the engine names. Reference counted: leases,
+ * has a journal keep the pool, pumps the queue after whatever may have freed a
+ * key and at the instant the engine names. Reference counted: leases,
  * waits and calls hold one. One thread; several ledgers may share one pool
  * (hub.h), and then each answers KC_EFORKED in a forked child.
  */
@@ -35,10 +35,10 @@ void kc_ledger_close(struct kc_ledger *l);
 bool kc_ledger_is_closed(const struct kc_ledger *l);
 
 /* kc_ledger_share is kc_hub_share, for a ledger on the machine's clock that
- * nothing was acquired of yet: KC_EINVALID else. Where it comes to a pool that
- * no store was read into, its own journal's is, as kc_ledger_attach does. */
+ * nothing was acquired of yet, and that is not attached: KC_EINVALID else.
+ * `kept`: it will be, so the pool counts for a store from the start. */
 KC_CHECKED int kc_ledger_share(struct kc_ledger *l, const char *name,
-                               char **why);
+                               bool kept);
 
 /* kc_ledger_is_forked: its pool is the parent's; nothing of it may be asked. */
 bool kc_ledger_is_forked(const struct kc_ledger *l);
@@ -50,8 +50,7 @@ struct kc_runtime *kc_ledger_runtime(struct kc_ledger *l);
 const char *kc_ledger_provider(const struct kc_ledger *l);
 uint64_t kc_ledger_now(const struct kc_ledger *l);
 
-/* kc_ledger_attach reads back what the store knows, once a pool, and journals
- * from now on. On failure *why gets words; the caller frees it with free(). */
+/* kc_ledger_attach is kc_hub_keep: the writer's journal keeps the pool. */
 KC_CHECKED int kc_ledger_attach(struct kc_ledger *l, struct kc_writer *w,
                                 char **why);
 

@@ -10,13 +10,14 @@ struct kc_ledger {
     struct kc_runtime *rt;
     struct kc_hub *hub;
     struct kc_peer peer;
-    struct kc_writer *writer; /* NULL: nothing is kept */
     char *provider;
     struct kc_map models; /* name -> our copy of it */
     struct kc_timer timer;
     struct kc_follower follower; /* of a manual clock */
-    struct kc_follower woken;    /* where others may serve its waits */
+    struct kc_follower woken;    /* where others may serve its waits: */
+    bool watches;                /* then it is followed */
     bool member;                 /* of a shared pool */
+    size_t counted;              /* of its subscriptions, as calls */
     bool closed;
     struct kc_wait *waits; /* not yet ended */
 };
@@ -30,16 +31,8 @@ KC_CHECKED int kc_ledger_intern(struct kc_ledger *l, const char *model,
  * KC_NEVER: to none. */
 void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms);
 
-/* kc_ledger_deliver takes in a waiter that was settled: books it and marks its
- * wait ready. */
-void kc_ledger_deliver(struct kc_ledger *l, struct kc_waiter *w);
-
-/* kc_ledger_book_grant journals a reservation, kc_ledger_book_settle what it
- * turned out to be. */
-void kc_ledger_book_grant(struct kc_ledger *l, const struct kc_grant *g,
-                          const char *model);
-void kc_ledger_book_settle(struct kc_ledger *l, const struct kc_lease *lease,
-                           enum kc_outcome outcome,
-                           const struct kc_usage *usage);
+/* kc_ledger_deliver takes in a waiter that was settled: marks its wait ready.
+ */
+void kc_ledger_deliver(struct kc_waiter *w);
 
 #endif

@@ -1,4 +1,10 @@
-/* writer.h -- a journal that several ledgers share, and that a fork disowns.
+/* writer.h -- what a wrapper holds of a store: a journal that a fork disowns.
+ *
+ * The journal keeps the pools of those ledgers that were attached. A shared
+ * pool that another wrapper has attached before stays with that one's journal
+ * (the URL must be the same): then this writer uses that journal, too, and what
+ * is asked here is asked of both. A journal lives until nobody uses it any
+ * more: no writer that is open, no pool by name that somebody still has.
  */
 #ifndef KC_RUNTIME_WRITER_H
 #define KC_RUNTIME_WRITER_H
@@ -6,25 +12,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/loop.h"
 #include "store/journal.h"
 #include "util/err.h"
 
-struct kc_writer; /* reference counted, one thread */
+struct kc_writer; /* reference counted, any thread */
 
-/* kc_writer_open opens the store behind `url` and starts its journal. On
- * failure *why may get words for a person; the caller frees it with free(). */
-KC_CHECKED int kc_writer_open(const char *url, struct kc_writer **out,
-                              char **why);
+/* kc_writer_open opens the store behind `url`; see kc_store_open, which also
+ * says what `keep_days` and *why are. */
+KC_CHECKED int kc_writer_open(const char *url, uint32_t keep_days,
+                              struct kc_writer **out, char **why);
 struct kc_writer *kc_writer_ref(struct kc_writer *w);
 
-/* kc_writer_unref closes with the last reference, waiting at most a second. */
+/* kc_writer_unref closes with the last reference, within a second. Takes NULL.
+ */
 void kc_writer_unref(struct kc_writer *w);
 
-/* kc_writer_journal returns the journal, NULL once it is closed or forked. */
-struct kc_journal *kc_writer_journal(struct kc_writer *w);
+/* kc_writer_with_store runs fn(ctx, store) while the journal's thread is held
+ * off, and returns what it returns: to read a report, or to import. KC_ECLOSED,
+ * KC_EFORKED. */
+KC_CHECKED int kc_writer_with_store(struct kc_writer *w,
+                                    int (*fn)(void *ctx, struct kc_store *s),
+                                    void *ctx);
 
-/* kc_writer_close flushes and ends the thread; returns how many counters could
- * not be written. Idempotent. */
+/* kc_writer_sync is kc_journal_sync. KC_ECLOSED, KC_EFORKED. */
+KC_CHECKED int kc_writer_sync(struct kc_writer *w, uint64_t timeout_ms);
+
+/* kc_writer_status is kc_journal_status. All zero once it is closed or forked.
+ */
+void kc_writer_status(struct kc_writer *w, struct kc_journal_status *out);
+
+/* kc_writer_changes counts how often writing has begun to fail, works again, or
+ * set rows aside: a few instructions. The loop that was given to
+ * kc_writer_watch (NULL: none) is woken each time; it must live until the
+ * writer is closed. One loop a writer. */
+unsigned kc_writer_changes(struct kc_writer *w);
+void kc_writer_watch(struct kc_writer *w, struct kc_loop *loop);
+
+/* kc_writer_close: its opener is done with it. Where nobody else uses the
+ * journal it is closed, see kc_journal_close; else what has changed is written,
+ * and others go on. Returns how many pieces of news are lost. Idempotent. */
 size_t kc_writer_close(struct kc_writer *w, uint64_t timeout_ms);
 
 #endif

@@ -1,120 +1,25 @@
-/* journal.c -- see journal.h.
- *
- * `lock` guards the counters and is held for moments; `store_lock` is held as
- * long as the store works. Whoever wants both takes `store_lock` first.
- */
+/* journal.c -- see journal.h: those who speak with the thread. */
 #include "store/journal.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "store/cells.h"
+#include "store/journal_impl.h"
 #include "util/clock.h"
-#include "util/rng.h"
+#include "util/num.h"
 
-#define BATCH_MS 250
-#define FIRST_WAIT_MS 250
-#define LONGEST_WAIT_MS 10000
-#define ERROR_MAX 256
+static const struct kc_pace usual = {.write = KC_WRITE_MS,
+                                     .merge = KC_MERGE_MS,
+                                     .hurry = 100,
+                                     .beat = 10000,
+                                     .idle_beat = 600000,
+                                     .tend = 10000,
+                                     .retry = 100,
+                                     .retry_max = 10000,
+                                     .grace = 200};
 
-struct kc_journal {
-    pthread_mutex_t lock;
-    pthread_mutex_t store_lock;
-    pthread_cond_t changed; /* for the thread */
-    pthread_cond_t tried;   /* for those who flush */
-    pthread_t thread;
-    struct kc_store *store;
-    struct kc_cells cells;
-    uint64_t due_ms;  /* monotonic: when the next write is tried */
-    uint64_t wait_ms; /* after the next failure; 0: the last one worked */
-    uint64_t added;   /* calls of kc_journal_add */
-    uint64_t saved;   /* how many of them are written */
-    bool hurry;       /* somebody flushes: do not wait */
-    bool stop;
-    char writer[17];
-    char error[ERROR_MAX];
-};
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t ms)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ms / 1000),
-                          .tv_nsec = (long)(ms % 1000) * 1000000};
-    pthread_cond_timedwait(cond, lock, &ts);
-}
-
-/* Without the lock: one transaction. *error gets the store's words. */
-static int write_batch(struct kc_journal *j, const struct kc_batch *batch,
-                       char error[ERROR_MAX])
-{
-    char writer[sizeof j->writer + 12];
-    if (batch->part == 0)
-        snprintf(writer, sizeof writer, "%s", j->writer);
-    else
-        snprintf(writer, sizeof writer, "%s-%u", j->writer,
-                 (unsigned)batch->part);
-    pthread_mutex_lock(&j->store_lock);
-    int err = kc_store_write(j->store, writer, batch->rows, batch->len);
-    const char *words = err == KC_OK ? "" : kc_store_error(j->store);
-    if (err != KC_OK && !*words)
-        words = kc_err_text(err);
-    snprintf(error, ERROR_MAX, "%s", words);
-    pthread_mutex_unlock(&j->store_lock);
-    return err;
-}
-
-/* With the lock, which is let go while the store works. */
-static void try_write(struct kc_journal *j)
-{
-    struct kc_batch batch;
-    uint64_t upto = j->added;
-    char error[ERROR_MAX];
-    j->hurry = false;
-    int err = kc_cells_take(&j->cells, &batch);
-    size_t left = batch.left;
-    if (err == KC_OK) {
-        pthread_mutex_unlock(&j->lock);
-        err = write_batch(j, &batch, error);
-        pthread_mutex_lock(&j->lock);
-        kc_cells_done(&j->cells, &batch, err == KC_OK);
-    } else {
-        snprintf(error, sizeof error, "%s", kc_err_text(err));
-    }
-    memcpy(j->error, error, sizeof j->error);
-    if (err != KC_OK) {
-        j->wait_ms = j->wait_ms ? j->wait_ms * 2 : FIRST_WAIT_MS;
-        if (j->wait_ms > LONGEST_WAIT_MS)
-            j->wait_ms = LONGEST_WAIT_MS;
-        j->due_ms = kc_mono_ms() + j->wait_ms;
-    } else if (left > 0) {
-        j->due_ms = 0;
-    } else {
-        j->wait_ms = 0;
-        j->saved = upto;
-        kc_cells_forget(&j->cells, kc_mono_ms());
-    }
-    pthread_cond_broadcast(&j->tried);
-}
-
-static void *run(void *arg)
-{
-    struct kc_journal *j = arg;
-    pthread_mutex_lock(&j->lock);
-    while (!j->stop) {
-        if (j->cells.dirty_len == 0)
-            pthread_cond_wait(&j->changed, &j->lock);
-        else if (!j->hurry && kc_mono_ms() < j->due_ms)
-            wait_until(&j->changed, &j->lock, j->due_ms);
-        else
-            try_write(j);
-    }
-    pthread_mutex_unlock(&j->lock);
-    return NULL;
-}
+/* -- life ------------------------------------------------------------------ */
 
 static int init_sync(struct kc_journal *j)
 {
@@ -134,130 +39,278 @@ static int init_sync(struct kc_journal *j)
     return KC_OK;
 }
 
-static void deinit_sync(struct kc_journal *j)
-{
-    pthread_mutex_destroy(&j->store_lock);
-    pthread_mutex_destroy(&j->lock);
-    pthread_cond_destroy(&j->tried);
-    pthread_cond_destroy(&j->changed);
-}
-
-/* Signals are the program's: none may land in our thread. */
-static int start_thread(struct kc_journal *j)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-        return KC_ESYSTEM;
-    int err = pthread_create(&j->thread, NULL, run, j);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return err == 0 ? KC_OK : KC_ESYSTEM;
-}
-
 int kc_journal_open(struct kc_store *store, struct kc_journal **out)
 {
     *out = NULL;
     struct kc_journal *j = calloc(1, sizeof *j);
-    int err = j ? init_sync(j) : KC_ENOMEM;
+    int err = j ? kc_pages_init(&j->pages) : KC_ENOMEM;
+    if (err == KC_OK) {
+        err = init_sync(j);
+        if (err != KC_OK)
+            kc_pages_deinit(&j->pages);
+    }
     if (err != KC_OK) {
         free(j);
         kc_store_close(store);
         return err;
     }
-    kc_cells_init(&j->cells);
+    atomic_init(&j->refs, 1);
     j->store = store;
-    snprintf(j->writer, sizeof j->writer, "%016llx",
-             (unsigned long long)kc_rng_entropy());
-    err = start_thread(j);
-    if (err != KC_OK) {
-        deinit_sync(j);
-        free(j);
-        kc_store_close(store);
-        return err;
-    }
+    j->pace = usual;
+    kc_others_init(&j->others);
+    kc_map_init(&j->providers);
     *out = j;
     return KC_OK;
 }
 
-int kc_journal_add(struct kc_journal *j, const char *provider, const char *key,
-                   const char *model, uint64_t wall_ms,
-                   const struct kc_delta *d)
+static void free_memory(struct kc_journal *j)
 {
-    uint64_t now = kc_mono_ms();
-    pthread_mutex_lock(&j->lock);
-    bool first = j->cells.dirty_len == 0;
-    int err = kc_cells_add(&j->cells, provider, key, model, wall_ms, d, now);
-    if (err == KC_OK) {
-        j->added++;
-        if (first && j->wait_ms == 0)
-            j->due_ms = now + BATCH_MS;
-        if (first)
-            pthread_cond_signal(&j->changed);
-    }
-    pthread_mutex_unlock(&j->lock);
-    return err;
-}
-
-int kc_journal_read(struct kc_journal *j, const char *provider, kc_row_fn *fn,
-                    void *ctx, char **why)
-{
-    *why = NULL;
-    pthread_mutex_lock(&j->store_lock);
-    int err = kc_store_read(j->store, provider, fn, ctx);
-    if (err == KC_ESTORE || err == KC_ECORRUPT)
-        *why = strdup(kc_store_error(j->store));
-    pthread_mutex_unlock(&j->store_lock);
-    return err;
-}
-
-int kc_journal_flush(struct kc_journal *j, uint64_t timeout_ms)
-{
-    uint64_t now = kc_mono_ms(), end = now + timeout_ms;
-    pthread_mutex_lock(&j->lock);
-    uint64_t upto = j->added;
-    if (j->saved < upto) {
-        j->hurry = true;
-        j->wait_ms = 0;
-        pthread_cond_signal(&j->changed);
-    }
-    while (j->saved < upto && (now = kc_mono_ms()) < end)
-        wait_until(&j->tried, &j->lock, end);
-    int err = j->saved >= upto ? KC_OK : j->error[0] ? KC_ESTORE : KC_ETIMEOUT;
-    pthread_mutex_unlock(&j->lock);
-    return err;
-}
-
-void kc_journal_error(struct kc_journal *j, char *out, size_t size)
-{
-    pthread_mutex_lock(&j->lock);
-    snprintf(out, size, "%s", j->error);
-    pthread_mutex_unlock(&j->lock);
-}
-
-size_t kc_journal_close(struct kc_journal *j, uint64_t timeout_ms)
-{
-    int err = kc_journal_flush(j, timeout_ms);
-    (void)err; /* what is lost is counted below */
-    pthread_mutex_lock(&j->lock);
-    j->stop = true;
-    pthread_cond_signal(&j->changed);
-    pthread_mutex_unlock(&j->lock);
-    pthread_join(j->thread, NULL);
-    size_t lost = j->cells.dirty_len;
-    kc_cells_deinit(&j->cells);
-    kc_store_close(j->store);
-    deinit_sync(j);
+    kc_pages_deinit(&j->pages);
+    kc_others_deinit(&j->others);
+    kc_map_deinit(&j->providers);
     free(j);
-    return lost;
+}
+
+void kc_journal_unref(struct kc_journal *j)
+{
+    if (!j || atomic_fetch_sub(&j->refs, 1) > 1)
+        return;
+    pthread_mutex_destroy(&j->store_lock);
+    pthread_mutex_destroy(&j->lock);
+    pthread_cond_destroy(&j->tried);
+    pthread_cond_destroy(&j->changed);
+    free_memory(j);
 }
 
 void kc_journal_forget(struct kc_journal *j)
 {
+    /* The thread is not here. Where it held a lock at the fork, what that
+     * guards is in no known state: it stays. */
+    if (pthread_mutex_trylock(&j->store_lock) != 0)
+        return;
     kc_store_forget(j->store);
-    /* The thread is not here. Where it held the lock at the fork, the cells
-     * are in no known state: they stay. */
     if (pthread_mutex_trylock(&j->lock) != 0)
         return;
-    kc_cells_deinit(&j->cells);
-    free(j);
+    while (j->kept) {
+        struct kc_keeping *k = j->kept;
+        j->kept = k->next;
+        k->kept.released = NULL; /* the pool is the parent's */
+        kc_keeping_free(k);
+    }
+    free_memory(j);
+}
+
+void kc_journal_on_change(struct kc_journal *j, void (*fn)(void *ctx),
+                          void *ctx)
+{
+    j->on_change = fn;
+    j->ctx = ctx;
+}
+
+/* -- for any thread -------------------------------------------------------- */
+
+static struct kc_keeping *new_keeping(const struct kc_kept *kept)
+{
+    struct kc_keeping *k = calloc(1, sizeof *k);
+    char *provider = strdup(kept->provider);
+    if (!k || !provider) {
+        free(k);
+        free(provider);
+        return NULL;
+    }
+    k->kept = *kept;
+    k->kept.provider = k->provider = provider;
+    kc_view_init(&k->view, kept->pool, provider);
+    return k;
+}
+
+/* With store_lock. */
+static int begin_keep(struct kc_journal *j, const struct kc_keeping *k)
+{
+    pthread_mutex_lock(&j->lock);
+    bool closed = j->closed;
+    pthread_mutex_unlock(&j->lock);
+    if (closed)
+        return KC_ECLOSED;
+    if (kc_map_get(&j->providers, k->provider))
+        return KC_EDIFFERS;
+    return kc_map_set(&j->providers, k->provider, j);
+}
+
+static int keep(struct kc_journal *j, struct kc_keeping *k, char **why)
+{
+    k->view.now_ms = k->kept.now(k->kept.ctx);
+    k->keys_at = kc_pool_state_version(k->kept.pool);
+    int err = kc_others_restore(&j->others, &k->view, j->store);
+    if (err != KC_OK) {
+        const char *words = kc_store_error(j->store);
+        if (err != KC_ENOMEM && words && *words)
+            *why = strdup(words);
+        return err;
+    }
+    kc_pool_keep(k->kept.pool);
+    k->told_at = kc_pool_state_version(k->kept.pool);
+    pthread_mutex_lock(&j->lock);
+    if (!j->started)
+        err = kc_journal_start(j);
+    if (err == KC_OK) {
+        j->started = true;
+        k->next = j->kept;
+        j->kept = k;
+        kc_others_add(&j->others, &k->view);
+        pthread_cond_signal(&j->changed);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return err;
+}
+
+int kc_journal_keep(struct kc_journal *j, const struct kc_kept *kept,
+                    char **why)
+{
+    *why = NULL;
+    struct kc_keeping *k = new_keeping(kept);
+    if (!k)
+        return KC_ENOMEM;
+    pthread_mutex_lock(&j->store_lock);
+    int err = begin_keep(j, k);
+    if (err == KC_OK) {
+        err = keep(j, k, why);
+        if (err != KC_OK)
+            kc_map_remove(&j->providers, k->provider);
+    }
+    pthread_mutex_unlock(&j->store_lock);
+    if (err != KC_OK) {
+        k->kept.released = NULL; /* it was never kept */
+        kc_keeping_free(k);
+    }
+    return err;
+}
+
+void kc_journal_release(struct kc_journal *j, struct kc_pool *pool)
+{
+    pthread_mutex_lock(&j->lock);
+    for (struct kc_keeping *k = j->kept; k; k = k->next)
+        k->leaving |= k->kept.pool == pool;
+    atomic_store(&j->woken, true);
+    pthread_cond_signal(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+}
+
+static void ring(struct kc_journal *j, atomic_bool *bell)
+{
+    if (atomic_load(bell) || atomic_exchange(bell, true))
+        return;
+    pthread_mutex_lock(&j->lock);
+    pthread_cond_signal(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+}
+
+void kc_journal_wake(struct kc_journal *j)
+{
+    ring(j, &j->woken);
+}
+
+void kc_journal_hurry(struct kc_journal *j)
+{
+    ring(j, &j->hurried);
+}
+
+int kc_journal_with(struct kc_journal *j,
+                    int (*fn)(void *ctx, struct kc_store *s), void *ctx)
+{
+    pthread_mutex_lock(&j->store_lock);
+    int err = j->store ? fn(ctx, j->store) : KC_ECLOSED;
+    pthread_mutex_unlock(&j->store_lock);
+    return err;
+}
+
+/* With the lock: has the thread try now, however often it has failed. */
+static uint64_t ask(struct kc_journal *j)
+{
+    j->hurry = true;
+    j->wait_ms = 0;
+    pthread_cond_signal(&j->changed);
+    return ++j->asked;
+}
+
+int kc_journal_sync(struct kc_journal *j, uint64_t timeout_ms)
+{
+    uint64_t end_ms = kc_add_capped(kc_mono_ms(), timeout_ms);
+    int err = KC_ETIMEOUT;
+    pthread_mutex_lock(&j->lock);
+    if (j->closed || !j->started) {
+        pthread_mutex_unlock(&j->lock);
+        return j->closed ? KC_ECLOSED : KC_OK;
+    }
+    uint64_t upto = ask(j);
+    while (j->served < upto && !j->gone && kc_mono_ms() < end_ms)
+        kc_journal_wait(&j->tried, &j->lock, end_ms);
+    if (j->served >= upto)
+        err = KC_OK;
+    else if (j->error[0])
+        err = KC_ESTORE;
+    pthread_mutex_unlock(&j->lock);
+    return err;
+}
+
+void kc_journal_status(struct kc_journal *j, struct kc_journal_status *out)
+{
+    *out = (struct kc_journal_status){0};
+    pthread_mutex_lock(&j->lock);
+    for (const struct kc_keeping *k = j->kept; k; k = k->next)
+        out->waiting += kc_news_missing(k);
+    out->set_aside = j->set_aside;
+    if (j->failing_since_ms)
+        out->failing_ms = kc_mono_ms() - j->failing_since_ms + 1;
+    memcpy(out->error, j->error, sizeof out->error);
+    memcpy(out->aside, j->aside, sizeof out->aside);
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* With the lock: waits for the thread's end, which may hang in the store. */
+static size_t end_thread(struct kc_journal *j, uint64_t end_ms)
+{
+    ask(j);
+    while (!j->gone && kc_mono_ms() < end_ms)
+        kc_journal_wait(&j->tried, &j->lock, end_ms);
+    if (!j->gone) {
+        atomic_store(&j->stop, true);
+        if (j->store)
+            kc_store_interrupt(j->store);
+        pthread_cond_signal(&j->changed);
+        end_ms = kc_mono_ms() + j->pace.grace;
+    }
+    while (!j->gone && kc_mono_ms() < end_ms)
+        kc_journal_wait(&j->tried, &j->lock, end_ms);
+    size_t lost = j->lost;
+    for (const struct kc_keeping *k = j->kept; k; k = k->next)
+        lost += kc_news_missing(k);
+    bool gone = j->gone;
+    pthread_t thread = j->thread;
+    pthread_mutex_unlock(&j->lock);
+    if (gone)
+        pthread_join(thread, NULL);
+    else
+        pthread_detach(thread);
+    pthread_mutex_lock(&j->lock);
+    return lost;
+}
+
+size_t kc_journal_close(struct kc_journal *j, uint64_t timeout_ms)
+{
+    uint64_t end_ms = kc_add_capped(kc_mono_ms(), timeout_ms);
+    size_t lost = 0;
+    pthread_mutex_lock(&j->lock);
+    bool first = !j->closed;
+    j->closed = true;
+    if (first && j->started)
+        lost = end_thread(j, end_ms);
+    struct kc_store *unused = NULL;
+    if (first && !j->started) {
+        unused = j->store;
+        j->store = NULL;
+    }
+    pthread_mutex_unlock(&j->lock);
+    kc_store_close(unused);
+    return lost;
 }

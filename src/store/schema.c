@@ -1,130 +1,232 @@
 /* schema.c -- see schema.h. */
 #include "store/schema.h"
 
-#include <stddef.h>
+#include <stdbool.h>
+#include <string.h>
 
-#define APPLICATION_ID 0x4b435943 /* "KCYC" */
-#define MINUTE 60000
-#define HOUR (60 * MINUTE)
-#define DAY (24 * (int64_t)HOUR)
+/* What SQLite and MySQL call the same: an id that the database gives, a whole
+ * number, a text of that many characters, the end of a table, that of one which
+ * lies in the order of its primary key. */
+#define TABLES(ID, INT, TEXT, END, ORDERED)                                    \
+    "CREATE TABLE IF NOT EXISTS keycycle_writer (id " ID                       \
+    ", name " TEXT(64) ", seq " INT ", started_ms " INT ", seen_ms " INT       \
+                       ", ended " INT ", UNIQUE (name)" END,                   \
+        "CREATE TABLE IF NOT EXISTS keycycle_key (id " ID                      \
+        ", provider " TEXT(255) ", hash " TEXT(80) ", label " TEXT(            \
+            64) ", suffix " TEXT(8) ", UNIQUE (provider, hash)" END,           \
+        "CREATE TABLE IF NOT EXISTS keycycle_model (id " ID                    \
+        ", name " TEXT(255) ", UNIQUE (name)" END,                             \
+        "CREATE TABLE IF NOT EXISTS keycycle_use (start_ms " INT               \
+        ", span_ms " INT ", key_id " INT ", model_id " INT ", writer " INT     \
+        ", last_ms " INT ", " USED(INT) ", PRIMARY KEY (start_ms, span_ms, "   \
+                                        "key_id, model_id, writer)" ORDERED,   \
+        "CREATE TABLE IF NOT EXISTS keycycle_sum (writer " INT ", key_id " INT \
+        ", model_id " INT ", last_ms " INT                                     \
+        ", " USED(INT) ", held_requests " INT ", held_tokens " INT             \
+                       ", held_input " INT ", seq " INT                        \
+                       ", PRIMARY KEY (writer, key_id, model_id)" ORDERED,     \
+        "CREATE TABLE IF NOT EXISTS keycycle_state (key_id " INT               \
+        ", model_id " INT ", state " TEXT(                                     \
+            16) ", disabled " INT ", guessed " INT ", auth " INT               \
+                ", tries " INT ", until_ms " INT                               \
+                ", reason " TEXT(64) ", learned " TEXT(                        \
+                    512) ", changed_ms " INT ", writer " INT ", seq " INT      \
+                         ", PRIMARY KEY (key_id, model_id)" ORDERED
 
-static const char create[] =
-    "CREATE TABLE usage ("
-    " writer TEXT NOT NULL, provider TEXT NOT NULL, key TEXT NOT NULL,"
-    " model TEXT NOT NULL, start_ms INTEGER NOT NULL,"
-    " span_ms INTEGER NOT NULL, requests INTEGER NOT NULL,"
-    " input INTEGER NOT NULL, output INTEGER NOT NULL,"
-    " total INTEGER NOT NULL,"
-    " PRIMARY KEY (writer, provider, key, model, start_ms, span_ms)"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE INDEX usage_by_time ON usage (provider, start_ms);"
-    "PRAGMA application_id = 1262704963;"
-    "PRAGMA user_version = 1;";
+#define USED(INT)                                                 \
+    "requests " INT ", input " INT ", output " INT ", total " INT \
+    ", counted " INT ", counted_tokens " INT ", counted_input " INT
 
-_Static_assert(APPLICATION_ID == 1262704963, "as in the text above");
-_Static_assert(KC_SCHEMA_VERSION == 1, "as in the text above");
+#define SQLITE_TEXT_OF(n) "TEXT NOT NULL"
+static const char *const sqlite_tables[] = {
+    TABLES("INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER NOT NULL",
+           SQLITE_TEXT_OF, ") STRICT", ") STRICT, WITHOUT ROWID"),
+    "PRAGMA application_id = 1262704963",
+    "PRAGMA user_version = 2",
+    NULL,
+};
+_Static_assert(KC_SCHEMA_APPLICATION == 1262704963, "as in the text above");
+_Static_assert(KC_SCHEMA_VERSION == 2, "as in the texts above and below");
 
-static int number(sqlite3 *db, const char *sql, int64_t *out)
+/* Names differ by case, so they are compared by their bytes. */
+#define MYSQL_TEXT_OF(n) "VARCHAR(" #n ") NOT NULL"
+#define MYSQL_END ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+static const char *const mysql_tables[] = {
+    "CREATE TABLE IF NOT EXISTS keycycle_meta (name VARCHAR(64) NOT NULL,"
+    " value BIGINT NOT NULL, PRIMARY KEY (name)" MYSQL_END,
+    TABLES("BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY", "BIGINT NOT NULL",
+           MYSQL_TEXT_OF, MYSQL_END, MYSQL_END),
+    "INSERT INTO keycycle_meta VALUES ('schema', 2)"
+    " ON DUPLICATE KEY UPDATE name = name",
+    NULL,
+};
+
+/* Version 1 had one table, SQLite's alone. Its rows become those of a writer
+ * that has ended, which are summed up in time as all such are. What it booked
+ * when a call began counts as used. */
+#define LEAST(x) "sum(min(" x ", 1125899906842624))"
+static const char *const from_version_1[] = {
+    "INSERT INTO keycycle_key (provider, hash, label, suffix)"
+    " SELECT DISTINCT provider, key, '', '' FROM usage",
+    "INSERT INTO keycycle_model (name)"
+    " SELECT DISTINCT model FROM usage WHERE model <> ''",
+    "INSERT INTO keycycle_writer (name, seq, started_ms, seen_ms, ended)"
+    " SELECT 'version 1', 1, first_ms, end_ms, 1 FROM"
+    " (SELECT min(start_ms) AS first_ms, max(start_ms + span_ms) AS end_ms"
+    " FROM usage) WHERE end_ms IS NOT NULL",
+    "INSERT INTO keycycle_use SELECT u.start_ms, u.span_ms, k.id,"
+    " coalesce(m.id, 0), w.id, u.start_ms + u.span_ms - 1,"
+    " " LEAST("u.requests") ", " LEAST("u.input") ", " LEAST(
+        "u.output") ","
+                    " " LEAST("u.total") ", " LEAST("u.requests") ", " LEAST(
+                        "u.total") ","
+                                   " " LEAST(
+                                       "u.input") " FROM usage AS u"
+                                                  " JOIN keycycle_key AS k ON "
+                                                  "k.provider = u.provider AND "
+                                                  "k.hash = u.key"
+                                                  " LEFT JOIN keycycle_model "
+                                                  "AS m ON m.name = u.model"
+                                                  " JOIN keycycle_writer AS w "
+                                                  "GROUP BY 1, 2, 3, 4, 5",
+    "INSERT INTO keycycle_sum SELECT writer, key_id, model_id, max(last_ms),"
+    " " LEAST("requests") ", " LEAST("input") ", " LEAST(
+        "output") ","
+                  " " LEAST("total") ", " LEAST("counted") ", " LEAST(
+                      "counted_tokens") ","
+                                        " " LEAST(
+                                            "counted_input") ", 0, 0, 0, 1"
+                                                             " FROM "
+                                                             "keycycle_use "
+                                                             "GROUP BY 1, 2, 3",
+    "DROP TABLE usage",
+    NULL,
+};
+
+static bool is_sqlite(const struct kc_db *db)
 {
-    sqlite3_stmt *stmt;
-    *out = 0;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    if (sqlite3_step(stmt) == SQLITE_ROW)
-        *out = sqlite3_column_int64(stmt, 0);
-    return sqlite3_finalize(stmt);
+    return strcmp(db->ops->dialect->name, "sqlite") == 0;
+}
+
+static int take_number(void *ctx, const struct kc_value *columns, size_t n)
+{
+    (void)n;
+    *(int64_t *)ctx = columns[0].number;
+    return KC_OK;
+}
+
+/* Leaves *out as it is where there is no row. */
+static int number(struct kc_db *db, const char *sql, int64_t *out)
+{
+    return kc_db_query(db, sql, NULL, 0, take_number, out, NULL);
+}
+
+static enum kc_schema_state compare(int64_t version, int64_t oldest)
+{
+    return version == KC_SCHEMA_VERSION  ? KC_SCHEMA_READY
+           : version > KC_SCHEMA_VERSION ? KC_SCHEMA_NEWER
+           : version >= oldest           ? KC_SCHEMA_OLDER
+                                         : KC_SCHEMA_FOREIGN;
+}
+
+static int look_at_sqlite(struct kc_db *db, enum kc_schema_state *state,
+                          int64_t *version)
+{
+    int64_t tables = 0, id = 0;
+    int err = number(db, "PRAGMA user_version", version);
+    if (err == KC_OK)
+        err = number(db, "PRAGMA application_id", &id);
+    if (err == KC_OK)
+        err = number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (id == KC_SCHEMA_APPLICATION)
+        *state = compare(*version, 1);
+    else if (id == 0 && *version == 0 && tables == 0)
+        *state = KC_SCHEMA_EMPTY;
+    else
+        *state = KC_SCHEMA_FOREIGN;
+    return err;
+}
+
+static int look_at_mysql(struct kc_db *db, enum kc_schema_state *state,
+                         int64_t *version)
+{
+    int64_t tables = 0;
+    int err = number(db,
+                     "SELECT count(*) FROM information_schema.tables"
+                     " WHERE table_schema = DATABASE()"
+                     " AND table_name = 'keycycle_meta'",
+                     &tables);
+    if (err == KC_OK && tables > 0)
+        err =
+            number(db, "SELECT value FROM keycycle_meta WHERE name = 'schema'",
+                   version);
+    /* The version is written last: somebody may be at it now. */
+    *state =
+        *version == 0 ? KC_SCHEMA_EMPTY : compare(*version, KC_SCHEMA_VERSION);
+    return err;
+}
+
+static int look(struct kc_db *db, enum kc_schema_state *state, int64_t *version)
+{
+    *state = KC_SCHEMA_FOREIGN;
+    *version = 0;
+    return is_sqlite(db) ? look_at_sqlite(db, state, version)
+                         : look_at_mysql(db, state, version);
 }
 
 /* Ends a transaction by what came of it. */
-static int end(sqlite3 *db, int rc)
+static int end(struct kc_db *db, int err)
 {
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
+    bool doubtful;
+    if (err == KC_OK)
+        return kc_db_commit(db, &doubtful);
+    kc_db_rollback(db);
+    return err;
 }
 
-int kc_schema_prepare(sqlite3 *db, enum kc_schema_state *state, int *version)
+int kc_schema_look(struct kc_db *db, enum kc_schema_state *state,
+                   int64_t *version)
 {
-    int64_t user = 0, tables = 0, id = 0;
-    *state = KC_SCHEMA_READY;
+    *state = KC_SCHEMA_FOREIGN;
     *version = 0;
-    int rc = number(db, "PRAGMA user_version", &user);
-    if (rc == SQLITE_OK)
-        rc = number(db, "PRAGMA application_id", &id);
-    if (rc == SQLITE_OK && user == KC_SCHEMA_VERSION && id == APPLICATION_ID)
-        return SQLITE_OK;
-    /* Another process may be making the tables right now: look again. */
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    rc = number(db, "PRAGMA user_version", &user);
-    if (rc == SQLITE_OK)
-        rc = number(db, "PRAGMA application_id", &id);
-    if (rc == SQLITE_OK)
-        rc = number(db, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (rc == SQLITE_OK && user == 0 && id == 0 && tables == 0)
-        rc = sqlite3_exec(db, create, NULL, NULL, NULL);
-    else if (id != APPLICATION_ID)
-        *state = KC_SCHEMA_FOREIGN;
-    else if (user > KC_SCHEMA_VERSION)
-        *state = KC_SCHEMA_NEWER;
-    *version = (int)user;
-    return end(db, rc);
+    /* MySQL cannot read a table that is younger than the transaction. */
+    if (!is_sqlite(db))
+        return look(db, state, version);
+    int err = kc_db_begin(db, false);
+    return err == KC_OK ? end(db, look(db, state, version)) : err;
 }
 
-int kc_schema_newest(sqlite3 *db, uint64_t *start_ms)
+static int run(struct kc_db *db, const char *const *statements)
 {
-    int64_t newest;
-    int rc = number(db, "SELECT max(start_ms) FROM usage", &newest);
-    *start_ms = newest > 0 ? (uint64_t)newest : 0;
-    return rc;
+    int err = KC_OK;
+    for (; err == KC_OK && *statements; statements++)
+        err = kc_db_exec(db, *statements, NULL);
+    return err;
 }
 
-/* Sums up what began before `before_ms`, a multiple of `span_ms`. */
-static int fold(sqlite3 *db, int64_t span_ms, int64_t before_ms)
+/* Another process may be at it right now, so it looks again. (MySQL ends the
+ * transaction at each table: there each statement may be repeated.) */
+static int make(struct kc_db *db, enum kc_schema_state *state, int64_t *version)
 {
-    static const char *const texts[] = {
-        "INSERT INTO usage SELECT '', provider, key, model,"
-        " start_ms - start_ms % ?1, ?1, sum(requests), sum(input),"
-        " sum(output), sum(total) FROM usage"
-        " WHERE span_ms < ?1 AND start_ms < ?2"
-        " GROUP BY provider, key, model, start_ms / ?1"
-        " ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,"
-        " input = input + excluded.input, output = output + excluded.output,"
-        " total = total + excluded.total",
-        "DELETE FROM usage WHERE span_ms < ?1 AND start_ms < ?2",
-    };
-    int rc = SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < 2; i++) {
-        sqlite3_stmt *stmt;
-        rc = sqlite3_prepare_v2(db, texts[i], -1, &stmt, NULL);
-        if (rc != SQLITE_OK)
-            break;
-        sqlite3_bind_int64(stmt, 1, span_ms);
-        sqlite3_bind_int64(stmt, 2, before_ms);
-        sqlite3_step(stmt); /* finalize repeats its failure */
-        rc = sqlite3_finalize(stmt);
-    }
-    return rc;
+    int err = look(db, state, version);
+    if (err != KC_OK ||
+        (*state != KC_SCHEMA_EMPTY && *state != KC_SCHEMA_OLDER))
+        return err;
+    err = run(db, is_sqlite(db) ? sqlite_tables : mysql_tables);
+    if (err == KC_OK && *state == KC_SCHEMA_OLDER)
+        err = run(db, from_version_1);
+    if (err == KC_OK)
+        *state = KC_SCHEMA_READY;
+    return err;
 }
 
-int kc_schema_fold(sqlite3 *db, uint64_t newest_ms)
+int kc_schema_prepare(struct kc_db *db, enum kc_schema_state *state,
+                      int64_t *version)
 {
-    static const struct {
-        int64_t span_ms, keep_ms;
-    } levels[] = {{MINUTE, HOUR}, {HOUR, DAY + HOUR}, {DAY, 2 * DAY}};
-    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
-        return rc;
-    for (size_t i = 0; rc == SQLITE_OK && i < 3; i++) {
-        int64_t before = (int64_t)newest_ms - levels[i].keep_ms;
-        if (before > 0)
-            rc = fold(db, levels[i].span_ms,
-                      before - before % levels[i].span_ms);
-    }
-    return end(db, rc);
+    int err = kc_schema_look(db, state, version);
+    if (err != KC_OK ||
+        (*state != KC_SCHEMA_EMPTY && *state != KC_SCHEMA_OLDER))
+        return err;
+    err = kc_db_begin(db, true);
+    return err == KC_OK ? end(db, make(db, state, version)) : err;
 }

@@ -1,31 +1,41 @@
-/* schema.h -- the tables of the SQLite store: made, checked, kept small. */
+/* schema.h -- the tables: made, checked, brought up to date.
+ *
+ *   keycycle_writer  who writes: one run of one journal
+ *   keycycle_key     keys (and groups of keys) by provider and hash
+ *   keycycle_model   models; id 0 is no model
+ *   keycycle_use     what a writer used of (key, model) in a span of time
+ *   keycycle_sum     in all, and what it holds; `seq` is the writer's, then
+ *   keycycle_state   states of keys (model 0) and of keys for one model
+ *   keycycle_meta    MySQL: the version of all this; SQLite has its own place
+ *
+ * Writer 0 is the archive: it has no row. Version 1 was SQLite's alone.
+ */
 #ifndef KC_STORE_SCHEMA_H
 #define KC_STORE_SCHEMA_H
 
 #include <stdint.h>
 
-#include <sqlite3.h>
+#include "store/db.h"
 
-#define KC_SCHEMA_VERSION 1
+#define KC_SCHEMA_VERSION 2
+#define KC_SCHEMA_APPLICATION 0x4b435943 /* "KCYC", of SQLite's files */
 
 enum kc_schema_state {
     KC_SCHEMA_READY,
+    KC_SCHEMA_EMPTY,
+    KC_SCHEMA_OLDER,
     KC_SCHEMA_NEWER,  /* of a later keycycle; *version says which */
     KC_SCHEMA_FOREIGN /* another program's tables */
 };
 
-/* kc_schema_prepare makes the tables in an empty file. Returns SQLite's code;
- * *state counts on SQLITE_OK. */
-int kc_schema_prepare(sqlite3 *db, enum kc_schema_state *state, int *version);
+/* kc_schema_look tells what is there, and changes nothing. */
+KC_CHECKED int kc_schema_look(struct kc_db *db, enum kc_schema_state *state,
+                              int64_t *version);
 
-/* kc_schema_newest returns the start of the newest row, 0 without rows. */
-int kc_schema_newest(sqlite3 *db, uint64_t *start_ms);
-
-/* kc_schema_fold sums up old rows of all writers: by the minute what is over an
- * hour older than `newest_ms`, by the hour what no window of a day reaches any
- * more, by the day what is older still. It leaves whole periods only, so a
- * row's end is never later than it was by more than a minute where a window
- * still counts it. Returns SQLite's code; on failure nothing changed. */
-int kc_schema_fold(sqlite3 *db, uint64_t newest_ms);
+/* kc_schema_prepare makes the tables where there are none, and brings older
+ * ones up to date: all of it, or nothing has changed. Several processes may do
+ * it at once. *state is READY, NEWER or FOREIGN on KC_OK. */
+KC_CHECKED int kc_schema_prepare(struct kc_db *db, enum kc_schema_state *state,
+                                 int64_t *version);
 
 #endif

@@ -1,353 +1,444 @@
-/* sqlite.c -- see sqlite.h; the tables are schema.c's. */
+/* sqlite.c -- see sqlite.h. */
 #include "store/sqlite.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "store/schema.h"
 
 #define WORDS_MAX 512
+#define COLUMNS_MAX 20
 #define OPEN_BUSY_MS 3000 /* another process makes the tables */
-#define WRITE_BUSY_MS 200 /* the journal tries again by itself */
-#define FOLD_EVERY_MS 3600000
-
-static const char upsert[] =
-    "INSERT INTO usage VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"
-    " ON CONFLICT DO UPDATE SET requests = excluded.requests,"
-    " input = excluded.input, output = excluded.output,"
-    " total = excluded.total";
-
-#define COLUMNS                                                 \
-    "provider, key, model, start_ms, span_ms, requests, input," \
-    " output, total"
-static const char select_one[] =
-    "SELECT " COLUMNS " FROM usage WHERE provider = ?1 ORDER BY start_ms";
-static const char select_all[] =
-    "SELECT " COLUMNS " FROM usage ORDER BY start_ms";
+#define WRITE_BUSY_MS 200
 
 struct sqlite {
-    struct kc_store head;
-    sqlite3 *db;
-    sqlite3_stmt *insert;
-    uint64_t newest_ms; /* start of the newest row written */
-    uint64_t folded_ms; /* its value at the last fold */
+    struct kc_db head;
+    sqlite3 *db;          /* NULL: to be opened by the next begin */
+    pthread_mutex_t lock; /* of `db`, for kc_db_interrupt */
+    atomic_bool interrupted;
+    bool memory, look;
+    dev_t device; /* of the file that is open */
+    ino_t inode;
+    int busy_ms;
+    int64_t version; /* of the data, when kc_db_quiet was asked last */
     char *path;
     char words[WORDS_MAX];
 };
 
-static struct sqlite *self(struct kc_store *s)
+static struct sqlite *self(struct kc_db *db)
 {
-    return (struct sqlite *)s;
+    return (struct sqlite *)db;
 }
 
-int kc_sqlite_explain(int rc, const char *path, char *words, size_t size)
+/* What SQLite's codes are to a person, and to us. */
+static int explain(int rc, const char **what)
 {
-    const char *what = sqlite3_errstr(rc);
-    int err = KC_ESTORE;
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
-        err = KC_ENOMEM;
-        break;
+        return KC_ENOMEM;
     case SQLITE_NOTADB:
-        err = KC_ECORRUPT;
-        what = "is not an SQLite database";
-        break;
+        *what = "is not an SQLite database";
+        return KC_ECORRUPT;
     case SQLITE_CORRUPT:
-        err = KC_ECORRUPT;
-        what = "is damaged";
-        break;
+        *what = "is damaged";
+        return KC_ECORRUPT;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        what = "is locked by another program";
-        break;
+        *what = "is locked by another program";
+        return KC_ESTORE;
     case SQLITE_READONLY:
-        what = rc == SQLITE_READONLY_DBMOVED ? "was moved or deleted"
-                                             : "cannot be written to";
-        break;
+        *what = rc == SQLITE_READONLY_DBMOVED ? "was moved or deleted"
+                                              : "cannot be written to";
+        return KC_ESTORE;
     case SQLITE_FULL:
-        what = "cannot grow: the disk is full";
-        break;
+        *what = "cannot grow: the disk is full";
+        return KC_ESTORE;
     case SQLITE_IOERR:
-        what = "cannot be read or written: disk I/O error";
-        break;
+        *what = "cannot be read or written: disk I/O error";
+        return KC_ESTORE;
     case SQLITE_CANTOPEN:
-        what = "cannot be opened";
-        break;
+        *what = "cannot be opened";
+        return KC_ESTORE;
     default:
-        snprintf(words, size, "%s: %s", path, what);
-        return err;
+        return KC_ESTORE;
     }
-    snprintf(words, size, "%s %s", path, what);
-    return err;
 }
-
-/* -- reading and writing ------------------------------------------------- */
 
 static int fail(struct sqlite *s, int rc)
 {
-    return kc_sqlite_explain(rc, s->path, s->words, sizeof s->words);
+    const char *what = NULL;
+    int err;
+    if (atomic_load(&s->interrupted) || rc == SQLITE_INTERRUPT) {
+        snprintf(s->words, sizeof s->words, "%s: closed meanwhile", s->path);
+        return KC_ECLOSED;
+    }
+    if (rc == SQLITE_TOOBIG || (rc & 0xff) == SQLITE_CONSTRAINT ||
+        rc == SQLITE_MISMATCH)
+        err = KC_EINVALID;
+    else
+        err = explain(rc, &what);
+    if (what)
+        snprintf(s->words, sizeof s->words, "%s %s", s->path, what);
+    else
+        snprintf(s->words, sizeof s->words, "%s: %s", s->path,
+                 s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
+    return err;
 }
 
-static int exec(struct sqlite *s, const char *sql)
+static int exec_plain(struct sqlite *s, const char *sql)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 
-static sqlite3_int64 signed64(uint64_t n)
+/* SQLite's own busy handler does not see an interrupt. */
+static int wait_for_lock(void *ctx, int tries)
 {
-    return n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n;
-}
-
-static int write_row(struct sqlite *s, const char *writer,
-                     const struct kc_row *row)
-{
-    const char *const texts[] = {writer, row->provider, row->key, row->model};
-    const uint64_t numbers[] = {row->start_ms, row->span_ms, row->requests,
-                                row->input,    row->output,  row->total};
-    int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && i < 4; i++)
-        rc = sqlite3_bind_text(s->insert, i + 1, texts[i], -1, SQLITE_STATIC);
-    for (int i = 0; rc == SQLITE_OK && i < 6; i++)
-        rc = sqlite3_bind_int64(s->insert, i + 5, signed64(numbers[i]));
-    if (rc == SQLITE_OK)
-        sqlite3_step(s->insert); /* reset repeats its failure */
-    int done = sqlite3_reset(s->insert);
-    return rc == SQLITE_OK ? done : rc;
-}
-
-/* A failed fold is no failure of the write before it: it is left for later. */
-static void fold_now_and_then(struct sqlite *s)
-{
-    if (s->newest_ms - s->folded_ms < FOLD_EVERY_MS)
-        return;
-    kc_schema_fold(s->db, s->newest_ms);
-    s->folded_ms = s->newest_ms;
-}
-
-static int sqlite_write(struct kc_store *store, const char *writer,
-                        const struct kc_row *rows, size_t n)
-{
-    struct sqlite *s = self(store);
-    uint64_t newest = s->newest_ms;
-    int rc = exec(s, "BEGIN IMMEDIATE");
-    if (rc != SQLITE_OK)
-        return fail(s, rc);
-    for (size_t i = 0; rc == SQLITE_OK && i < n; i++) {
-        rc = write_row(s, writer, &rows[i]);
-        if (rows[i].start_ms > newest)
-            newest = rows[i].start_ms;
-    }
-    sqlite3_clear_bindings(s->insert); /* the texts are the caller's */
-    if (rc == SQLITE_OK)
-        rc = exec(s, "COMMIT");
-    if (rc != SQLITE_OK) {
-        exec(s, "ROLLBACK");
-        return fail(s, rc);
-    }
-    s->words[0] = '\0';
-    s->newest_ms = newest;
-    fold_now_and_then(s);
-    return KC_OK;
-}
-
-static uint64_t column(sqlite3_stmt *stmt, int i)
-{
-    sqlite3_int64 n = sqlite3_column_int64(stmt, i);
-    return n > 0 ? (uint64_t)n : 0;
-}
-
-static int pass_rows(sqlite3_stmt *stmt, kc_row_fn *fn, void *ctx)
-{
-    while (sqlite3_step(stmt) == SQLITE_ROW) {
-        struct kc_row row = {
-            .provider = (const char *)sqlite3_column_text(stmt, 0),
-            .key = (const char *)sqlite3_column_text(stmt, 1),
-            .model = (const char *)sqlite3_column_text(stmt, 2),
-            .start_ms = column(stmt, 3),
-            .span_ms = column(stmt, 4),
-            .requests = column(stmt, 5),
-            .input = column(stmt, 6),
-            .output = column(stmt, 7),
-            .total = column(stmt, 8)};
-        if (!row.provider || !row.key || !row.model)
-            return KC_ENOMEM;
-        int err = fn(ctx, &row);
-        if (err != KC_OK)
-            return err;
-    }
-    return KC_OK;
-}
-
-static int sqlite_read(struct kc_store *store, const char *provider,
-                       kc_row_fn *fn, void *ctx)
-{
-    struct sqlite *s = self(store);
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(s->db, provider ? select_one : select_all, -1,
-                                &stmt, NULL);
-    if (rc == SQLITE_OK && provider)
-        rc = sqlite3_bind_text(stmt, 1, provider, -1, SQLITE_STATIC);
-    int err = rc == SQLITE_OK ? pass_rows(stmt, fn, ctx) : KC_OK;
-    int done = sqlite3_finalize(stmt);
-    if (rc == SQLITE_OK)
-        rc = done;
-    if (rc != SQLITE_OK && err == KC_OK)
-        return fail(s, rc);
-    return err;
-}
-
-static const char *sqlite_error(struct kc_store *s)
-{
-    return self(s)->words;
-}
-
-static void sqlite_close(struct kc_store *store)
-{
-    struct sqlite *s = self(store);
-    sqlite3_finalize(s->insert);
-    sqlite3_close(s->db);
-    free(s->path);
-    free(s);
-}
-
-/* The handle stays as it is: closing it would drop the parent's locks. */
-static void sqlite_forget(struct kc_store *store)
-{
-    struct sqlite *s = self(store);
-    free(s->path);
-    free(s);
+    struct sqlite *s = ctx;
+    if (atomic_load(&s->interrupted) || tries * 5 >= s->busy_ms)
+        return 0;
+    sqlite3_sleep(5);
+    return 1;
 }
 
 /* -- opening ------------------------------------------------------------- */
 
 /* Whether the file is there and usable, in plainer words than SQLite's. */
-static int check_file(const char *path, char *words, size_t size)
+static int check_file(struct sqlite *s, const char *path)
 {
     struct stat st;
     const char *what = NULL;
-    if (stat(path, &st) != 0)
-        what = strerror(errno);
-    else if (S_ISDIR(st.st_mode))
+    int mode = s->look ? R_OK : R_OK | W_OK;
+    if (stat(path, &st) != 0) {
+        snprintf(s->words, sizeof s->words, "cannot open %s: %s", path,
+                 strerror(errno));
+        return s->look && errno == ENOENT ? KC_ENOTFOUND : KC_ESTORE;
+    }
+    if (S_ISDIR(st.st_mode))
         what = "it is a directory";
     else if (!S_ISREG(st.st_mode))
         what = "it is not a regular file";
-    else if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
-        what = "no permission to read and write it";
-    if (!what)
-        return KC_OK;
-    snprintf(words, size, "cannot open %s: %s", path, what);
-    return KC_ESTORE;
+    else if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) != 0)
+        what = s->look ? "no permission to read it"
+                       : "no permission to read and write it";
+    if (what) {
+        snprintf(s->words, sizeof s->words, "cannot open %s: %s", path, what);
+        return KC_ESTORE;
+    }
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    return KC_OK;
 }
 
 /* Makes a new file private; one that is there keeps its mode. */
-static int create_file(const char *path, char *words, size_t size)
+static int need_file(struct sqlite *s, const char *path)
 {
+    if (s->look)
+        return check_file(s, path);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-        return KC_OK;
-    }
-    if (errno == EEXIST)
-        return check_file(path, words, size);
+    if (fd >= 0 || errno == EEXIST)
+        return check_file(s, path);
     const char *what = errno == ENOENT    ? "its folder does not exist"
                        : errno == ENOTDIR ? "its folder is a file"
                        : errno == EACCES || errno == EROFS
                            ? "no permission to write in its folder"
                            : strerror(errno);
-    snprintf(words, size, "cannot create %s: %s", path, what);
+    snprintf(s->words, sizeof s->words, "cannot create %s: %s", path, what);
     return KC_ESTORE;
 }
 
-/* To change the journal mode takes the file for itself, and SQLite gives up at
- * once where another process does the same: that one's work serves us too. */
-static int use_wal(sqlite3 *db)
+static int number(struct sqlite *s, const char *sql, int64_t *out)
 {
+    sqlite3_stmt *stmt;
+    *out = 0;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+    if (rc != SQLITE_OK)
+        return rc;
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        *out = sqlite3_column_int64(stmt, 0);
+    return sqlite3_finalize(stmt);
+}
+
+/* To change the journal mode takes the file for itself, and SQLite gives up at
+ * once where another process does the same: that one's work serves us too. The
+ * file of another program stays as it is. */
+static int use_wal(struct sqlite *s)
+{
+    int64_t id = 0, tables = 0;
+    int rc = number(s, "PRAGMA application_id", &id);
+    if (rc == SQLITE_OK)
+        rc = number(s, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (rc != SQLITE_OK || (id != KC_SCHEMA_APPLICATION && tables > 0))
+        return rc;
     static const char sql[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    rc = exec_plain(s, sql);
     for (int ms = 1; (rc & 0xff) == SQLITE_BUSY && ms < 1000; ms *= 2) {
         sqlite3_sleep(ms);
-        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+        rc = exec_plain(s, sql);
     }
     return rc;
 }
 
-static int prepare(struct sqlite *s)
+/* To read only is to open for writing all the same where that is allowed, so
+ * that what SQLite needs beside the file is removed again; but nothing may be
+ * changed. */
+static int open_handle(struct sqlite *s, const char *name, sqlite3 **db)
 {
-    enum kc_schema_state state = KC_SCHEMA_READY;
-    int version = 0;
-    sqlite3_extended_result_codes(s->db, 1);
-    sqlite3_busy_timeout(s->db, OPEN_BUSY_MS);
-    int rc = kc_schema_prepare(s->db, &state, &version);
-    if (rc == SQLITE_OK && state == KC_SCHEMA_NEWER) {
-        snprintf(s->words, sizeof s->words,
-                 "%s was written by a newer keycycle (its schema is %d, this "
-                 "build knows %d)",
-                 s->path, version, KC_SCHEMA_VERSION);
-        return KC_ESTORE;
+    bool plain = s->look && faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) != 0;
+    int flags = plain     ? SQLITE_OPEN_READONLY
+                : s->look ? SQLITE_OPEN_READWRITE
+                          : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    return sqlite3_open_v2(name, db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
+static void set_handle(struct sqlite *s, sqlite3 *db)
+{
+    pthread_mutex_lock(&s->lock);
+    sqlite3 *before = s->db;
+    s->db = db;
+    pthread_mutex_unlock(&s->lock);
+    sqlite3_close(before);
+}
+
+/* "./" keeps SQLite from seeing a URI or another special name; people get the
+ * name that they gave. */
+static int connect_file(struct sqlite *s)
+{
+    sqlite3 *db = NULL;
+    size_t size = strlen(s->path) + 3;
+    char *name = malloc(size);
+    if (!name)
+        return KC_ENOMEM;
+    bool plain = s->memory || s->path[0] == '/';
+    snprintf(name, size, "%s%s", plain ? "" : "./", s->path);
+    int err = s->memory ? KC_OK : need_file(s, s->path);
+    s->version = -1;
+    if (err == KC_OK) {
+        int rc = open_handle(s, name, &db);
+        set_handle(s, db);
+        if (db) {
+            sqlite3_extended_result_codes(db, 1);
+            sqlite3_busy_handler(db, wait_for_lock, s);
+        }
+        if (rc == SQLITE_OK)
+            rc = s->look ? exec_plain(s, "PRAGMA query_only = 1") : use_wal(s);
+        if (rc != SQLITE_OK) {
+            err = db ? fail(s, rc) : KC_ENOMEM;
+            set_handle(s, NULL);
+        }
     }
-    if (rc == SQLITE_OK && state == KC_SCHEMA_FOREIGN) {
-        snprintf(s->words, sizeof s->words,
-                 "%s is the database of another program", s->path);
-        return KC_ESTORE;
+    free(name);
+    return err;
+}
+
+/* A file that was deleted takes all that is written to it along, silently. */
+static int check_moved(struct sqlite *s)
+{
+    struct stat st;
+    if (s->memory || (stat(s->path, &st) == 0 && st.st_dev == s->device &&
+                      st.st_ino == s->inode))
+        return KC_OK;
+    set_handle(s, NULL);
+    snprintf(s->words, sizeof s->words, "%s was moved or deleted", s->path);
+    return KC_ESTORE;
+}
+
+/* -- transactions and statements ----------------------------------------- */
+
+static int sqlite_begin(struct kc_db *db, bool write)
+{
+    struct sqlite *s = self(db);
+    s->words[0] = '\0';
+    int err = s->db ? check_moved(s) : connect_file(s);
+    if (err != KC_OK)
+        return err;
+    int rc = atomic_load(&s->interrupted)
+                 ? SQLITE_INTERRUPT
+                 : exec_plain(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
+    return rc == SQLITE_OK ? KC_OK : fail(s, rc);
+}
+
+static void sqlite_rollback(struct kc_db *db)
+{
+    struct sqlite *s = self(db);
+    if (s->db && !sqlite3_get_autocommit(s->db))
+        exec_plain(s, "ROLLBACK");
+}
+
+static int sqlite_commit(struct kc_db *db, bool *doubtful)
+{
+    struct sqlite *s = self(db);
+    int rc = exec_plain(s, "COMMIT");
+    /* What reached the disk before the error may count after a crash. */
+    *doubtful = (rc & 0xff) == SQLITE_IOERR;
+    if (rc == SQLITE_OK)
+        return KC_OK;
+    int err = fail(s, rc);
+    sqlite_rollback(db);
+    return err;
+}
+
+static int bind(sqlite3_stmt *stmt, const struct kc_value *params, size_t n)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < n; i++) {
+        int at = (int)i + 1;
+        rc = params[i].text ? sqlite3_bind_text(stmt, at, params[i].text, -1,
+                                                SQLITE_STATIC)
+                            : sqlite3_bind_int64(stmt, at, params[i].number);
     }
+    return rc;
+}
+
+/* Returns SQLite's code, and in *err what the function made of the rows. What a
+ * column is in the first row it is in all: the tables are strict. */
+static int pass_rows(sqlite3_stmt *stmt, kc_db_row_fn *fn, void *ctx, int *err)
+{
+    struct kc_value columns[COLUMNS_MAX] = {{0}};
+    bool text[COLUMNS_MAX] = {false};
+    int n = sqlite3_column_count(stmt), rc = sqlite3_step(stmt);
+    for (int i = 0; rc == SQLITE_ROW && i < n && i < COLUMNS_MAX; i++)
+        text[i] = sqlite3_column_type(stmt, i) == SQLITE_TEXT;
+    for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
+        for (int i = 0; fn && i < n && i < COLUMNS_MAX; i++) {
+            if (!text[i])
+                columns[i].number = sqlite3_column_int64(stmt, i);
+            else if (!(columns[i].text =
+                           (const char *)sqlite3_column_text(stmt, i)))
+                return SQLITE_NOMEM;
+        }
+        *err = fn ? fn(ctx, columns, (size_t)n) : KC_OK;
+        if (*err != KC_OK)
+            return SQLITE_OK;
+    }
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int sqlite_query(struct kc_db *db, const char *sql,
+                        const struct kc_value *params, size_t n,
+                        kc_db_row_fn *fn, void *ctx, int64_t *changed)
+{
+    struct sqlite *s = self(db);
+    sqlite3_stmt *stmt = NULL;
+    int err = KC_OK;
+    if (changed)
+        *changed = 0;
+    int rc = atomic_load(&s->interrupted)
+                 ? SQLITE_INTERRUPT
+                 : sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
     if (rc == SQLITE_OK)
-        rc = use_wal(s->db);
+        rc = bind(stmt, params, n);
     if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v3(s->db, upsert, -1, SQLITE_PREPARE_PERSISTENT,
-                                &s->insert, NULL);
-    if (rc == SQLITE_OK)
-        rc = kc_schema_newest(s->db, &s->newest_ms);
+        rc = pass_rows(stmt, fn, ctx, &err);
+    if (rc != SQLITE_OK)
+        err = fail(s, rc);
+    else if (changed)
+        *changed = sqlite3_changes64(s->db);
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+static int sqlite_run(struct kc_db *db, const char *sql, int64_t *changed)
+{
+    return sqlite_query(db, sql, NULL, 0, NULL, NULL, changed);
+}
+
+static int sqlite_quiet(struct kc_db *db, bool *quiet)
+{
+    struct sqlite *s = self(db);
+    int64_t version = 0;
+    *quiet = s->memory;
+    if (s->memory || !s->db)
+        return KC_OK;
+    int rc = number(s, "PRAGMA data_version", &version);
     if (rc != SQLITE_OK)
         return fail(s, rc);
-    fold_now_and_then(s);
-    sqlite3_busy_timeout(s->db, WRITE_BUSY_MS);
+    *quiet = version == s->version;
+    s->version = version;
     return KC_OK;
 }
 
-static int open_db(struct sqlite *s, const char *path)
+/* -- the rest -------------------------------------------------------------- */
+
+static void sqlite_interrupt_it(struct kc_db *db)
 {
-    bool memory = strcmp(path, ":memory:") == 0;
-    /* "./" keeps SQLite from seeing a URI or another special name. */
-    bool plain = memory || path[0] == '/';
-    size_t size = strlen(path) + 3;
-    s->path = malloc(size);
-    if (!s->path)
-        return KC_ENOMEM;
-    snprintf(s->path, size, "%s%s", plain ? "" : "./", path);
-    int err = memory ? KC_OK : create_file(path, s->words, sizeof s->words);
-    if (err != KC_OK)
-        return err;
-    int rc = sqlite3_open_v2(
-        s->path, &s->db,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc != SQLITE_OK)
-        return fail(s, rc);
-    if (!plain) /* people get the name that they gave */
-        memmove(s->path, s->path + 2, size - 2);
-    return prepare(s);
+    struct sqlite *s = self(db);
+    atomic_store(&s->interrupted, true);
+    pthread_mutex_lock(&s->lock);
+    if (s->db)
+        sqlite3_interrupt(s->db);
+    pthread_mutex_unlock(&s->lock);
 }
 
-int kc_sqlite_open(const char *path, struct kc_store **out, char *words,
+static const char *sqlite_error(struct kc_db *db)
+{
+    return self(db)->words;
+}
+
+/* The handle stays as it is: closing it would drop the parent's locks. */
+static void sqlite_forget(struct kc_db *db)
+{
+    struct sqlite *s = self(db);
+    free(s->path);
+    free(s);
+}
+
+static void sqlite_close(struct kc_db *db)
+{
+    struct sqlite *s = self(db);
+    set_handle(s, NULL);
+    pthread_mutex_destroy(&s->lock);
+    sqlite_forget(db);
+}
+
+static const struct kc_dialect dialect = {
+    .name = "sqlite",
+    .on_conflict = " ON CONFLICT DO UPDATE SET ",
+    .proposed_head = "excluded.",
+    .proposed_tail = "",
+    .insert_ignore = "INSERT OR IGNORE",
+    .latest = "",
+};
+
+static const struct kc_db_ops ops = {
+    .dialect = &dialect,
+    .begin = sqlite_begin,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .exec = sqlite_run,
+    .query = sqlite_query,
+    .quiet = sqlite_quiet,
+    .interrupt = sqlite_interrupt_it,
+    .error = sqlite_error,
+    .close = sqlite_close,
+    .forget = sqlite_forget,
+};
+
+int kc_sqlite_open(const char *path, bool look, struct kc_db **out, char *words,
                    size_t size)
 {
-    static const struct kc_store_ops ops = {.write = sqlite_write,
-                                            .read = sqlite_read,
-                                            .error = sqlite_error,
-                                            .close = sqlite_close,
-                                            .forget = sqlite_forget};
     *out = NULL;
     struct sqlite *s = calloc(1, sizeof *s);
     if (!s)
         return KC_ENOMEM;
     s->head.ops = &ops;
-    int err = open_db(s, path);
+    s->memory = strcmp(path, ":memory:") == 0;
+    s->look = look;
+    s->busy_ms = OPEN_BUSY_MS;
+    pthread_mutex_init(&s->lock, NULL);
+    s->path = strdup(path);
+    int err = s->path ? connect_file(s) : KC_ENOMEM;
     if (err == KC_OK) {
         *out = &s->head;
         return KC_OK;
@@ -355,4 +446,9 @@ int kc_sqlite_open(const char *path, struct kc_store **out, char *words,
     snprintf(words, size, "%s", s->words);
     sqlite_close(&s->head);
     return err;
+}
+
+void kc_sqlite_opened(struct kc_db *db)
+{
+    self(db)->busy_ms = WRITE_BUSY_MS;
 }

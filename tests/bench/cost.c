@@ -10,11 +10,13 @@
 #include "bench/bench.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/pool_store.h"
 #include "util/clock.h"
 
 #define RUNS 5
@@ -118,6 +120,56 @@ static double pairs_ns(uint32_t keys, enum kc_selection selection,
     double ns = least_ns(pairs, &b, 200000);
     kc_pool_free(b.pool);
     return ns;
+}
+
+struct keeper { /* a store's thread, without a store */
+    struct kc_pool *pool;
+    atomic_bool stop;
+};
+
+static void *keep(void *arg)
+{
+    struct keeper *k = arg;
+    struct kc_use_news news[64];
+    struct timespec pause_for = {.tv_nsec = 10 * 1000 * 1000};
+    while (!atomic_load(&k->stop)) {
+        size_t n = kc_pool_collect(k->pool, 0, news, 64);
+        kc_pool_collected(k->pool, news, n, KC_NEWS_WRITTEN);
+        nanosleep(&pause_for, NULL);
+    }
+    return NULL;
+}
+
+/* How much longer a pair takes in a pool that counts for a store, from which
+ * another thread collects a hundred times a second. The two are measured in
+ * turns, so that both have the same weather. */
+static double kept_ratio(uint32_t keys)
+{
+    struct bench with = {.pool = pool_of(keys, KC_BALANCED, BENCH_MUCH),
+                         .now = BENCH_START_MS,
+                         .step_us = 50};
+    struct bench without = with;
+    double best[2] = {0, 0};
+    pthread_t thread;
+    without.pool = pool_of(keys, KC_BALANCED, BENCH_MUCH);
+    kc_pool_keep(with.pool);
+    struct keeper k = {.pool = with.pool, .stop = false};
+    if (pthread_create(&thread, NULL, keep, &k) != 0)
+        bench_must(KC_ESYSTEM);
+    pairs(&with, keys * 40L);
+    pairs(&without, keys * 40L);
+    for (int i = 0; i < RUNS; i++) {
+        double ns[2] = {least_ns(pairs, &with, 100000),
+                        least_ns(pairs, &without, 100000)};
+        for (int j = 0; j < 2; j++)
+            if (i == 0 || ns[j] < best[j])
+                best[j] = ns[j];
+    }
+    atomic_store(&k.stop, true);
+    pthread_join(thread, NULL);
+    kc_pool_free(with.pool);
+    kc_pool_free(without.pool);
+    return best[0] / best[1];
 }
 
 /* With `other` each request differs from the one before, so that none can be
@@ -241,6 +293,8 @@ void bench_cost(void)
     printf("refusal_one_key %.1f M\n", refusal_ns(1, 1) / m);
     printf("refusal_1000_keys %.1f M\n", refusal_ns(1000, 1) / m);
     printf("refusal_again_1000_keys %.1f M\n", refusal_ns(1000, 0) / m);
+    printf("kept_one_key %.2f x\n", kept_ratio(1));
+    printf("kept_1000_keys %.2f x\n", kept_ratio(1000));
     printf("two_threads %.2f M/s\n", two_threads_per_s() / 1e6);
     printf("growth_10M_leases %ld KiB\n", growth_kib());
     kc_clock_unref(clock);

@@ -42,5 +42,6 @@ if os.getenv "BENCH" ~= "wire" then
   local m, c = bench_engine()
   bench_lease(m + c)
   bench_kept()
+  io.write(shell.output(build .. "/tests/bench/store"))
 end
 wire.run(build)

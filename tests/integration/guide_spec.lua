@@ -81,6 +81,33 @@ describe("the environment", function()
   end)
 end)
 
+describe("database persistence", function()
+  it("brings all statistics back", function()
+    local folder, remove = files.folder()
+    local before
+    for run = 1, 2 do
+      local wrapper = from_env({ selection = "fill_first" },
+        { db_url = "sqlite:" .. folder .. "/usage.db" })
+      local manager = wrapper:get_manager "openai"
+      if run == 1 then
+        local client = wrapper:get_rotating_client("openai", keycycle.OpenAI)
+        client.chat.completions:create(hello)
+        client.chat.completions:create(hello, { key_id = "abc123" })
+      end
+      local stats = { manager:get_global_stats().total, manager:get_key_stats(1),
+        manager:get_key_stats "abc123", manager:get_model_stats "gpt-4",
+        manager:get_granular_stats(1, "gpt-4") }
+      assert.equal(2, stats[1].total_requests)
+      assert.equal(1, stats[3].breakdown["gpt-4"].total_requests)
+      assert.is_true(stats[5].snapshot.total_tokens > 0)
+      assert.same(before or stats, stats)
+      before = stats
+      wrapper:stop()
+    end
+    remove()
+  end)
+end)
+
 describe("the OpenAI client", function()
   it("is used as its maker's own, and rotates", function()
     local wrapper <close> = from_env { limits = { requests_per_minute = 1 } }

@@ -439,9 +439,10 @@ describe("a wrapper of one provider", function()
     wrapper:get_api_key { estimated_tokens = 5 }
     wrapper:record_key_usage(A, { model_id = "other", actual_tokens = 2 })
     wrapper:stop()
-    local again <close> = make { db_url = url }
+    local again = make { db_url = url }
     local total = again.manager:get_global_stats().total
     assert.same({ 2, 7 }, { total.rpd, total.tpd })
+    again:stop()
     remove()
   end)
 end)

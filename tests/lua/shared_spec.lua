@@ -277,12 +277,12 @@ describe("a shared pool", function()
     assert.same({ 2 }, seen)
   end)
 
-  it("reads a store once, and each wrapper writes its own use", function()
+  it("is kept by a store that one wrapper brings, whoever uses it and stops first", function()
     local folder, remove = files.folder()
     local url = "sqlite:" .. folder .. "/usage.db"
     local function one_run(expected)
       local one, two = join(nil, "x", { db_url = url }), join(nil, "x", { db_url = url })
-      local three = join() -- writes nothing
+      local three = join() -- brings none
       assert.equal(expected, total(two).total_requests)
       for _, wrapper in ipairs { one, two, three } do
         wrapper:get_manager "p":get_key():commit(10)
@@ -293,14 +293,16 @@ describe("a shared pool", function()
       three:stop()
     end
     one_run(0)
-    one_run(2)
+    one_run(3)
     -- The first one has no store: the one that brings it tells what that knows.
     local bare = join()
     bare:get_manager "p":get_key():commit(1)
     local late = join(nil, "x", { db_url = url })
-    assert.equal(5, total(bare).total_requests)
+    assert.equal(7, total(bare).total_requests)
     late:stop()
+    bare:get_manager "p":get_key():commit(1)
     bare:stop()
+    one_run(7)
     remove()
   end)
 end)

@@ -24,27 +24,6 @@ describe("MultiClientWrapper.new", function()
     raises(Invalid, "options are a table", keycycle.MultiClientWrapper.new, 5)
   end)
 
-  it("never ignores a store that this build lacks", function()
-    for _, url in ipairs { "mysql://u:pw@h/db", "mysql+pymysql://u:pw@h/db", "redis://h",
-      "nonsense" } do
-      local err = raises(keycycle.ConfigurationError, nil, keycycle.MultiClientWrapper.new,
-        { db_url = url })
-      assert.equal("no_such_store", err.code)
-      assert.is_nil(tostring(err):find("pw", 1, true))
-    end
-    local err = raises(keycycle.ConfigurationError, "MySQL", keycycle.MultiClientWrapper.new,
-      { db_url = "mysql://h/db" })
-    assert.equal("no_such_store", err.code)
-    files.with("TIDB_DB_URL=mysql+pymysql://u:pw@h/db", function(path)
-      raises(keycycle.ConfigurationError, "MySQL", keycycle.MultiClientWrapper.new,
-        { env_file = path })
-    end)
-    files.with("MY_URL=mysql://h/db", function(path)
-      raises(keycycle.ConfigurationError, "MySQL", keycycle.MultiClientWrapper.new,
-        { env_file = path, db_env_var = "MY_URL" })
-    end)
-  end)
-
   it("says what is wrong with the database's file", function()
     raises(keycycle.StoreError, nil, keycycle.MultiClientWrapper.new,
       { db_url = "sqlite:/nowhere/at/all/x.db" })

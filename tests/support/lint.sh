@@ -11,10 +11,15 @@ lua5.4 "$here/lint.lua" "$dir" || status=1
 flags=(-std=c11 -D_GNU_SOURCE -Isrc -Itests -fsyntax-only -Werror -Wall -Wextra
   -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla)
 read -ra packages < <(pkg-config --cflags lua5.4 libcurl libcjson sqlite3)
+if pkg-config --exists libmariadb; then
+  read -ra mysql < <(pkg-config --cflags libmariadb)
+  packages+=(-DKC_HAVE_MYSQL "${mysql[@]/#-I/-isystem}")
+fi
 cd "$dir" || exit 2
 while IFS= read -r file; do
   case $file in
   src/net/server.c | src/lua/server.c) pkg-config --exists libevent || continue ;;
+  src/store/mysql_link.c | */test_mysql_*.c) pkg-config --exists libmariadb || continue ;;
   esac
   gcc "${flags[@]}" "${packages[@]}" "$file" || status=1
 done < <(find src tests -name '*.c' -not -path 'tests/fixtures/*' | LC_ALL=C sort)

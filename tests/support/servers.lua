@@ -156,6 +156,41 @@ function servers.tls(name, events)
   return server
 end
 
+--- MariaDB with data of its own (see mariadb.sh): `server.db_url "?ssl=true"` names its
+--- database with options. `kill` ends it at once and `again` starts it on the same data
+--- and port; between `pause` and `resume` it answers nothing.
+function servers.mariadb()
+  local dir = os.tmpname()
+  os.remove(dir)
+  sh("mkdir %s", dir)
+  local server, port = { dir = dir }, free_port()
+  local running
+  function server.again()
+    running = start(("tests/support/mariadb.sh %s %d"):format(dir, port),
+      "(ready for connections)")
+    server.pid = running.pid
+  end
+  function server.kill()
+    os.execute("kill -9 " .. server.pid .. " 2>/dev/null")
+    running.stop() -- returns when it has ended
+  end
+  function server.pause()
+    -- Its threads may run a while.
+    sh("kill -STOP %s; while grep -qv ') T ' /proc/%s/task/*/stat; do :; done", server.pid,
+      server.pid)
+  end
+  function server.resume() sh("kill -CONT %s", server.pid) end
+  function server.stop()
+    server.kill()
+    sh("rm -rf %s", dir)
+  end
+  function server.db_url(options)
+    return ("mysql://kc:kcpw@127.0.0.1:%d/kc%s"):format(port, options or "")
+  end
+  server.again()
+  return server
+end
+
 --- Runs `code` in a host of its own with arguments and a changed environment:
 --- what it printed, and its exit code.
 function servers.host(code, args, env)

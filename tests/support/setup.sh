@@ -45,6 +45,7 @@ for part in "$@"; do
     lib libcjson libcjson-dev
     lib sqlite3 libsqlite3-dev
     lib libevent libevent-dev
+    lib libmariadb libmariadb-dev # loaded when a mysql:// store is opened
     want 'test -e /etc/ssl/certs/ca-certificates.crt' ca-certificates
     ;;
   test)
@@ -61,6 +62,9 @@ for part in "$@"; do
     want "lua5.4 -e 'require \"luv\"'" lua-luv
     want 'command -v nginx || test -x /usr/sbin/nginx' nginx-light
     want 'command -v openssl' openssl
+    # The bare server: the package with the service brings three times as much.
+    want 'command -v mariadbd || test -x /usr/sbin/mariadbd' mariadb-server-core
+    want 'command -v my_print_defaults' mariadb-client-core
     want 'command -v valgrind' valgrind
     want 'command -v shellcheck' shellcheck
     ;;
@@ -96,11 +100,13 @@ if ! command -v apt-get >/dev/null; then
   cat >&2 <<'TEXT'
 setup: something is missing, and this system has no apt. Install by hand:
   Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
-          lua libcmocka-devel nginx openssl openssl-devel valgrind ShellCheck clang compiler-rt nodejs npm
-  Arch:   base-devel lua54 curl cjson sqlite libevent cmocka nginx openssl valgrind shellcheck clang compiler-rt
-          nodejs npm
-  Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev lua5.4
-          cmocka-dev nginx openssl openssl-dev valgrind shellcheck clang compiler-rt nodejs npm
+          mariadb-connector-c-devel lua libcmocka-devel mariadb-server nginx openssl openssl-devel
+          valgrind ShellCheck clang compiler-rt nodejs npm
+  Arch:   base-devel lua54 curl cjson sqlite libevent mariadb-libs cmocka mariadb nginx openssl valgrind
+          shellcheck clang compiler-rt nodejs npm
+  Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev
+          mariadb-connector-c-dev lua5.4 cmocka-dev mariadb nginx openssl openssl-dev valgrind
+          shellcheck clang compiler-rt nodejs npm
   and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
           luasoap
 TEXT

@@ -108,16 +108,33 @@ function timer:finish() end
 
 ---@class keycycle.core.journal
 local journal = {}
---- Opens the store behind `url` and its writer thread.
----@return keycycle.core.journal?, table? err codes no_such_store store corrupt
-function core.journal(url) end
+--- Opens the store behind `url`. opts: keep_days (what is older is deleted by and by, but
+--- for the totals; default 400), import (what `export` gave: the store is filled with it;
+--- a table of another form raises).
+---@return keycycle.core.journal?, table? err codes no_such_store bad_url store corrupt
+function core.journal(url, opts) end
 --- Reads back into `pool` what the store knows of its provider and keys, and
---- writes its use from now on. Before the first acquire. true, or nil, err.
+--- writes its use from now on. Before the first acquire. true, or nil, err (differs: it is
+--- shared, and kept in another store).
 function journal:attach(pool) end
 --- Waits until all is written: true, or nil, err.
 function journal:flush(timeout) end
---- Flushes, ends the thread. true, or nil, err when something was not written.
+--- Flushes, ends what it has. true, or nil, err when something was not written.
 function journal:close(timeout) end
+--- How often writing has begun to fail, or works again, or something was set aside. The
+--- loop is woken each time.
+---@return integer
+function journal:changes() end
+--- { waiting (counts not written yet), set_aside (rows that the store refuses for good),
+--- failing (seconds), error, aside (words; "": none) }
+---@return table
+function journal:status() end
+--- All that is written, as plain data: see store_data.lua; what is in flight counts as
+--- used. And a number that tells it from other data; with that as `mark`: false for the
+--- data where it is the same. nil, err.
+---@param mark? integer
+---@return table|false|nil, integer|table
+function journal:export(mark) end
 
 --- Whether a time zone of that name can be had.
 function core.zone_known(name) end
@@ -171,8 +188,9 @@ function pool:limits(key, model) end
 function pool:set_selection(name) end
 --- Makes this pool, which nothing was acquired of yet, the one that all Lua states
 --- of the process have under (name, provider); or becomes one with that where there
---- is one with the same keys and limits. true, or nil, err (code "differs").
-function pool:share(name) end
+--- is one with the same keys and limits. kept: a journal is to be attached next. true, or
+--- nil, err (code "differs").
+function pool:share(name, kept) end
 --- The models for which some key of the pool under that name has limits of its own.
 ---@return string[]
 function pool:lined_models(name) end

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "engine/pool.h"
+#include "engine/pool_store.h"
 
 #define START_MS UINT64_C(1767225600000) /* 2026-01-01 */
 #define SECOND_MS UINT64_C(1000)
@@ -75,6 +76,21 @@ static inline void use(struct kc_pool *p, uint64_t now, const char *model,
     granted(p, now, model, tokens, &g);
     kc_pool_stamp(p, now, g.lease);
     assert_int_equal(kc_pool_settle(p, now, g.lease, KC_DONE, NULL), KC_OK);
+}
+
+/* Has a pool remember what a store would tell of a key. */
+static inline int restore(struct kc_pool *p, uint64_t now, const char *hash,
+                          const char *model, uint64_t at_ms, uint64_t requests,
+                          uint64_t tokens)
+{
+    struct kc_used used = {.counted = requests, .counted_tokens = tokens};
+    kc_pool_begin_restore(p);
+    int err = kc_pool_take_use(p, now, KC_PAST, hash, model, at_ms, &used);
+    if (err == KC_OK)
+        err = kc_pool_take_total(p, now, KC_PAST, hash, model, requests,
+                                 tokens);
+    kc_pool_end_restore(p, false);
+    return err;
 }
 
 static inline struct kc_snapshot counts(struct kc_pool *p, uint64_t now,

@@ -197,11 +197,16 @@ static void old_use_is_booked_in_the_windows_that_reach_it(void **state)
     struct kc_meter m = a_meter();
     uint64_t now = 100000000;
     uint64_t used[KC_WINDOWS][KC_UNITS] = {{0}};
-    kc_meter_book(&m, now, now - 90000000, 1, 1);
-    kc_meter_book(&m, now, now - 7200000, 1, 10);
-    kc_meter_book(&m, now, now - 60000, 1, 100);
-    kc_meter_book(&m, now, now - 59999, 1, 1000);
-    kc_meter_book(&m, now, now + 99999, 1, 10000);
+    kc_meter_book(&m, now, now - 90000000, 1,
+                  (struct kc_cost){.tokens = 1});
+    kc_meter_book(&m, now, now - 7200000, 1,
+                  (struct kc_cost){.tokens = 10});
+    kc_meter_book(&m, now, now - 60000, 1,
+                  (struct kc_cost){.tokens = 100});
+    kc_meter_book(&m, now, now - 59999, 1,
+                  (struct kc_cost){.tokens = 1000});
+    kc_meter_book(&m, now, now + 99999, 1,
+                  (struct kc_cost){.tokens = 10000});
     kc_meter_used(&m, now, used);
     assert_int_equal(used[KC_MINUTE][KC_TOKENS], 11000);
     assert_int_equal(used[KC_HOUR][KC_TOKENS], 11100);

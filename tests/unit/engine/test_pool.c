@@ -464,10 +464,10 @@ static void what_a_store_remembers_counts(void **state)
     struct kc_refusal r;
     limit(p, KC_HOUR, KC_REQUESTS, 10);
     assert_int_equal(kc_pool_key_info(p, START_MS, 1, NULL, &info), KC_OK);
-    assert_int_equal(kc_pool_restore(p, START_MS, info.hash, "m",
+    assert_int_equal(restore(p, START_MS, info.hash, "m",
                                      START_MS - HOUR_MS / 2, 10, 500),
                      KC_OK);
-    assert_int_equal(kc_pool_restore(p, START_MS, "nobody", "m", START_MS, 1,
+    assert_int_equal(restore(p, START_MS, "nobody", "m", START_MS, 1,
                                      1),
                      KC_ENOTFOUND);
     struct kc_snapshot s = counts(p, START_MS, 1, "m");

@@ -159,10 +159,10 @@ static void it_begins_with_what_is_known(void **state)
     struct kc_refusal r;
     uint64_t now = MARCH_8 + 3 * HOUR_MS;
     assert_int_equal(kc_pool_key_info(p, now, 1, NULL, &info), KC_OK);
-    assert_int_equal(kc_pool_restore(p, now, info.hash, "m",
+    assert_int_equal(restore(p, now, info.hash, "m",
                                      MARCH_8 - HOUR_MS, 9, 0),
                      KC_OK);
-    assert_int_equal(kc_pool_restore(p, now, info.hash, "m", MARCH_8 + HOUR_MS,
+    assert_int_equal(restore(p, now, info.hash, "m", MARCH_8 + HOUR_MS,
                                      4, 0),
                      KC_OK);
     granted(p, now, "m", 0, &g);

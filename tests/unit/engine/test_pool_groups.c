@@ -211,7 +211,7 @@ static void what_a_store_remembers_counts_for_the_group(void **state)
     assert_int_equal(kc_pool_key_info(p, START_MS, 1, NULL, &info), KC_OK);
     assert_string_equal(info.group, "org");
     assert_int_equal(
-        kc_pool_restore(p, START_MS, info.hash, "m", START_MS, 5, 5), KC_OK);
+        restore(p, START_MS, info.hash, "m", START_MS, 5, 5), KC_OK);
     assert_int_equal(kc_pool_acquire(p, START_MS, &two, &g, &r), KC_ELIMITED);
     assert_int_equal(counts(p, START_MS, 2, NULL).total_requests, 0);
     kc_pool_free(p);

@@ -140,7 +140,7 @@ static void what_others_used_counts_at_once(void **state)
     use(p, START_MS, "m", 0);
     assert_int_equal(kc_pool_key_info(p, START_MS, 1, NULL, &info), KC_OK);
     assert_int_equal(
-        kc_pool_restore(p, START_MS + 5, info.hash, "m", START_MS + 5, 2, 0),
+        restore(p, START_MS + 5, info.hash, "m", START_MS + 5, 2, 0),
         KC_OK);
     assert_int_equal(acquire(p, START_MS + 5, "m", 0, &g, &r), KC_ELIMITED);
     kc_pool_free(p);

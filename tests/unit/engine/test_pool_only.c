@@ -78,10 +78,10 @@ static void what_a_store_tells_is_counted_where_it_belongs(void **state)
     struct kc_pool *p = free_pool(2);
     struct kc_key_info info;
     assert_int_equal(kc_pool_key_info(p, START_MS, 1, NULL, &info), KC_OK);
-    assert_int_equal(kc_pool_restore(p, START_MS, info.hash, "paid", START_MS,
+    assert_int_equal(restore(p, START_MS, info.hash, "paid", START_MS,
                                      7, 0),
                      KC_OK);
-    assert_int_equal(kc_pool_restore(p, START_MS, info.hash, "a:free",
+    assert_int_equal(restore(p, START_MS, info.hash, "a:free",
                                      START_MS, 1, 0),
                      KC_OK);
     assert_int_equal(ask(p, "b:free"), KC_OK);

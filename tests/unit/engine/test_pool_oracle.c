@@ -186,9 +186,8 @@ static void remember(struct world *w, uint32_t key)
         uint64_t requests = below(w, 6), tokens = below(w, 100);
         struct charge c = {.at_ms = at - 1, .is = {requests, tokens},
                            .was = {requests, tokens}};
-        assert_int_equal(kc_pool_restore(w->pool, w->now, info.hash,
-                                         model_names[model], at, requests,
-                                         tokens),
+        assert_int_equal(restore(w->pool, w->now, info.hash,
+                                 model_names[model], at, requests, tokens),
                          KC_OK);
         add_charge(&w->logs[key][model], &c);
         at += below(w, DAY_MS);

@@ -72,8 +72,7 @@ static inline struct state open_shared(const struct setup *setup,
                                        const char *name)
 {
     struct state s = open_private(setup);
-    char *why;
-    must(kc_ledger_share(s.ledger, name, &why));
+    must(kc_ledger_share(s.ledger, name, false));
     return s;
 }
 

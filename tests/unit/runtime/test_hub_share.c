@@ -11,14 +11,13 @@ static void the_first_publishes_and_the_next_ones_compare(void **state)
     struct state b = open_shared(&one_at_once, "x");
     struct state c = open_private(&other), d = open_private(&other);
     struct kc_lease lease;
-    char *why;
     take(&a, &lease);
     assert_int_equal(counts_of(&b).in_flight, 1);
     assert_ptr_equal(kc_ledger_pool(a.ledger), kc_ledger_pool(b.ledger));
-    assert_int_equal(kc_ledger_share(c.ledger, "x", &why), KC_EDIFFERS);
-    assert_int_equal(kc_ledger_share(c.ledger, "y", &why), KC_OK);
-    assert_int_equal(kc_ledger_share(c.ledger, "z", &why), KC_EINVALID);
-    assert_int_equal(kc_ledger_share(d.ledger, "y", &why), KC_OK);
+    assert_int_equal(kc_ledger_share(c.ledger, "x", false), KC_EDIFFERS);
+    assert_int_equal(kc_ledger_share(c.ledger, "y", false), KC_OK);
+    assert_int_equal(kc_ledger_share(c.ledger, "z", false), KC_EINVALID);
+    assert_int_equal(kc_ledger_share(d.ledger, "y", false), KC_OK);
     assert_int_equal(counts_of(&c).in_flight, 0);
     give_back(&lease);
     close_state(&a);
@@ -55,11 +54,10 @@ static void who_is_alone_may_change_it_and_nobody_comes_meanwhile(void **state)
     struct state a = open_shared(&one_at_once, "x");
     struct state b = open_private(&one_at_once);
     struct kc_hub *hub = kc_ledger_hub(a.ledger);
-    char *why;
     assert_true(kc_hub_claim(hub));
-    assert_int_equal(kc_ledger_share(b.ledger, "x", &why), KC_EDIFFERS);
+    assert_int_equal(kc_ledger_share(b.ledger, "x", false), KC_EDIFFERS);
     kc_hub_release(hub);
-    assert_int_equal(kc_ledger_share(b.ledger, "x", &why), KC_OK);
+    assert_int_equal(kc_ledger_share(b.ledger, "x", false), KC_OK);
     assert_false(kc_hub_claim(hub));
     close_state(&b);
     assert_true(kc_hub_claim(hub));
@@ -72,9 +70,8 @@ static void a_ledger_in_use_is_not_shared_any_more(void **state)
     (void)state;
     struct state a = open_private(&one_at_once);
     struct kc_lease lease;
-    char *why;
     take(&a, &lease);
-    assert_int_equal(kc_ledger_share(a.ledger, "x", &why), KC_EINVALID);
+    assert_int_equal(kc_ledger_share(a.ledger, "x", false), KC_EINVALID);
     give_back(&lease);
     close_state(&a);
 }
@@ -86,11 +83,10 @@ static void a_clock_that_one_program_moves_is_not_shared(void **state)
     struct kc_runtime *rt;
     struct kc_clock *clock;
     struct kc_ledger *l;
-    char *why;
     must(kc_runtime_new(&rt));
     must(kc_clock_new_manual(1000, &clock));
     must(kc_ledger_new(rt, "test", &config, clock, &l));
-    assert_int_equal(kc_ledger_share(l, "x", &why), KC_EINVALID);
+    assert_int_equal(kc_ledger_share(l, "x", false), KC_EINVALID);
     kc_ledger_unref(l);
     kc_clock_unref(clock);
     kc_runtime_unref(rt);
@@ -103,7 +99,7 @@ static void a_store_is_read_once(void **state)
     struct kc_writer *w;
     assert_non_null(mkdtemp(dir));
     snprintf(url, sizeof url, "sqlite:%s/usage.db", dir);
-    must(kc_writer_open(url, &w, &why));
+    must(kc_writer_open(url, 0, &w, &why));
     struct state a = open_private(&one_at_once);
     must(kc_ledger_attach(a.ledger, w, &why));
     struct kc_lease lease;
@@ -114,18 +110,17 @@ static void a_store_is_read_once(void **state)
     kc_writer_unref(w);
     close_state(&a);
 
-    must(kc_writer_open(url, &w, &why));
+    must(kc_writer_open(url, 0, &w, &why));
     a = open_shared(&one_at_once, "x"); /* without a store */
-    struct state b = open_private(&one_at_once);
-    must(kc_ledger_attach(b.ledger, w, &why));
+    struct state b = open_shared(&one_at_once, "x");
     assert_int_equal(counts_of(&a).total_requests, 0);
-    must(kc_ledger_share(b.ledger, "x", &why));
+    must(kc_ledger_attach(b.ledger, w, &why));
     assert_int_equal(counts_of(&a).total_requests, 1);
     must(kc_ledger_attach(a.ledger, w, &why));
-    struct state c = open_private(&one_at_once);
-    must(kc_ledger_attach(c.ledger, w, &why));
-    must(kc_ledger_share(c.ledger, "x", &why));
     assert_int_equal(counts_of(&a).total_requests, 1);
+    struct state c = open_private(&one_at_once);
+    assert_int_equal(kc_ledger_attach(c.ledger, w, &why), KC_EDIFFERS);
+    free(why);
     close_state(&a);
     close_state(&b);
     close_state(&c);

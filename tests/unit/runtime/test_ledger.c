@@ -199,7 +199,7 @@ static void a_second_run_knows_what_the_first_one_used(void **state)
     struct kc_refusal refusal;
     assert_non_null(mkdtemp(dir));
     snprintf(url, sizeof url, "sqlite:%s/usage.db", dir);
-    assert_int_equal(kc_writer_open(url, &w, &why), KC_OK);
+    assert_int_equal(kc_writer_open(url, 0, &w, &why), KC_OK);
     assert_int_equal(kc_ledger_attach(f->ledger, w, &why), KC_OK);
     assert_int_equal(kc_lease_acquire(f->ledger, &r, &lease, &refusal), KC_OK);
     struct kc_usage usage = {.input = 11, .output = 22};
@@ -211,7 +211,7 @@ static void a_second_run_knows_what_the_first_one_used(void **state)
     kc_writer_unref(w);
 
     struct kc_ledger *second = new_ledger(f);
-    assert_int_equal(kc_writer_open(url, &w, &why), KC_OK);
+    assert_int_equal(kc_writer_open(url, 0, &w, &why), KC_OK);
     assert_int_equal(kc_ledger_attach(second, w, &why), KC_OK);
     assert_int_equal(minute(second, KC_REQUESTS), 2);
     assert_int_equal(minute(second, KC_TOKENS), 133);

@@ -1,4 +1,4 @@
-/* folder.h -- a folder for each test that needs files, and what a read gave. */
+/* folder.h -- a folder for each test that needs files. */
 #ifndef TESTS_STORE_FOLDER_H
 #define TESTS_STORE_FOLDER_H
 
@@ -12,8 +12,11 @@
 
 #include "store/store.h"
 
-#define HOUR_MS 3600000u
-#define START_MS 1767225600000u /* 2026-01-01 00:00 UTC */
+#define SECOND_MS UINT64_C(1000)
+#define MINUTE_MS UINT64_C(60000)
+#define HOUR_MS UINT64_C(3600000)
+#define DAY_MS UINT64_C(86400000)
+#define START_MS UINT64_C(1767225600000) /* 2026-01-01 00:00 UTC */
 
 struct folder {
     char path[64];
@@ -52,45 +55,6 @@ static inline const char *in_folder(const struct folder *f, const char *prefix,
 {
     snprintf(out, 160, "%s%s/%s", prefix, f->path, name);
     return out;
-}
-
-struct sums { /* of the rows that a read gave */
-    size_t rows;
-    uint64_t requests, input, output, total;
-    uint64_t first_ms, last_ms, longest_ms;
-    bool disorder;
-    char last_model[32];
-};
-
-static inline int sum_row(void *ctx, const struct kc_row *row)
-{
-    struct sums *s = ctx;
-    if (s->rows++ == 0)
-        s->first_ms = row->start_ms;
-    else if (row->start_ms < s->last_ms)
-        s->disorder = true;
-    s->last_ms = row->start_ms;
-    s->requests += row->requests;
-    s->input += row->input;
-    s->output += row->output;
-    s->total += row->total;
-    if (row->span_ms > s->longest_ms)
-        s->longest_ms = row->span_ms;
-    snprintf(s->last_model, sizeof s->last_model, "%s", row->model);
-    return KC_OK;
-}
-
-static inline struct kc_row a_row(uint64_t start_ms, uint64_t requests)
-{
-    return (struct kc_row){.provider = "groq",
-                           .key = "k1",
-                           .model = "m1",
-                           .start_ms = start_ms,
-                           .span_ms = 2000,
-                           .requests = requests,
-                           .input = requests * 10,
-                           .output = requests * 3,
-                           .total = requests * 13};
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* The store in a file: what it keeps, and what it says when it cannot. */
+/* The file: made private, explained in plain words, survived when it is locked,
+ * full, damaged or gone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,41 +7,34 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "store/sqlite.h"
-#include "unit/store/folder.h"
+#include <sqlite3.h>
 
-static struct kc_store *open_ok(const char *path)
-{
-    struct kc_store *s;
-    char words[400] = "";
-    int err = kc_sqlite_open(path, &s, words, sizeof words);
-    assert_string_equal(words, "");
-    assert_int_equal(err, KC_OK);
-    return s;
-}
+#include "store/sqlite.h"
+#include "unit/store/store_fixture.h"
 
 static void refuses(const char *path, int err, const char *what)
 {
-    struct kc_store *s;
+    struct kc_db *db;
     char words[400] = "";
-    assert_int_equal(kc_sqlite_open(path, &s, words, sizeof words), err);
-    assert_null(s);
+    int got = kc_sqlite_open(path, false, &db, words, sizeof words);
+    if (got == KC_OK) { /* SQLite looks at a file when it is asked something */
+        got = kc_db_begin(db, true);
+        if (got == KC_OK)
+            got = kc_db_exec(db, "SELECT count(*) FROM keycycle_use", NULL);
+        snprintf(words, sizeof words, "%s", kc_db_error(db));
+        kc_db_rollback(db);
+        kc_db_close(db);
+    }
+    assert_int_equal(got, err);
     assert_non_null(strstr(words, path));
     if (!strstr(words, what))
         assert_string_equal(words, what);
-}
-
-static struct sums read_all(const char *path)
-{
-    struct sums sums = {0};
-    struct kc_store *s = open_ok(path);
-    assert_int_equal(kc_store_read(s, NULL, sum_row, &sums), KC_OK);
-    assert_false(sums.disorder);
-    kc_store_close(s);
-    return sums;
 }
 
 static void run_sql(const char *path, const char *sql)
@@ -59,75 +53,31 @@ static void write_file(const char *path, const char *text)
     fclose(file);
 }
 
-static void reads_back_after_it_was_closed(void **state)
+static int try_use(struct kc_store *s, uint64_t start_ms, uint64_t requests)
 {
-    char path[160];
-    in_folder(*state, "", "usage.db", path);
-    struct kc_store *s = open_ok(path);
-    struct kc_row rows[3] = {a_row(START_MS + 4000, 1), a_row(START_MS, 2),
-                             a_row(START_MS + 2000, 3)};
-    rows[0].model = "\xe2\x82\xac' --";
-    assert_int_equal(kc_store_write(s, "w", rows, 3), KC_OK);
-    assert_int_equal(kc_store_write(s, "w", rows, 3), KC_OK);
-    assert_int_equal(kc_store_write(s, "w", NULL, 0), KC_OK);
-    kc_store_close(s);
-    struct sums sums = read_all(path);
-    assert_int_equal(sums.rows, 3);
-    assert_int_equal(sums.requests, 6);
-    assert_int_equal(sums.input, 60);
-    assert_int_equal(sums.output, 18);
-    assert_int_equal(sums.total, 78);
-    assert_string_equal(sums.last_model, "\xe2\x82\xac' --");
+    struct kc_use_row use = a_use(start_ms, requests);
+    struct kc_batch b = {.now_ms = start_ms, .uses = &use, .use_len = 1};
+    return kc_store_write(s, &b);
 }
 
-static void writers_add_up_and_a_value_may_fall(void **state)
+static void fails_saying(struct kc_store *s, int err, const char *what)
 {
-    char path[160];
-    struct kc_store *a = open_ok(in_folder(*state, "", "usage.db", path));
-    struct kc_store *b = open_ok(path);
-    struct sums sums = {0}, none = {0};
-    struct kc_row row = a_row(START_MS, 100);
-    assert_int_equal(kc_store_write(a, "a", &row, 1), KC_OK);
-    assert_int_equal(kc_store_write(b, "b", &row, 1), KC_OK);
-    row.requests = 40;
-    row.total = UINT64_MAX; /* kept as the largest number of the file */
-    assert_int_equal(kc_store_write(a, "a", &row, 1), KC_OK);
-    assert_int_equal(kc_store_read(b, "groq", sum_row, &sums), KC_OK);
-    assert_int_equal(sums.requests, 140);
-    assert_true(sums.total == (uint64_t)INT64_MAX + 1300);
-    assert_int_equal(kc_store_read(b, "other", sum_row, &none), KC_OK);
-    assert_int_equal(none.rows, 0);
-    kc_store_close(a);
-    kc_store_close(b);
+    assert_int_equal(try_use(s, START_MS, 1), err);
+    if (!strstr(kc_store_error(s), what))
+        assert_string_equal(kc_store_error(s), what);
 }
 
-static int stop_at_two(void *ctx, const struct kc_row *row)
-{
-    (void)row;
-    return ++*(int *)ctx == 2 ? KC_ECANCELLED : KC_OK;
-}
-
-static void a_reader_may_stop(void **state)
-{
-    char path[160];
-    struct kc_store *s = open_ok(in_folder(*state, "", "usage.db", path));
-    int seen = 0;
-    for (uint64_t i = 0; i < 5; i++) {
-        struct kc_row row = a_row(START_MS + i * 2000, 1);
-        assert_int_equal(kc_store_write(s, "w", &row, 1), KC_OK);
-    }
-    assert_int_equal(kc_store_read(s, NULL, stop_at_two, &seen), KC_ECANCELLED);
-    assert_int_equal(seen, 2);
-    kc_store_close(s);
-}
+/* -- the path ---------------------------------------------------------------
+ */
 
 static void a_new_file_is_its_owners_only(void **state)
 {
     char path[160], wal[180];
     struct stat st;
     mode_t before = umask(0);
-    struct kc_store *s = open_ok(in_folder(*state, "", "usage.db", path));
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
     umask(before);
+    write_use(s, a_use(START_MS, 1));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     snprintf(wal, sizeof wal, "%s-wal", path);
@@ -168,6 +118,9 @@ static void says_that_it_may_not_write(void **state)
     assert_int_equal(chmod(f->path, 0755), 0);
 }
 
+/* -- damage -------------------------------------------------------------------
+ */
+
 static void says_that_a_file_is_no_database(void **state)
 {
     char path[160];
@@ -179,110 +132,266 @@ static void says_that_a_file_is_no_database(void **state)
 static void says_that_a_database_is_damaged(void **state)
 {
     char path[160], junk[4096];
-    struct kc_store *s = open_ok(in_folder(*state, "", "usage.db", path));
-    for (uint64_t i = 0; i < 500; i++) {
-        struct kc_row row = a_row(START_MS + i * 2000, 1);
-        assert_int_equal(kc_store_write(s, "w", &row, 1), KC_OK);
-    }
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    for (uint64_t i = 0; i < 200; i++)
+        write_use(s, a_use(START_MS + i * 2000, 1));
     kc_store_close(s);
     memset(junk, 0x5a, sizeof junk);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
     fseek(file, 4096, SEEK_SET);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 12; i++)
         fwrite(junk, 1, sizeof junk, file);
     fclose(file);
-    refuses(path, KC_ECORRUPT, "is damaged");
+    s = open_store(path); /* its first page is as it was */
+    fails_saying(s, KC_ECORRUPT, "is damaged");
+    struct told t;
+    struct kc_reader r = reader_of(&t);
+    assert_int_equal(kc_store_restore(s, NULL, 0, &r), KC_ECORRUPT);
+    kc_store_close(s);
 }
 
-static void refuses_what_it_did_not_make(void **state)
-{
-    char path[160];
-    run_sql(in_folder(*state, "", "other.db", path),
-            "CREATE TABLE users (name TEXT)");
-    refuses(path, KC_ESTORE, "is the database of another program");
-    kc_store_close(open_ok(in_folder(*state, "", "newer.db", path)));
-    run_sql(path, "PRAGMA user_version = 9");
-    refuses(path, KC_ESTORE,
-            "was written by a newer keycycle (its schema is 9, this build "
-            "knows 1)");
-}
+/* -- for a while
+ * ---------------------------------------------------------------- */
 
 static void a_locked_file_fails_and_works_again(void **state)
 {
     char path[160];
-    struct kc_store *s = open_ok(in_folder(*state, "", "usage.db", path));
-    struct kc_row row = a_row(START_MS, 7);
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
     sqlite3 *other;
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL),
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(kc_store_write(s, "w", &row, 1), KC_ESTORE);
-    assert_non_null(
-        strstr(kc_store_error(s), "usage.db is locked by another program"));
+    fails_saying(s, KC_ESTORE, "usage.db is locked by another program");
+    assert_int_equal(restore(s).uses, 0); /* readers are not in the way */
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(other);
-    assert_int_equal(kc_store_write(s, "w", &row, 1), KC_OK);
+    assert_int_equal(try_use(s, START_MS, 7), KC_OK);
     assert_string_equal(kc_store_error(s), "");
     kc_store_close(s);
-    assert_int_equal(read_all(path).requests, 7);
+    assert_int_equal(read_file(path).use.requests, 7);
 }
 
-static int open_and_write(const char *path, int child)
+/* No file of this process may grow beyond what it has. */
+static int write_until_full(const char *path)
 {
-    struct kc_store *s;
-    char words[400] = "", writer[16];
-    int err = kc_sqlite_open(path, &s, words, sizeof words);
-    snprintf(writer, sizeof writer, "w%d", child);
-    for (uint64_t i = 0; err == KC_OK && i < 10; i++) {
-        struct kc_row row = a_row(START_MS + i * 2000, 1);
-        do /* as the journal does */
-            err = kc_store_write(s, writer, &row, 1);
-        while (err == KC_ESTORE);
+    struct kc_store *s = open_store(path);
+    struct stat st;
+    int err = KC_OK;
+    signal(SIGXFSZ, SIG_IGN);
+    write_use(s, a_use(START_MS, 1));
+    if (stat(path, &st) != 0)
+        return 2;
+    const struct rlimit full = {(rlim_t)st.st_size + 40000,
+                                (rlim_t)st.st_size + 900000};
+    const struct rlimit roomy = {full.rlim_max, full.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &full);
+    uint64_t written = 1;
+    for (uint64_t i = 1; err == KC_OK && i < 1000; i++) {
+        err = try_use(s, START_MS + i * 2000, 1);
+        written += err == KC_OK;
     }
-    if (err != KC_OK)
-        fprintf(stderr, "child %d: %s\n", child, words);
-    else
-        kc_store_close(s);
-    return err;
+    if (err != KC_ESTORE || !strstr(kc_store_error(s), "disk"))
+        return 3;
+    setrlimit(RLIMIT_FSIZE, &roomy);
+    if (try_use(s, START_MS - 2000, 1) != KC_OK)
+        return 4;
+    kc_store_close(s);
+    return read_file(path).use.requests == written + 1 ? 0 : 5;
 }
 
-static void many_processes_may_begin_at_once(void **state)
+static void a_full_disk_is_told_and_survived(void **state)
 {
-    enum { CHILDREN = 6 };
     char path[160];
-    pid_t children[CHILDREN];
+    int status;
     in_folder(*state, "", "usage.db", path);
-    for (int i = 0; i < CHILDREN; i++) {
-        children[i] = fork();
-        if (children[i] == 0)
-            _exit(open_and_write(path, i));
-        assert_true(children[i] > 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(write_until_full(path));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_file_that_was_moved_away_and_back_goes_on(void **state)
+{
+    char path[160], away[160];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    in_folder(*state, "", "away.db", away);
+    write_use(s, a_use(START_MS, 1));
+    kc_store_close(s);
+    s = open_store(path);
+    assert_int_equal(rename(path, away), 0);
+    fails_saying(s, KC_ESTORE, "usage.db was moved or deleted");
+    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(try_use(s, START_MS + 2000, 1), KC_OK);
+    kc_store_close(s);
+    assert_int_equal(read_file(path).use.requests, 2);
+}
+
+static void a_file_that_was_deleted_is_made_anew_by_a_new_writer(void **state)
+{
+    char path[160], beside[180];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    struct kc_store *other = open_store(path);
+    write_sum(s, a_sum(START_MS, 5));
+    write_sum(other, a_sum(START_MS, 1));
+    write_sum(other, a_sum(START_MS, 2));
+    assert_int_equal(merge(s, false).sum.requests, 2);
+    kc_store_close(other);
+    assert_int_equal(remove(path), 0);
+    snprintf(beside, sizeof beside, "%s-wal", path);
+    remove(beside);
+    snprintf(beside, sizeof beside, "%s-shm", path);
+    remove(beside);
+    fails_saying(s, KC_ESTORE, "was moved or deleted");
+    fails_saying(s, KC_ESTALE, "a new one begins");
+    write_sum(s, a_sum(START_MS, 2));
+    /* Its numbers begin anew: another writer has one that was known. */
+    other = open_store(path);
+    write_sum(other, a_sum(START_MS, 4));
+    assert_int_equal(merge(s, false).sum.requests, 4);
+    kc_store_close(other);
+    kc_store_close(s);
+    assert_int_equal(read_file(path).sum.requests, 6);
+}
+
+/* -- from outside
+ * ----------------------------------------------------------------- */
+
+struct interrupter {
+    struct kc_store *s;
+    pthread_barrier_t *begun;
+};
+
+static void *interrupt(void *ctx)
+{
+    struct interrupter *i = ctx;
+    pthread_barrier_wait(i->begun);
+    kc_store_interrupt(i->s);
+    return NULL;
+}
+
+static int wait_at_first(void *ctx, const struct kc_use_row *row)
+{
+    pthread_barrier_t **begun = ctx;
+    (void)row;
+    if (*begun)
+        pthread_barrier_wait(*begun);
+    *begun = NULL;
+    return KC_OK;
+}
+
+static void an_interrupt_ends_a_read_and_all_that_follows(void **state)
+{
+    enum { N = 20000 };
+    char path[160];
+    pthread_t thread;
+    pthread_barrier_t begun;
+    struct kc_use_row *uses = calloc(N, sizeof *uses);
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    struct kc_store *other = open_store(path);
+    assert_non_null(uses);
+    for (uint64_t i = 0; i < N; i++)
+        uses[i] = a_use(START_MS + i * 2000, 1);
+    struct kc_batch b = {.now_ms = START_MS, .uses = uses, .use_len = N};
+    write_ok(other, &b);
+    free(uses);
+    pthread_barrier_init(&begun, NULL, 2);
+    struct interrupter i = {s, &begun};
+    pthread_barrier_t *ctx = &begun;
+    struct kc_reader r = {.ctx = &ctx, .use = wait_at_first};
+    assert_int_equal(pthread_create(&thread, NULL, interrupt, &i), 0);
+    int err = kc_store_restore(s, NULL, 0, &r);
+    assert_true(err == KC_ECLOSED || err == KC_OK); /* it may have been slow */
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&begun);
+    fails_saying(s, KC_ECLOSED, "closed");
+    assert_int_equal(kc_store_restore(s, NULL, 0, &r), KC_ECLOSED);
+    kc_store_close(s);
+    kc_store_close(other);
+}
+
+static void *write_one(void *ctx)
+{
+    static const int closed = KC_ECLOSED, other = KC_ESTORE;
+    return (void *)(try_use(ctx, START_MS, 1) == KC_ECLOSED ? &closed : &other);
+}
+
+static void an_interrupt_ends_the_wait_for_a_lock(void **state)
+{
+    char path[160];
+    pthread_t thread;
+    void *err;
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(pthread_create(&thread, NULL, write_one, s), 0);
+    kc_store_interrupt(s);
+    pthread_join(thread, &err);
+    assert_int_equal(*(const int *)err, KC_ECLOSED);
+    sqlite3_close(other);
+    kc_store_close(s);
+}
+
+static void a_forked_child_forgets_and_the_parent_goes_on(void **state)
+{
+    char path[160];
+    int status;
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    write_use(s, a_use(START_MS, 1));
+    pid_t child = fork();
+    if (child == 0) {
+        kc_store_forget(s);
+        _exit(0);
     }
-    for (int i = 0; i < CHILDREN; i++) {
-        int status;
-        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
-        assert_int_equal(status, 0);
-    }
-    assert_int_equal(read_all(path).requests, 10 * CHILDREN);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    write_use(s, a_use(START_MS + 2000, 1));
+    kc_store_close(s);
+    assert_int_equal(read_file(path).use.requests, 2);
+}
+
+static void
+a_name_that_was_lost_with_its_transaction_is_made_again(void **state)
+{
+    char path[160];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    run_sql(path,
+            "CREATE TRIGGER t BEFORE INSERT ON keycycle_use WHEN new.requests ="
+            " 666 BEGIN SELECT raise(ABORT, 'that number'); END");
+    assert_int_equal(try_use(s, START_MS, 666), KC_EINVALID);
+    run_sql(path, "INSERT INTO keycycle_key (provider, hash, label, suffix)"
+                  " VALUES ('x', 'y', '', '')"); /* takes its number */
+    assert_int_equal(try_use(s, START_MS, 3), KC_OK);
+    struct told t;
+    struct kc_reader r = reader_of(&t);
+    kc_store_close(s);
+    s = open_store(path);
+    assert_int_equal(kc_store_restore(s, "groq", 0, &r), KC_OK);
+    assert_int_equal(t.use.requests, 3);
+    kc_store_close(s);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(reads_back_after_it_was_closed),
-        TEST(writers_add_up_and_a_value_may_fall),
-        TEST(a_reader_may_stop),
         TEST(a_new_file_is_its_owners_only),
         TEST(says_what_is_wrong_with_the_path),
         TEST(says_that_it_may_not_write),
         TEST(says_that_a_file_is_no_database),
         TEST(says_that_a_database_is_damaged),
-        TEST(refuses_what_it_did_not_make),
         TEST(a_locked_file_fails_and_works_again),
-        TEST(many_processes_may_begin_at_once),
+        TEST(a_full_disk_is_told_and_survived),
+        TEST(a_file_that_was_moved_away_and_back_goes_on),
+        TEST(a_file_that_was_deleted_is_made_anew_by_a_new_writer),
+        TEST(an_interrupt_ends_a_read_and_all_that_follows),
+        TEST(an_interrupt_ends_the_wait_for_a_lock),
+        TEST(a_forked_child_forgets_and_the_parent_goes_on),
+        TEST(a_name_that_was_lost_with_its_transaction_is_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

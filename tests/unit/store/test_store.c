@@ -8,13 +8,13 @@
 
 #include <sys/stat.h>
 
-#include "unit/store/folder.h"
+#include "unit/store/store_fixture.h"
 
 static void refuses(const char *url, int err, const char *words)
 {
     struct kc_store *s;
     char *why;
-    assert_int_equal(kc_store_open(url, &s, &why), err);
+    assert_int_equal(kc_store_open(url, 0, &s, &why), err);
     assert_null(s);
     assert_non_null(why);
     if (!strstr(why, words))
@@ -26,10 +26,13 @@ static void refuses(const char *url, int err, const char *words)
 static void says_which_stores_are_missing_without_the_password(void **state)
 {
     (void)state;
-    refuses("mysql://root:geheim@db:3306/usage", KC_ENOSTORE,
-            "this build has no MySQL store");
+#ifdef KC_HAVE_MYSQL
+    refuses("mysql://root:geheim@127.0.0.1:1/usage", KC_ESTORE, "127.0.0.1:1");
+    refuses("MySQL+pymysql://root:geheim@db", KC_EBADURL, "database");
+#else
     refuses("MySQL+pymysql://root:geheim@db/usage", KC_ENOSTORE,
             "this build has no MySQL store");
+#endif
     refuses("redis://:geheim@db", KC_ENOSTORE,
             "no store is known for the scheme \"redis\"");
     refuses("postgresql+asyncpg://u:geheim@h/d", KC_ENOSTORE,
@@ -52,10 +55,9 @@ static void opens(const char *url)
 {
     struct kc_store *s;
     char *why;
-    assert_int_equal(kc_store_open(url, &s, &why), KC_OK);
+    assert_int_equal(kc_store_open(url, 0, &s, &why), KC_OK);
     assert_null(why);
-    struct kc_row row = a_row(START_MS, 1);
-    assert_int_equal(kc_store_write(s, "w", &row, 1), KC_OK);
+    write_use(s, a_use(START_MS, 1));
     kc_store_close(s);
 }
 
