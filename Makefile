@@ -103,7 +103,7 @@ UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := tests/support/slow_resolver.c tests/support/forklib.c
+SUPPORT_ALONE := $(addprefix tests/support/,slow_resolver.c forklib.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -146,6 +146,16 @@ $(BUILD)/tests/support/forklib.so: tests/support/forklib.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@
 
+$(BUILD)/tests/support/proclib.so: tests/support/proclib.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
+		$(shell $(PKG_CONFIG) --libs sqlite3)
+
+$(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
+		$(BUILD)/lib/util.a
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(SAN) $^ -o $@ $(PKG_LIBS) -lm
+
 $(BUILD)/tests/bench/baseline: tests/bench/baseline.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
@@ -162,10 +172,15 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out %/baseline.c %/server.c %/store.c,$(wildcard tests/bench/*.c)))
+BENCH_ALONE := $(addprefix tests/bench/,baseline.c kept.c server.c store.c)
+ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
+
+$(BUILD)/tests/bench/kept: $(BUILD)/obj/tests/bench/kept.o $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
 
 $(BUILD)/tests/bench/store: $(BUILD)/obj/tests/bench/store.o $(foreach b,$(below_store),$(BUILD)/lib/$(b).a)
 	@mkdir -p $(@D)
@@ -180,7 +195,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
-support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so)
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so forklib.so proclib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
@@ -260,8 +275,13 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/bench/,baseline engine server store)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
+
+# What a store promises, held against it: half an hour.
+proof: setup-test
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
+	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 lint:
 	@tests/support/lint.sh .
@@ -302,10 +322,11 @@ help:
 	@echo 'make check-peers     the clients beside a mock of all providers from npm (brings node)'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
+	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
-	bench lint format install uninstall clean help
+	bench proof lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

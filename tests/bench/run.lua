@@ -24,10 +24,24 @@ local function bench_lease(unit)
   print(("lua_get_key_bytes %s B\nlua_lease_bytes %s B"):format(bytes, lease))
 end
 
+-- The same with a store, beside memory only, from Lua and from C: the calling thread's
+-- time, and the wall's.
+local function bench_kept()
+  for name, program in pairs { lua = "keycycle tests/bench/kept.lua", c = "tests/bench/kept" } do
+    local store = os.tmpname()
+    local f = shell.figures(("%s/%s sqlite:%s"):format(build, program, store))
+    for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(store .. tail) end
+    print(("%s_kept_pair %.1f ns"):format(name, f[1]))
+    print(("%s_kept_ratio %.2f x\n%s_kept_wall_ratio %.2f x"):format(name, f[1] / f[2], name,
+      f[3] / f[4]))
+  end
+end
+
 -- BENCH=wire leaves out all but the whole calls.
 if os.getenv "BENCH" ~= "wire" then
   local m, c = bench_engine()
   bench_lease(m + c)
+  bench_kept()
   io.write(shell.output(build .. "/tests/bench/store"))
 end
 wire.run(build)
