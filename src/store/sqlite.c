@@ -57,7 +57,10 @@ static int explain(int rc, const char **what)
         return KC_ESTORE;
     case SQLITE_READONLY:
         *what = rc == SQLITE_READONLY_DBMOVED ? "was moved or deleted"
-                                              : "cannot be written to";
+                : rc == SQLITE_READONLY       ? "cannot be written to"
+                                              : /* what lies beside it */
+                    "can be read without permission to write only while "
+                    "another program has it open";
         return KC_ESTORE;
     case SQLITE_FULL:
         *what = "cannot grow: the disk is full";
