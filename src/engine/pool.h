@@ -454,9 +454,10 @@ KC_CHECKED int kc_pool_event(struct kc_pool *p, uint64_t *serial,
 
 struct kc_snapshot {
     uint64_t used[KC_WINDOWS][KC_UNITS]; /* in flight included */
-    uint64_t total_requests; /* sent, refused ones too; restored ones too */
+    uint64_t total_requests; /* sent, refused ones too; and what was taken
+                              * from a store, see pool_store.h */
     uint64_t total_tokens;   /* settled */
-    uint64_t in_flight;
+    uint64_t in_flight;      /* others' too */
 };
 
 /* kc_pool_snapshot sums over `key` (0: all, removed ones too) and `model`

@@ -196,8 +196,8 @@ static void settle_on(struct kc_pool *p, struct kc_key *k,
 }
 
 /* For the store. What was not told apart is neither input nor output. */
-static void tally(struct kc_pool *p, struct kc_tally *t,
-                  bool counts, struct kc_cost counted, uint64_t total,
+static void tally(struct kc_pool *p, struct kc_tally *t, bool counts,
+                  struct kc_cost counted, uint64_t total,
                   const struct kc_usage *usage)
 {
     struct kc_used *used = kc_tally_use(t, p->now_ms);
