@@ -62,9 +62,8 @@ struct kc_db { /* the head of every implementation */
  * kc_db_interrupt. kc_db_error has the words, never with a password. */
 
 /* kc_db_begin starts a transaction, connecting again if need be: one that
- * writes excludes other writers where the database has but one, and sees what
- * others have committed meanwhile where it does not (MySQL: READ COMMITTED);
- * one that reads sees one instant. */
+ * writes excludes other writers where the database has but one; one that reads
+ * sees one instant. */
 KC_CHECKED static inline int kc_db_begin(struct kc_db *db, bool write)
 {
     return db->ops->begin(db, write);

@@ -57,7 +57,10 @@ static int explain(int rc, const char **what)
         return KC_ESTORE;
     case SQLITE_READONLY:
         *what = rc == SQLITE_READONLY_DBMOVED ? "was moved or deleted"
-                                              : "cannot be written to";
+                : rc == SQLITE_READONLY       ? "cannot be written to"
+                                              : /* what lies beside it */
+                    "can be read without permission to write only while "
+                    "another program has it open";
         return KC_ESTORE;
     case SQLITE_FULL:
         *what = "cannot grow: the disk is full";
@@ -223,6 +226,7 @@ static int connect_file(struct sqlite *s)
     bool plain = s->memory || s->path[0] == '/';
     snprintf(name, size, "%s%s", plain ? "" : "./", s->path);
     int err = s->memory ? KC_OK : need_file(s, s->path);
+    s->version = -1;
     if (err == KC_OK) {
         int rc = open_handle(s, name, &db);
         set_handle(s, db);
@@ -435,7 +439,6 @@ int kc_sqlite_open(const char *path, bool look, struct kc_db **out, char *words,
     s->memory = strcmp(path, ":memory:") == 0;
     s->look = look;
     s->busy_ms = OPEN_BUSY_MS;
-    s->version = -1;
     pthread_mutex_init(&s->lock, NULL);
     s->path = strdup(path);
     int err = s->path ? connect_file(s) : KC_ENOMEM;

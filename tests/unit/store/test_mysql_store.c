@@ -36,23 +36,26 @@ int test_write(void), test_read(void), test_tend(void), test_report(void);
 
 struct crowd { /* writers that all begin at once */
     pthread_barrier_t barrier;
-    const char *path;
+    char url[200];
     atomic_int failures;
 };
 
-static void *open_at_once(void *ctx)
+static struct kc_store *join(struct crowd *c)
 {
-    struct crowd *c = ctx;
-    char url[200], *why = NULL;
+    char *why = NULL;
     struct kc_store *s = NULL;
-    url_of(c->path, url);
     pthread_barrier_wait(&c->barrier);
-    if (kc_store_open(url, 0, &s, &why) != KC_OK) {
+    if (kc_store_open(c->url, 0, &s, &why) != KC_OK) {
         fprintf(stderr, "%s\n", why);
         atomic_fetch_add(&c->failures, 1);
     }
     free(why);
-    kc_store_close(s);
+    return s;
+}
+
+static void *open_at_once(void *ctx)
+{
+    kc_store_close(join(ctx));
     return NULL;
 }
 
@@ -72,7 +75,8 @@ static void gather(struct crowd *c, void *(*run)(void *))
 static void several_may_make_the_tables_at_once(void **state)
 {
     char path[160];
-    struct crowd c = {.path = in_folder(*state, "", "usage.db", path)};
+    struct crowd c = {.failures = 0};
+    url_of(in_folder(*state, "", "usage.db", path), c.url);
     gather(&c, open_at_once);
     assert_int_equal(c.failures, 0);
     kc_store_close(open_store(path));
@@ -84,9 +88,8 @@ static void several_may_make_the_tables_at_once(void **state)
 static void *write_at_once(void *ctx)
 {
     struct crowd *c = ctx;
-    struct kc_store *s = open_store(c->path);
-    pthread_barrier_wait(&c->barrier);
-    for (uint64_t i = 0; i < ROUNDS; i++) {
+    struct kc_store *s = join(c);
+    for (uint64_t i = 0; s && i < ROUNDS; i++) {
         struct kc_use_row uses[3];
         struct kc_sum_row sum = a_sum(START_MS + i * 1000, 3 * (i + 1));
         for (size_t k = 0; k < 3; k++) {
@@ -110,7 +113,8 @@ static void *write_at_once(void *ctx)
 static void several_may_write_at_once(void **state)
 {
     char path[160];
-    struct crowd c = {.path = in_folder(*state, "", "usage.db", path)};
+    struct crowd c = {.failures = 0};
+    url_of(in_folder(*state, "", "usage.db", path), c.url);
     gather(&c, write_at_once);
     print_message("%d of %d writes were tried again\n", c.failures,
                   CROWD * ROUNDS);
@@ -119,12 +123,31 @@ static void several_may_write_at_once(void **state)
     assert_int_equal(t.sum.requests, CROWD * ROUNDS * 3);
 }
 
-static int test_crowds(void)
+static void a_store_goes_on_when_its_server_is_back(void **state)
+{
+    char path[160];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    struct kc_use_row use = a_use(START_MS + 2000, 2);
+    struct kc_batch b = {.now_ms = START_MS + 3999, .uses = &use, .use_len = 1};
+    write_use(s, a_use(START_MS, 1));
+    mariadb_kill(server);
+    assert_int_equal(kc_store_write(s, &b), KC_ESTORE);
+    assert_false(b.doubtful);
+    assert_int_equal(kc_store_write(s, &b), KC_ESTORE);
+    assert_non_null(strstr(kc_store_error(s), "cannot be reached"));
+    assert_int_equal(mariadb_again(server), 0);
+    write_ok(s, &b);
+    kc_store_close(s);
+    assert_int_equal(read_file(path).use.requests, 3);
+}
+
+static int test_server(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         TEST(several_may_make_the_tables_at_once),
         TEST(several_may_write_at_once),
+        TEST(a_store_goes_on_when_its_server_is_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -134,7 +157,7 @@ int main(void)
     if (start_server(NULL) != 0)
         return 1;
     int failed = test_write() + test_read() + test_tend() + test_report() +
-                 test_crowds();
+                 test_server();
     stop_server(NULL);
     return failed;
 }

@@ -240,6 +240,7 @@ static void looks_at_what_it_may_only_read(void **state)
     char path[160];
     struct kc_store *s = open_store(in_folder(f, "", "usage.db", path));
     write_use(s, a_use(START_MS, 1));
+    kc_store_close(s); /* nobody else has it */
     bool root = geteuid() == 0;
     assert_int_equal(chmod(path, 0444), 0);
     if (root) {
@@ -249,14 +250,13 @@ static void looks_at_what_it_may_only_read(void **state)
     struct kc_store *reader = NULL;
     char url[200], *why = NULL;
     snprintf(url, sizeof url, "sqlite:%s", path);
-    kc_store_close(s); /* nobody else has it */
     int err = kc_store_look(url, &reader, &why);
     if (root)
         assert_int_equal(seteuid(0), 0);
     if (err == KC_OK)
         assert_int_equal(report_of(reader, 0, 0).uses, 1);
     else
-        assert_non_null(strstr(why, path));
+        assert_non_null(strstr(why, "without permission to write"));
     free(why);
     kc_store_close(reader);
 }

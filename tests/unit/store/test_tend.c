@@ -68,6 +68,21 @@ static void spans_become_minutes_hours_and_days(void **state)
     kc_store_close(s);
 }
 
+static void no_minute_is_left_behind_at_an_hours_end(void **state)
+{
+    char path[160];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    write_use(s, a_use(START_MS + 30 * MINUTE_MS, 1));
+    write_use(s, a_use(START_MS + 70 * MINUTE_MS, 1));
+    write_use(s, a_use(START_MS + 75 * MINUTE_MS, 1));
+    tend_all(s, START_MS + 90 * MINUTE_MS);
+    assert_int_equal(others_see(path, 0).uses, 3);
+    tend_all(s, START_MS + 185 * MINUTE_MS);
+    tend_all(s, START_MS + 300 * MINUTE_MS);
+    assert_int_equal(others_see(path, 0).uses, 2);
+    kc_store_close(s);
+}
+
 static void spans_that_may_still_be_written_are_left(void **state)
 {
     char path[160];
@@ -182,9 +197,12 @@ static void two_archivists_archive_once(void **state)
 {
     char path[160];
     in_folder(*state, "", "usage.db", path);
+    static const uint64_t later_ms[5] = {0, 300, 400, 200, 100};
     for (uint64_t i = 0; i < 5; i++) {
         struct kc_store *s = open_store(path);
-        write_use(s, a_use(START_MS, 1));
+        struct kc_use_row use = a_use(START_MS, 1);
+        use.last_ms = START_MS + later_ms[i];
+        write_use(s, use);
         write_sum(s, a_sum(START_MS, 1));
         write_ended(s, START_MS);
         kc_store_close(s);
@@ -200,6 +218,7 @@ static void two_archivists_archive_once(void **state)
     assert_int_equal(t.uses, 1);
     assert_int_equal(t.sum.requests, 5);
     assert_int_equal(t.use.requests, 5);
+    assert_int_equal(t.last_ms, START_MS + 400);
     kc_store_close(a);
     kc_store_close(b);
 }
@@ -314,6 +333,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         TEST(spans_become_minutes_hours_and_days),
+        TEST(no_minute_is_left_behind_at_an_hours_end),
         TEST(spans_that_may_still_be_written_are_left),
         TEST(spans_of_others_are_left),
 #ifndef OVER_MYSQL
