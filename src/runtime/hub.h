@@ -75,8 +75,8 @@ struct kc_writer;
 
 /* kc_hub_keep has the writer's journal keep the pool, from now until the hub is
  * gone (see kc_journal_keep); where another writer of the same store has, that
- * one goes on, and `w` joins it. KC_EDIFFERS: it is another store, or the writer
- * keeps another pool of that provider. KC_ECLOSED, KC_EFORKED, or as
+ * one goes on, and `w` joins it. KC_EDIFFERS: it is another store, or the
+ * writer keeps another pool of that provider. KC_ECLOSED, KC_EFORKED, or as
  * kc_journal_keep; *why may get words, which the caller frees with free(). */
 KC_CHECKED int kc_hub_keep(struct kc_hub *h, const char *provider,
                            struct kc_writer *w, char **why);

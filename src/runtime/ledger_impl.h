@@ -31,7 +31,8 @@ KC_CHECKED int kc_ledger_intern(struct kc_ledger *l, const char *model,
  * KC_NEVER: to none. */
 void kc_ledger_arm(struct kc_ledger *l, uint64_t at_ms);
 
-/* kc_ledger_deliver takes in a waiter that was settled: marks its wait ready. */
+/* kc_ledger_deliver takes in a waiter that was settled: marks its wait ready.
+ */
 void kc_ledger_deliver(struct kc_waiter *w);
 
 #endif

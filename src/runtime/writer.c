@@ -121,9 +121,7 @@ void kc_writer_drop(struct kc_writer *w)
 {
     if (!w || atomic_fetch_sub(&w->holds, 1) > 1)
         return;
-    if (is_forked(w)) {
-        kc_journal_forget(w->journal);
-    } else {
+    if (!is_forked(w)) {
         kc_journal_unref(w->journal);
         pthread_mutex_destroy(&w->lock);
     }
@@ -146,7 +144,7 @@ bool kc_writer_same(const struct kc_writer *a, const struct kc_writer *b)
     return memcmp(a->url, b->url, sizeof a->url) == 0;
 }
 
-/* -- who uses it --------------------------------------------------------------- */
+/* -- who uses it ----------------------------------------------------------- */
 
 int kc_writer_use(struct kc_writer *w)
 {
@@ -201,7 +199,7 @@ static void unwatch(struct kc_writer *w, struct watch *gone)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* -- what the opener asks: of its own journal and of those it is linked to ------ */
+/* -- what the opener asks: of its own journal and of those it is linked to - */
 
 static int check(const struct kc_writer *w)
 {
@@ -296,9 +294,13 @@ static size_t leave(struct kc_writer *w, struct watch *watch, uint64_t end_ms)
 size_t kc_writer_close(struct kc_writer *w, uint64_t timeout_ms)
 {
     uint64_t end_ms = kc_add_capped(kc_mono_ms(), timeout_ms);
-    if (w->closed || is_forked(w))
+    if (w->closed)
         return 0;
     w->closed = true;
+    if (is_forked(w)) {
+        kc_journal_forget(w->journal);
+        return 0;
+    }
     size_t lost = leave(w, &w->own, end_ms);
     while (w->links) {
         struct link *l = w->links;

@@ -1,10 +1,10 @@
 /* writer.h -- what a wrapper holds of a store: a journal that a fork disowns.
  *
- * The journal keeps the pools of those ledgers that were attached. A shared pool
- * that another wrapper has attached before stays with that one's journal (the
- * URL must be the same): then this writer uses that journal, too, and what is
- * asked here is asked of both. A journal lives until nobody uses it any more:
- * no writer that is open, no pool by name that somebody still has.
+ * The journal keeps the pools of those ledgers that were attached. A shared
+ * pool that another wrapper has attached before stays with that one's journal
+ * (the URL must be the same): then this writer uses that journal, too, and what
+ * is asked here is asked of both. A journal lives until nobody uses it any
+ * more: no writer that is open, no pool by name that somebody still has.
  */
 #ifndef KC_RUNTIME_WRITER_H
 #define KC_RUNTIME_WRITER_H
@@ -44,8 +44,8 @@ void kc_writer_status(struct kc_writer *w, struct kc_journal_status *out);
 
 /* kc_writer_changes counts how often writing has begun to fail, works again, or
  * set rows aside: a few instructions. The loop that was given to
- * kc_writer_watch (NULL: none) is woken each time; it must live until the writer
- * is closed. One loop a writer. */
+ * kc_writer_watch (NULL: none) is woken each time; it must live until the
+ * writer is closed. One loop a writer. */
 unsigned kc_writer_changes(struct kc_writer *w);
 void kc_writer_watch(struct kc_writer *w, struct kc_loop *loop);
 

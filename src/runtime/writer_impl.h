@@ -6,8 +6,8 @@
 
 #include "runtime/writer.h"
 
-/* kc_writer_hold keeps the memory, and with it the journal, which may be closed;
- * kc_writer_drop ends that. Any thread, the journal's too. */
+/* kc_writer_hold keeps the memory, and with it the journal, which may be
+ * closed; kc_writer_drop ends that. Any thread, the journal's too. */
 struct kc_writer *kc_writer_hold(struct kc_writer *w);
 void kc_writer_drop(struct kc_writer *w); /* takes NULL */
 

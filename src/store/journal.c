@@ -19,7 +19,7 @@ static const struct kc_pace usual = {.write = KC_WRITE_MS,
                                      .retry_max = 10000,
                                      .grace = 200};
 
-/* -- life -------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 
 static int init_sync(struct kc_journal *j)
 {
@@ -84,8 +84,8 @@ void kc_journal_unref(struct kc_journal *j)
 
 void kc_journal_forget(struct kc_journal *j)
 {
-    /* The thread is not here. Where it held a lock at the fork, what that guards
-     * is in no known state: it stays. */
+    /* The thread is not here. Where it held a lock at the fork, what that
+     * guards is in no known state: it stays. */
     if (pthread_mutex_trylock(&j->store_lock) != 0)
         return;
     kc_store_forget(j->store);
@@ -107,7 +107,7 @@ void kc_journal_on_change(struct kc_journal *j, void (*fn)(void *ctx),
     j->ctx = ctx;
 }
 
-/* -- for any thread ------------------------------------------------------------ */
+/* -- for any thread -------------------------------------------------------- */
 
 static struct kc_keeping *new_keeping(const struct kc_kept *kept)
 {

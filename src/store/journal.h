@@ -3,8 +3,8 @@
  * It is woken by the first change, writes at once and then at most every
  * KC_WRITE_MS, each time in one transaction what has changed meanwhile; every
  * second, and when told, it takes in what other processes have written. Callers
- * never wait for it. When the store fails the news wait in their pools, bounded,
- * and are tried again after growing waits.
+ * never wait for it. When the store fails the news wait in their pools,
+ * bounded, and are tried again after growing waits.
  */
 #ifndef KC_STORE_JOURNAL_H
 #define KC_STORE_JOURNAL_H
@@ -48,11 +48,11 @@ void kc_journal_unref(struct kc_journal *j);
 void kc_journal_on_change(struct kc_journal *j, void (*fn)(void *ctx),
                           void *ctx);
 
-/* kc_journal_keep reads the past of the pool's keys, in the caller's thread, and
- * keeps the pool from now on; keys that are added later have theirs read by the
- * journal's thread. On failure nothing is kept, and *why may get words; the
- * caller frees it with free(). KC_EDIFFERS: that provider has another pool here,
- * or had one that was used: its sums are this writer's. */
+/* kc_journal_keep reads the past of the pool's keys, in the caller's thread,
+ * and keeps the pool from now on; keys that are added later have theirs read by
+ * the journal's thread. On failure nothing is kept, and *why may get words; the
+ * caller frees it with free(). KC_EDIFFERS: that provider has another pool
+ * here, or had one that was used: its sums are this writer's. */
 KC_CHECKED int kc_journal_keep(struct kc_journal *j, const struct kc_kept *kept,
                                char **why);
 
@@ -73,8 +73,8 @@ KC_CHECKED int kc_journal_with(struct kc_journal *j,
                                int (*fn)(void *ctx, struct kc_store *s),
                                void *ctx);
 
-/* kc_journal_sync waits until what has changed so far is written and what others
- * have written so far is taken in, at most `timeout_ms`. KC_ETIMEOUT, or
+/* kc_journal_sync waits until what has changed so far is written and what
+ * others have written so far is taken in, at most `timeout_ms`. KC_ETIMEOUT, or
  * KC_ESTORE with the words of kc_journal_status. */
 KC_CHECKED int kc_journal_sync(struct kc_journal *j, uint64_t timeout_ms);
 
@@ -88,8 +88,8 @@ struct kc_journal_status {
 void kc_journal_status(struct kc_journal *j, struct kc_journal_status *out);
 
 /* kc_journal_close writes for at most `timeout_ms` what is left, releases all
- * pools, ends the thread and closes the store; a store that hangs is left to the
- * thread, which ends by itself. Returns how many pieces of news are lost.
+ * pools, ends the thread and closes the store; a store that hangs is left to
+ * the thread, which ends by itself. Returns how many pieces of news are lost.
  * Idempotent. */
 size_t kc_journal_close(struct kc_journal *j, uint64_t timeout_ms);
 

@@ -94,13 +94,15 @@ struct kc_journal {
 /* kc_journal_start starts the thread. */
 KC_CHECKED int kc_journal_start(struct kc_journal *j);
 
-/* kc_journal_wait waits with the lock for `cond`, or until `ms` (kc_mono_ms). */
+/* kc_journal_wait waits with the lock for `cond`, or until `ms` (kc_mono_ms).
+ */
 void kc_journal_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t ms);
 
 /* kc_keeping_free tells that the pool is released, if it was kept. */
 void kc_keeping_free(struct kc_keeping *k);
 
-/* kc_pages_init makes room for a few pieces of news, which is never given up. */
+/* kc_pages_init makes room for a few pieces of news, which is never given up.
+ */
 KC_CHECKED int kc_pages_init(struct kc_pages *p);
 void kc_pages_deinit(struct kc_pages *p);
 

@@ -15,7 +15,7 @@ void kc_journal_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t ms)
     pthread_cond_timedwait(cond, lock, &ts);
 }
 
-/* -- pools that go ------------------------------------------------------------ */
+/* -- pools that go --------------------------------------------------------- */
 
 void kc_keeping_free(struct kc_keeping *k)
 {
@@ -60,7 +60,7 @@ static void release_written(struct kc_journal *j)
     }
 }
 
-/* -- a turn of the thread, with store_lock ------------------------------------ */
+/* -- a turn of the thread, with store_lock --------------------------------- */
 
 static bool is_shared(const struct kc_journal *j)
 {
@@ -103,9 +103,11 @@ static bool has_news(const struct kc_journal *j)
 /* Whether it is time to tell others that this writer lives. */
 static bool must_beat(struct kc_journal *j, uint64_t now)
 {
-    if (j->wrote_ms == 0 || now < j->beat_ms)
+    if (now < j->beat_ms)
         return false;
     j->beat_ms = now + j->pace.beat;
+    if (j->wrote_ms == 0)
+        return false; /* nobody knows of it */
     bool held = now - j->wrote_ms >= j->pace.idle_beat;
     for (struct kc_keeping *k = j->kept; k && !held; k = k->next) {
         struct kc_snapshot s;
@@ -125,15 +127,15 @@ static int write_news(struct kc_journal *j, bool closing)
         k->going = k->leaving;
     pthread_mutex_unlock(&j->lock);
     j->looked_ms = now;
-    atomic_store(&j->woken, false);
-    /* Who changes a pool after this line finds that it must wake. */
-    atomic_thread_fence(memory_order_seq_cst);
+    /* Who changes a pool after its lock was held below must wake us again. */
+    bool woken = atomic_exchange(&j->woken, false);
     int err = KC_OK;
-    if (beat || closing || has_news(j))
+    if (beat || closing || woken || has_news(j))
         err = kc_news_write(j, closing, beat, &wrote);
     if (wrote) {
         j->wrote_ms = kc_mono_ms();
         j->beat_ms = j->wrote_ms + j->pace.beat;
+        j->tend_ms = kc_least(j->tend_ms, j->wrote_ms + j->pace.tend);
     }
     if (err == KC_OK)
         release_written(j);
@@ -195,7 +197,7 @@ static int work(struct kc_journal *j, bool all, bool closing,
     return err;
 }
 
-/* -- the thread, with the lock ------------------------------------------------- */
+/* -- the thread, with the lock --------------------------------------------- */
 
 /* When something is to be done, monotonic. */
 static uint64_t due_ms(struct kc_journal *j)

@@ -1,7 +1,8 @@
 /* news.c -- what pools have to tell, written a batch at a time.
  *
- * A batch is drawn from the pools, written in one transaction, and the pools are
- * told what came of it. A row that the store refuses is set aside by itself.
+ * A batch is drawn from the pools, written in one transaction, and the pools
+ * are told what came of it. A row that the store refuses is set aside by
+ * itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #define RENEWALS 3  /* so often in a row a writer is not taken for dead */
 #define MOST_BATCHES 1000 /* before other work has its turn */
 
-/* -- room -------------------------------------------------------------------- */
+/* -- room ------------------------------------------------------------------ */
 
 static int grow(struct kc_pages *p, size_t room)
 {
@@ -64,7 +65,7 @@ void kc_pages_deinit(struct kc_pages *p)
     *p = (struct kc_pages){.room = 0};
 }
 
-/* -- drawing ----------------------------------------------------------------- */
+/* -- drawing --------------------------------------------------------------- */
 
 static uint64_t now_of(struct kc_journal *j, struct kc_keeping *k)
 {
@@ -150,7 +151,7 @@ static void states_written(struct kc_keeping *k)
     k->since = k->told_at = k->upto;
 }
 
-/* -- what is refused ----------------------------------------------------------- */
+/* -- what is refused ------------------------------------------------------- */
 
 static struct kc_keeping *owner_of(struct kc_journal *j, size_t piece)
 {
@@ -217,7 +218,7 @@ static bool set_aside(struct kc_journal *j, const struct kc_batch *b)
     return true;
 }
 
-/* -- writing ----------------------------------------------------------------- */
+/* -- writing --------------------------------------------------------------- */
 
 static void add_use(struct kc_batch *b, struct kc_pages *p,
                     const char *provider, size_t piece)
@@ -300,7 +301,8 @@ static int write_batch(struct kc_journal *j, bool ended, bool even_empty,
     bool more = has_more(j);
     bool empty = j->pages.len == 0 && j->pages.state_len == 0;
     *wrote = false;
-    if (err == KC_OK && (!empty || even_empty || (ended && !more))) {
+    bool last = ended && !more && j->wrote_ms > 0;
+    if (err == KC_OK && (!empty || even_empty || last)) {
         err = write_pages(j, ended && !more, &doubtful);
         *wrote = err == KC_OK;
     }

@@ -1,8 +1,9 @@
 /* others.c -- see others.h.
  *
- * Writers lie in a map by their id, sums in a map of each view by "id/key/model".
- * What may fail is remembered step by step, so that a read that broke off is
- * taken up again without anything being counted twice.
+ * Writers lie in a map by their id, sums in a map of each view by
+ * "id/key/model". What may fail is remembered step by step, so that a merge that
+ * broke off is taken up again without anything being counted twice. (Of a past
+ * that broke off the windows may have some spans twice: never too few.)
  */
 #include "store/others.h"
 
@@ -213,7 +214,7 @@ static int let_go(struct kc_others *o, const struct other *w, bool drop)
     return err;
 }
 
-/* -- rows -------------------------------------------------------------------- */
+/* -- rows ------------------------------------------------------------------ */
 
 static int id_text(struct kc_others *o, uint64_t id)
 {
@@ -295,7 +296,7 @@ static int find_known(struct kc_others *o, struct kc_view *v,
     return KC_OK;
 }
 
-/* -- the past ---------------------------------------------------------------- */
+/* -- the past -------------------------------------------------------------- */
 
 struct restoring {
     struct kc_others *o;
@@ -381,7 +382,7 @@ int kc_others_restore(struct kc_others *o, struct kc_view *v,
     return err;
 }
 
-/* -- what is new ------------------------------------------------------------- */
+/* -- what is new ----------------------------------------------------------- */
 
 static struct kc_view *view_of(struct kc_others *o, const char *provider)
 {
