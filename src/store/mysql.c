@@ -132,14 +132,17 @@ static int fill(struct mysql *m, const char *sql, const struct kc_value *params,
     int err = KC_OK;
     kc_buf_clear(&m->sql);
     for (const char *p = sql; err == KC_OK && *p; p++) {
-        if (quote)
-            quote = *p == quote ? '\0' : quote;
-        else if (strchr("'\"`", *p))
-            quote = *p;
-        if (*p != '?' || quote)
-            err = kc_buf_addch(&m->sql, *p);
-        else
+        size_t len = strcspn(p, quote ? (char[]){quote, '\0'} : "?'\"`");
+        err = kc_buf_add(&m->sql, p, len);
+        p += len;
+        if (err != KC_OK || !*p)
+            break;
+        if (*p == '?') {
             err = used < n ? add_param(m, &params[used++]) : KC_EINVALID;
+        } else {
+            quote = quote ? '\0' : *p;
+            err = kc_buf_addch(&m->sql, *p);
+        }
     }
     if (err == KC_OK && used < n)
         err = KC_EINVALID;

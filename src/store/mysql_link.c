@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,9 +21,7 @@
 #include "util/clock.h"
 
 #define LIBRARY "libmariadb.so.3"
-#define STACK                                                       \
-    (256u << 10) /* of the library's coroutine: name look-ups in it \
-                  */
+#define STACK (256u << 10) /* of the library's coroutine */
 #define COLUMNS_MAX 64
 
 /* -- words ---------------------------------------------------------------- */
@@ -168,11 +167,11 @@ struct hold {
 
 static void hold_sigpipe(struct hold *h)
 {
-    sigset_t pipe;
+    sigset_t pipe, waiting;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
-    sigpending(&h->before);
-    h->pending = sigismember(&h->before, SIGPIPE);
+    sigpending(&waiting);
+    h->pending = sigismember(&waiting, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &h->before);
 }
 
@@ -213,7 +212,7 @@ static const char *find_bundle(void)
     return NULL;
 }
 
-static bool set_tls(struct kc_link *l)
+static int set_tls(struct kc_link *l)
 {
     const struct kc_storeurl *u = &l->url;
     bool checked = u->tls >= KC_STORE_TLS_CA;
@@ -236,22 +235,27 @@ static bool set_tls(struct kc_link *l)
         l->mysql_options(l->my, MARIADB_OPT_RESTRICTED_AUTH,
                          "mysql_native_password,caching_sha2_password,"
                          "sha256_password,client_ed25519,parsec");
-    return !bad && (ca || !checked);
+    if (!checked || ca)
+        return bad;
+    say(l, "no bundle of certificates is found: name one with ssl_ca", "");
+    return 1;
 }
 
-static bool set_options(struct kc_link *l)
+/* Not 0: it failed, and there are words. */
+static int set_options(struct kc_link *l)
 {
     const size_t stack = STACK;
     const unsigned none = 0, seconds = (l->url.connect_ms + 999) / 1000;
     const unsigned way =
         *l->url.socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    say(l, "the client cannot be set up", "");
     int bad = l->mysql_options(l->my, MYSQL_OPT_NONBLOCK, &stack);
     bad |= l->mysql_options(l->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     bad |= l->mysql_options(l->my, MYSQL_OPT_PROTOCOL, &way);
     bad |= l->mysql_options(l->my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     /* Else a server could ask for any file of this machine. */
     bad |= l->mysql_options(l->my, MYSQL_OPT_LOCAL_INFILE, &none);
-    return !bad && set_tls(l);
+    return bad ? bad : set_tls(l);
 }
 
 /* `changed` counts matched rows; strict, whatever the server's defaults are. */
@@ -272,11 +276,30 @@ static int prepare(struct kc_link *l)
                : err;
 }
 
+/* The library would look a name up again and again until the time is over. */
+static int resolve(struct kc_link *l)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (*l->url.socket)
+        return KC_OK;
+    int rc = getaddrinfo(l->url.host, NULL, &hints, &found);
+    if (rc != 0) {
+        say(l, "the host's name cannot be resolved", gai_strerror(rc));
+        return KC_ESTORE;
+    }
+    freeaddrinfo(found);
+    return KC_OK;
+}
+
 static int connect_now(struct kc_link *l)
 {
     const struct kc_storeurl *u = &l->url;
     const char *socket = *u->socket ? u->socket : NULL;
     MYSQL *done = NULL;
+    int err = resolve(l);
+    if (err != KC_OK)
+        return err;
     start_time(l, u->connect_ms);
     int status = l->mysql_real_connect_start(
         &done, l->my, socket ? "localhost" : u->host, u->user, u->password,
@@ -318,9 +341,7 @@ int kc_link_connect(struct kc_link *l)
     int err = KC_ESTORE;
     if (atomic_load(&l->interrupted))
         err = explain(l);
-    else if (!set_options(l))
-        say(l, "the client cannot be set up", l->mysql_error(l->my));
-    else
+    else if (set_options(l) == 0)
         err = connect_now(l);
     if (err != KC_OK)
         drop(l);

@@ -295,6 +295,13 @@ static void who_cannot_connect_is_told_why_without_a_password(void **state)
     words_of("mysql://kc:secret@[::1]:1/kc?unix_socket=/nowhere", words,
              sizeof words);
     assert_non_null(strstr(words, "/nowhere"));
+    /* No name has a part that long: no server is asked. */
+    words_of(
+        "mysql://kc:secret@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid/kc",
+        words, sizeof words);
+    assert_non_null(strstr(words, "cannot be resolved"));
+    assert_null(strstr(words, "secret"));
 }
 
 static void a_bad_URL_is_refused_at_once(void **state)
