@@ -1,9 +1,9 @@
 /* others.c -- see others.h.
  *
  * Writers lie in a map by their id, sums in a map of each view by
- * "id/key/model". What may fail is remembered step by step, so that a merge that
- * broke off is taken up again without anything being counted twice. (Of a past
- * that broke off the windows may have some spans twice: never too few.)
+ * "id/key/model". What may fail is remembered step by step, so that a merge
+ * that broke off is taken up again without anything being counted twice. (Of a
+ * past that broke off the windows may have some spans twice: never too few.)
  */
 #include "store/others.h"
 

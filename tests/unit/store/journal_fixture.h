@@ -13,7 +13,8 @@
 
 #define PATIENCE_MS 60000 /* for what must come; nobody waits that long */
 
-enum gate_mode { GATE_OPEN, GATE_FAILS, GATE_HANGS, GATE_DOUBTS };
+/* GATE_DOUBTS: it is written, GATE_LOSES: it is not, and nobody can tell. */
+enum gate_mode { GATE_OPEN, GATE_FAILS, GATE_HANGS, GATE_DOUBTS, GATE_LOSES };
 
 struct gate { /* a database before another one */
     struct kc_db head;
@@ -51,9 +52,13 @@ static inline int gate_begin(struct kc_db *db, bool write)
 static inline int gate_commit(struct kc_db *db, bool *doubtful)
 {
     struct gate *g = gate_of(db);
-    int err = kc_db_commit(g->inner, doubtful);
+    int err = KC_OK;
     pthread_mutex_lock(&g->lock);
-    if (err == KC_OK && g->mode == GATE_DOUBTS) {
+    if (g->writing && g->mode == GATE_LOSES)
+        kc_db_rollback(g->inner);
+    else
+        err = kc_db_commit(g->inner, doubtful);
+    if (err == KC_OK && g->writing && g->mode >= GATE_DOUBTS) {
         err = KC_ESTORE;
         *doubtful = true;
     }

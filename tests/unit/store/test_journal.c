@@ -156,7 +156,10 @@ static void a_doubtful_commit_counts_once(void **state)
     use(&r, 10);
     assert_int_not_equal(kc_journal_sync(r.journal, 20), KC_OK);
     assert_int_equal(file_of(url).sum.total, 10); /* it was written */
+    set_gate(&r.gate, GATE_LOSES);
     use(&r, 5);
+    assert_int_not_equal(kc_journal_sync(r.journal, 20), KC_OK);
+    assert_int_equal(file_of(url).sum.total, 10); /* that was not */
     atomic_fetch_add(&r.now_ms, 3000);
     use(&r, 2);
     set_gate(&r.gate, GATE_OPEN);
