@@ -84,7 +84,7 @@ function store.open(opts)
   local self = setmetatable({ journal = journal, changes = 0, set_aside = 0, failing = false,
     closed = false, save_to = own and own.save, every = own and own.every or SAVE_EVERY,
     now = clock and function() return clock:now() end or core.mono, saving = false,
-    save_at = 0, saved = nil, save_failing = false }, store_mt)
+    save_at = 0, save_failing = false }, store_mt)
   self.save_at = self.now() + self.every
   task.after_each_turn(look)
   watched[self] = true

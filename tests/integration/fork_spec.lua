@@ -87,7 +87,37 @@ local SLEEPS = [[
   sleeps:await()
 ]]
 
+-- What the child has is old: it must not take the place of what the parent saves.
+local OWN_STORE = [[
+  local keycycle = require "keycycle"
+  local posix = require "forklib"
+  local name = "parent"
+  local wrapper = keycycle.MultiClientWrapper.new { store = { load = function() end,
+    save = function(data) print(name, "saves", data.sums[1].requests) end } }
+  wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
+    keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" } })
+  wrapper:get_manager "p":get_key():commit(1)
+  local pid = posix.fork()
+  if pid == 0 then
+    name = "child"
+    local ok, err = pcall(wrapper.save, wrapper)
+    wrapper:stop()
+    print("child", ok, err.code)
+    os.exit(0, true)
+  end
+  print("exit", posix.wait(pid))
+  wrapper:get_manager "p":get_key():commit(1)
+  wrapper:stop()
+]]
+
 describe("after a fork", function()
+  it("a store written in Lua is saved by the parent alone", function()
+    local out, rc = servers.host(OWN_STORE, "",
+      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+    assert.equal("child\tfalse\tforked\nexit\t0\nparent\tsaves\t2\n", out)
+    assert.equal(0, rc)
+  end)
+
   it("the child's end does not switch off the parent's timers", function()
     local out, rc = servers.host(SLEEPS, "",
       ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so' timeout 20")
