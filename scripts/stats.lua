@@ -4,6 +4,7 @@ local command = require "keycycle.command"
 local config = require "keycycle.config"
 local core = require "keycycle.core"
 local json = require "keycycle.json"
+local printer = require "keycycle.printer"
 local report = require "keycycle.report"
 local screen = require "keycycle.screen"
 local usage_document = require "keycycle.usage_document"
@@ -43,7 +44,7 @@ if not url or url == "" then
 end
 
 local function fail(fmt, ...)
-  io.stderr:write("keycycle stats: ", fmt:format(...), "\n")
+  io.stderr:write("keycycle stats: ", printer.harmless(fmt:format(...)), "\n")
   return 1
 end
 
@@ -72,19 +73,22 @@ local function show(all, out, style)
     return
   end
   usage_tables.write(all, { store = store, out = out, style = style,
-    width = style.terminal and math.min(style.width or WIDEST, WIDEST) or nil,
-    most = most })
+    width = style.terminal and math.min(style.width or WIDEST, WIDEST) or nil, most = most })
 end
 
---- Shows it again and again. What the store fails with is shown in its place.
+--- Shows it again and again; what the store fails with is told, and it goes on.
 local function watch()
   local out, last = screen.new(io.stdout, options.json and "" or "\n"), nil
   while true do
     local style, all, why = report.style(), look()
-    if all and last then usage_report.set_rates(all, last) end
-    if all then show(all, out, style) else out:write("keycycle stats: ", why.message, "\n") end
-    last = all or last
-    out:show(style.terminal and not options.json, select(2, core.terminal_size(1)))
+    if all then
+      if last then usage_report.set_rates(all, last) end
+      last = all
+      show(all, out, style)
+      out:show(style.terminal and not options.json, select(2, core.terminal_size(1)))
+    else
+      fail("%s", why.message)
+    end
     keycycle.sleep(every)
   end
 end

@@ -167,6 +167,7 @@ static int find_above(struct kc_totals *t, struct kc_total *pair)
     return err == KC_OK ? find(t, &model, &pair->model_at) : err;
 }
 
+/* Whether the total at a place, from 1, is that of the row; t->last then. */
 static bool is_pair_at(struct kc_totals *t, size_t at,
                        const struct kc_day_row *row)
 {

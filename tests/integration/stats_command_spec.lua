@@ -198,6 +198,30 @@ describe("keycycle stats --watch", function()
   end)
 end)
 
+describe("keycycle stats --watch, when the store fails,", function()
+  it("says so, and goes on", function()
+    files.put(folder .. "/failing.lua", [[
+      local core, looks = require "keycycle.core", 0
+      local open = core.store_reader
+      function core.store_reader(url)
+        local reader = assert(open(url))
+        return setmetatable({ report = function(_, ...)
+          looks = looks + 1
+          if looks == 2 then return nil, { code = "store", message = "gone \27[2Jfor now" } end
+          return reader:report(...)
+        end }, { __close = function() reader:close() end })
+      end]])
+    local text = run("-e 'dofile \"failing.lua\"' stats --db sqlite:usage.db --json --watch "
+      .. "--every 0.01 | head -n 3")
+    local documents = 0
+    for line in text:gmatch "[^\n]+" do
+      if line:find "^{" then documents = documents + 1 end
+    end
+    assert.equal(2, documents, text)
+    has(text, "keycycle stats: gone [2Jfor now\n")
+  end)
+end)
+
 describe("keycycle stats, where there is nothing,", function()
   it("says so, and makes no file", function()
     for _, url in ipairs { "sqlite:nope.db", "sqlite:///nope.db", "sqlite:no/such/nope.db" } do
