@@ -62,16 +62,16 @@ static int tie(struct kc_hub *h, const char *provider, struct kc_writer *w,
         atomic_store(&h->writer, kc_writer_hold(w));
         return KC_OK;
     }
+    if (err == KC_EDIFFERS && !*why)
+        *why = strdup("this store keeps another pool of the provider already");
     atomic_fetch_sub(&h->shares, 1);
     kc_hub_unuse(h, w);
     return err;
 }
 
 /* Kept already: by whom? */
-static int join(struct kc_hub *h, struct kc_writer *there, struct kc_writer *w,
-                char **why)
+static int join(struct kc_writer *there, struct kc_writer *w, char **why)
 {
-    (void)h;
     if (there == w)
         return KC_OK;
     if (!kc_writer_same(there, w)) {
@@ -90,7 +90,7 @@ int kc_hub_keep(struct kc_hub *h, const char *provider, struct kc_writer *w,
         return KC_EFORKED;
     pthread_mutex_lock(&h->tie_lock);
     struct kc_writer *there = atomic_load(&h->writer);
-    int err = there ? join(h, there, w, why) : tie(h, provider, w, why);
+    int err = there ? join(there, w, why) : tie(h, provider, w, why);
     pthread_mutex_unlock(&h->tie_lock);
     return err;
 }

@@ -121,9 +121,7 @@ void kc_writer_drop(struct kc_writer *w)
 {
     if (!w || atomic_fetch_sub(&w->holds, 1) > 1)
         return;
-    if (is_forked(w)) {
-        kc_journal_forget(w->journal);
-    } else {
+    if (!is_forked(w)) {
         kc_journal_unref(w->journal);
         pthread_mutex_destroy(&w->lock);
     }
@@ -296,9 +294,13 @@ static size_t leave(struct kc_writer *w, struct watch *watch, uint64_t end_ms)
 size_t kc_writer_close(struct kc_writer *w, uint64_t timeout_ms)
 {
     uint64_t end_ms = kc_add_capped(kc_mono_ms(), timeout_ms);
-    if (w->closed || is_forked(w))
+    if (w->closed)
         return 0;
     w->closed = true;
+    if (is_forked(w)) {
+        kc_journal_forget(w->journal);
+        return 0;
+    }
     size_t lost = leave(w, &w->own, end_ms);
     while (w->links) {
         struct link *l = w->links;

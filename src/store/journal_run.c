@@ -103,9 +103,11 @@ static bool has_news(const struct kc_journal *j)
 /* Whether it is time to tell others that this writer lives. */
 static bool must_beat(struct kc_journal *j, uint64_t now)
 {
-    if (j->wrote_ms == 0 || now < j->beat_ms)
+    if (now < j->beat_ms)
         return false;
     j->beat_ms = now + j->pace.beat;
+    if (j->wrote_ms == 0)
+        return false; /* nobody knows of it */
     bool held = now - j->wrote_ms >= j->pace.idle_beat;
     for (struct kc_keeping *k = j->kept; k && !held; k = k->next) {
         struct kc_snapshot s;
@@ -133,6 +135,7 @@ static int write_news(struct kc_journal *j, bool closing)
     if (wrote) {
         j->wrote_ms = kc_mono_ms();
         j->beat_ms = j->wrote_ms + j->pace.beat;
+        j->tend_ms = kc_least(j->tend_ms, j->wrote_ms + j->pace.tend);
     }
     if (err == KC_OK)
         release_written(j);

@@ -301,7 +301,8 @@ static int write_batch(struct kc_journal *j, bool ended, bool even_empty,
     bool more = has_more(j);
     bool empty = j->pages.len == 0 && j->pages.state_len == 0;
     *wrote = false;
-    if (err == KC_OK && (!empty || even_empty || (ended && !more))) {
+    bool last = ended && !more && j->wrote_ms > 0;
+    if (err == KC_OK && (!empty || even_empty || last)) {
         err = write_pages(j, ended && !more, &doubtful);
         *wrote = err == KC_OK;
     }

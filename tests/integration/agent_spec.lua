@@ -175,7 +175,7 @@ describe("an agent's conversation", function()
     while s:used()[1] < 2 do keycycle.step(nil) end
     t:cancel()
     raises(keycycle.CancelledError, nil, t.await, t)
-    while keycycle.step(nil) > 0 do end
+    while keycycle.step(0) > 0 do end
     assert.is_false(got)
     assert.same({ 2, 0 }, { s:used()[1], s:used()[3] })
     assert.same({}, agent.history)

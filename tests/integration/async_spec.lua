@@ -66,7 +66,7 @@ describe("an async client", function()
     start "--latency 20"
     local tasks, most = {}, 0
     for i = 1, 8 do tasks[i] = client.chat.completions:create(say("number " .. i)) end
-    while keycycle.step(nil) > 0 do most = math.max(most, in_flight()) end
+    while keycycle.step(0) > 0 do most = math.max(most, in_flight()) end
     assert.equal(8, most)
     for i, task in ipairs(tasks) do
       assert.equal("done", task:status())
@@ -134,7 +134,7 @@ describe("an async client", function()
   it("leaks nothing where a task with an unread stream is dropped", function()
     start "--chunk-delay 5"
     client.chat.completions:create(say("one two three four five six", true))
-    while keycycle.step(nil) > 0 do end
+    while keycycle.step(0) > 0 do end
     collectgarbage()
     collectgarbage()
     assert.same({ 0, 0 }, { in_flight(), core.pending() })

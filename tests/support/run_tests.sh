@@ -46,13 +46,20 @@ specs() {
   count "$name" "$(matches '^ok ')" "$(matches '^not ok ')" $status
 }
 
-# eager FILE LUA: a process for each file, since all that lives is walked at each
+# A process for each file and each Lua, since all that lives is walked at each
 # collection. What makes no object of C says the same whenever that comes: left out.
 eager() {
-  if [ "$("$2" /usr/bin/busted --helper=tests/support/helper.lua --exclude-tags=pure --list "$1" \
-    2>/dev/null | wc -l)" -gt 0 ]; then
-    specs "$1 in $(basename "$2")" "$1" "$2" --exclude-tags=pure
-  fi
+  local file files lua status
+  files=$(env -u KEYCYCLE_EAGER_GC lua5.4 /usr/bin/busted \
+    --helper=tests/support/helper.lua --exclude-tags=pure --list tests/lua 2>"$output" |
+    grep -oE '^tests/lua/[a-z_]+\.lua:' | tr -d : | sort -u)
+  status=$?
+  if [ $status -ne 0 ] || [ -z "$files" ]; then count "list of specs" 0 1 $status; fi
+  for file in $files; do
+    for lua in lua5.4 "$build/asan/keycycle"; do
+      specs "$file in $(basename "$lua")" "$file" "$lua" --exclude-tags=pure
+    done
+  done
 }
 
 if [[ "${2:-all}" != @(eager|peers) ]]; then
@@ -67,12 +74,7 @@ all)
   specs "specs in the sanitized host" tests/lua "$build/asan/keycycle"
   specs "integration" tests/integration "$build/keycycle"
   ;;
-eager)
-  for file in tests/lua/*_spec.lua; do
-    eager "$file" lua5.4
-    eager "$file" "$build/asan/keycycle"
-  done
-  ;;
+eager) eager ;;
 sanitized)
   specs "specs in the host" tests/lua "$build/keycycle"
   specs "integration" tests/integration "$build/keycycle" --exclude-tags=plain
