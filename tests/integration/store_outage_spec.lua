@@ -2,7 +2,7 @@
 local database = require "tests.proof.database"
 local outages = require "tests.proof.outages"
 
-local FAILS, WORKS, PACE, MODELS = 1, 0.3, 500, 5 -- seconds; calls a second
+local FAILS, WORKS, PACE, MODELS = 0.6, 0.2, 500, 5 -- seconds; calls a second
 
 local failures = { sqlite = { "lock", "full" }, mariadb = { "crash", "freeze" } }
 

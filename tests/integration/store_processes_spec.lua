@@ -34,7 +34,7 @@ for _, kind in ipairs(database.kinds()) do
 
     it("may all be the first to open it", function()
       files.with(ONE_CALL, function(script)
-        for _ = 1, 3 do
+        for _ = 1, 2 do
           local url, list = db:fresh(), {}
           for i = 1, 4 do list[i] = processes.lua(script, url, "call") end
           for i = 1, 4 do
