@@ -40,8 +40,7 @@ static uint64_t before(uint64_t now_ms, uint64_t ms)
     return now_ms > ms ? now_ms - ms : 0;
 }
 
-/* -- summing up -------------------------------------------------------------
- */
+/* -- summing up ------------------------------------------------------- */
 
 struct piece { /* spans of one writer that begin in [from, to) */
     int64_t writer;
@@ -107,8 +106,7 @@ static int sum_up(struct kc_store *s, const struct piece *p)
     return err == KC_OK ? delete_shorter(s, p) : err;
 }
 
-/* -- own spans
- * ----------------------------------------------------------------- */
+/* -- own spans -------------------------------------------------------- */
 
 static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
                       uint64_t settled_ms)
@@ -139,8 +137,7 @@ static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
     return KC_OK;
 }
 
-/* -- the archive
- * ------------------------------------------------------------------ */
+/* -- the archive ------------------------------------------------------ */
 
 struct gone {
     int64_t id;
@@ -261,8 +258,7 @@ static int archive_one(struct kc_store *s, uint64_t now_ms)
     return kc_store_end(s, archive(s, &g, dead_ms), NULL);
 }
 
-/* -- what is old
- * --------------------------------------------------------------------- */
+/* -- what is old ------------------------------------------------------ */
 
 static int take_number(void *ctx, const struct kc_value *columns, size_t n)
 {

@@ -95,8 +95,7 @@ static int touch_writer(struct writing *w)
     return err == KC_OK && matched == 0 ? KC_ESTALE : err;
 }
 
-/* -- uses and sums ----------------------------------------------------------
- */
+/* -- uses and sums ---------------------------------------------------- */
 
 static int key_id_of(struct writing *w, const char *provider, const char *key,
                      int64_t *id)
@@ -217,8 +216,7 @@ static int write_table(struct writing *w, const struct table *t, size_t n)
     return err;
 }
 
-/* -- states ------------------------------------------------------------------
- */
+/* -- states ----------------------------------------------------------- */
 
 /* What a provider's words were cut to, as the UTF-8 that MySQL insists on. */
 static void clean(const char *text, char *out, size_t size)
@@ -342,8 +340,7 @@ static int write_states(struct writing *w)
     return err;
 }
 
-/* -- all of it ---------------------------------------------------------------
- */
+/* -- all of it -------------------------------------------------------- */
 
 /* A number of a write is used once, lest somebody has read under it what a
  * doubtful commit wrote, and then takes the next for read. */

@@ -41,7 +41,7 @@ static void check_used(const struct kc_used *is, const struct kc_used *want)
     assert_int_equal(is->counted_input, want->counted_input);
 }
 
-/* -- what is told ----------------------------------------------------------- */
+/* -- what is told ----------------------------------------------------- */
 
 static const struct end {
     enum kc_outcome outcome;
@@ -200,7 +200,7 @@ static void another_writer_is_told_what_the_old_one_did_not_write(void **state)
     kc_pool_free(p);
 }
 
-/* -- threads ---------------------------------------------------------------- */
+/* -- threads ---------------------------------------------------------- */
 
 #define WORKERS 3
 #define TURNS 3000
