@@ -58,6 +58,19 @@ static int add_sum_of(struct kc_buf *sql, const char *column)
                        column, column);
 }
 
+/* Runs the INSERT that stands in `sql`, unless it failed, and adds to the rows
+ * of the table that are there already. Frees it. */
+static int add_up(struct kc_store *s, struct kc_buf *sql, const char *table,
+                  int err)
+{
+    if (err == KC_OK)
+        err = kc_sql_add_up(sql, s->db->ops->dialect, table);
+    if (err == KC_OK)
+        err = kc_db_exec(s->db, kc_buf_str(sql), NULL);
+    kc_buf_deinit(sql);
+    return err;
+}
+
 static int add_to_longer(struct kc_store *s, const struct piece *p)
 {
     struct kc_buf sql;
@@ -80,12 +93,7 @@ static int add_to_longer(struct kc_store *s, const struct piece *p)
             " GROUP BY fold_ms, u.key_id, u.model_id",
             kc_sql_time(p->from_ms), kc_sql_time(p->to_ms), p->writer,
             p->owner == p->writer ? "<" : "<=", p->span_ms);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 static int delete_shorter(struct kc_store *s, const struct piece *p)
@@ -183,12 +191,7 @@ static int archive_sums(struct kc_store *s, const struct gone *g)
         " seq) SELECT 0, u.key_id, u.model_id, u.last_ms,%s, 0, 0, 0, 0"
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64,
         select, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_sum");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_sum", err);
 }
 
 /* The same in the day on which it was seen last. */
@@ -206,12 +209,7 @@ static int archive_held(struct kc_store *s, const struct gone *g)
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64
         " AND (u.held_requests > 0 OR u.held_tokens > 0)",
         kc_sql_time(g->seen_ms - g->seen_ms % DAY_MS), DAY_MS, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 /* Who deletes the writer's row has it: another process finds none, and so does
