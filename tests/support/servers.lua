@@ -191,6 +191,23 @@ function servers.mariadb()
   return server
 end
 
+--- The build folder from whatever folder.
+function servers.path()
+  if servers.build:find "^/" then return servers.build end
+  local pipe <close> = assert(io.popen "pwd")
+  return pipe:read "l" .. "/" .. servers.build
+end
+
+--- Runs a command of the host in a folder, where nothing of the user's is set but `env`:
+--- what it printed, both streams, and its exit code.
+function servers.command(folder, command, env)
+  local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "
+    .. "timeout 60 %s/keycycle 2>&1 %s; echo \"rc=$?\""):format(folder, folder, env or "",
+    servers.path(), command)))
+  local text, rc = pipe:read "a":match "^(.-)rc=(%d+)\r?\n$"
+  return text, tonumber(rc)
+end
+
 --- Runs `code` in a host of its own with arguments and a changed environment:
 --- what it printed, and its exit code.
 function servers.host(code, args, env)
