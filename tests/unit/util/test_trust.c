@@ -1,4 +1,4 @@
-/* test_trust.c -- which bundle of certificates is taken. */
+/* Which bundle of certificates is taken. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
