@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "store/store_impl.h"
 #include "util/buf.h"
 
 #define STATEMENT_MAX 4096
@@ -27,7 +28,7 @@ static const struct word {
     /* One that lies in the order of its primary key, as all of InnoDB's do. */
     {"ordered", "STRICT, WITHOUT ROWID",
      "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"},
-    {"most", "1125899906842624", ""}, /* 2^50, of one row of version 1 */
+    {"most", KC_COUNT_MAX_TEXT, ""}, /* of one row of version 1 */
 };
 
 static const char *const all_tables[] = {
@@ -122,19 +123,6 @@ static bool is_sqlite(const struct kc_db *db)
     return strcmp(db->ops->dialect->name, "sqlite") == 0;
 }
 
-static int take_number(void *ctx, const struct kc_value *columns, size_t n)
-{
-    (void)n;
-    *(int64_t *)ctx = columns[0].number;
-    return KC_OK;
-}
-
-/* Leaves *out as it is where there is no row. */
-static int number(struct kc_db *db, const char *sql, int64_t *out)
-{
-    return kc_db_query(db, sql, NULL, 0, take_number, out, NULL);
-}
-
 static enum kc_schema_state compare(int64_t version, int64_t oldest)
 {
     return version == KC_SCHEMA_VERSION  ? KC_SCHEMA_READY
@@ -147,11 +135,12 @@ static int look_at_sqlite(struct kc_db *db, enum kc_schema_state *state,
                           int64_t *version)
 {
     int64_t tables = 0, id = 0;
-    int err = number(db, "PRAGMA user_version", version);
+    int err = kc_db_number(db, "PRAGMA user_version", NULL, 0, version);
     if (err == KC_OK)
-        err = number(db, "PRAGMA application_id", &id);
+        err = kc_db_number(db, "PRAGMA application_id", NULL, 0, &id);
     if (err == KC_OK)
-        err = number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+        err = kc_db_number(db, "SELECT count(*) FROM sqlite_schema", NULL, 0,
+                           &tables);
     if (id == KC_SCHEMA_APPLICATION)
         *state = compare(*version, 1);
     else if (id == 0 && *version == 0 && tables == 0)
@@ -165,15 +154,15 @@ static int look_at_mysql(struct kc_db *db, enum kc_schema_state *state,
                          int64_t *version)
 {
     int64_t tables = 0;
-    int err = number(db,
-                     "SELECT count(*) FROM information_schema.tables"
-                     " WHERE table_schema = DATABASE()"
-                     " AND table_name = 'keycycle_meta'",
-                     &tables);
+    int err = kc_db_number(db,
+                           "SELECT count(*) FROM information_schema.tables"
+                           " WHERE table_schema = DATABASE()"
+                           " AND table_name = 'keycycle_meta'",
+                           NULL, 0, &tables);
     if (err == KC_OK && tables > 0)
-        err =
-            number(db, "SELECT value FROM keycycle_meta WHERE name = 'schema'",
-                   version);
+        err = kc_db_number(
+            db, "SELECT value FROM keycycle_meta WHERE name = 'schema'", NULL,
+            0, version);
     /* The version is written last: somebody may be at it now. */
     *state =
         *version == 0 ? KC_SCHEMA_EMPTY : compare(*version, KC_SCHEMA_VERSION);

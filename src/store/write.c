@@ -38,13 +38,6 @@ void kc_store_name_writer(struct kc_store *s)
 
 /* -- the writer's own row -------------------------------------------------- */
 
-static int take_id(void *ctx, const struct kc_value *columns, size_t n)
-{
-    (void)n;
-    *(int64_t *)ctx = columns[0].number;
-    return KC_OK;
-}
-
 static uint64_t earliest_start(const struct writing *w)
 {
     uint64_t ms = w->s->started_ms;
@@ -62,7 +55,7 @@ static int make_writer(struct writing *w)
     struct kc_db *db = w->s->db;
     struct kc_value name = {.text = w->s->writer_name};
     static const char find[] = "SELECT id FROM keycycle_writer WHERE name = ?";
-    int err = kc_db_query(db, find, &name, 1, take_id, &w->writer, NULL);
+    int err = kc_db_number(db, find, &name, 1, &w->writer);
     if (err != KC_OK || w->writer != 0)
         return err;
     err = kc_db_query(
@@ -71,7 +64,7 @@ static int make_writer(struct writing *w)
         " VALUES (?, 0, 0, 0, 0)",
         &name, 1, NULL, NULL, NULL);
     if (err == KC_OK)
-        err = kc_db_query(db, find, &name, 1, take_id, &w->writer, NULL);
+        err = kc_db_number(db, find, &name, 1, &w->writer);
     return err;
 }
 
