@@ -356,8 +356,8 @@ static void read_row(MYSQL_ROW row, const MYSQL_FIELD *fields, size_t n,
 {
     for (size_t i = 0; i < n; i++) {
         out[i] = (struct kc_value){0};
-        if (row[i] && IS_NUM(fields[i].type)) /* the sum of integers is a
-                                               * decimal */
+        /* Sums of integers are decimals, and numbers, too. */
+        if (row[i] && IS_NUM(fields[i].type))
             out[i].number = strtoll(row[i], NULL, 10);
         else
             out[i].text = row[i];

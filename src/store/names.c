@@ -29,8 +29,8 @@ void kc_ids_clear(struct kc_ids *ids)
 
 struct kind {
     const char *find;
-    const char *make, *keep; /* an INSERT, and what it sets in a row that is
-                              * there: nothing new */
+    const char *make; /* an INSERT */
+    const char *keep; /* what that sets in a row that is there: nothing new */
 };
 
 /* Who makes the same name at the same time is waited for by the INSERT, and his

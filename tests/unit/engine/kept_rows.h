@@ -1,5 +1,4 @@
-/* kept_rows.h -- the rows of one writer, as a store would keep them.
- */
+/* kept_rows.h -- the rows of one writer, as a store would keep them. */
 #ifndef KC_TESTS_KEPT_ROWS_H
 #define KC_TESTS_KEPT_ROWS_H
 

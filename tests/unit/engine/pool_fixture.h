@@ -1,5 +1,4 @@
-/* pool_fixture.h -- pools for the tests of pools.
- */
+/* pool_fixture.h -- pools for the tests of pools. */
 #ifndef KC_TESTS_POOL_FIXTURE_H
 #define KC_TESTS_POOL_FIXTURE_H
 
