@@ -1,4 +1,4 @@
-/* reader.c -- what a store knows, for Lua: no key is needed, nothing changes. */
+/* reader.c -- what a store knows, for Lua: needs no key, changes nothing. */
 #include <stdlib.h>
 
 #include "lua/lk.h"

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Every proof, one after the other: half an hour. Ends with 1 where one of them has found
 # something; each has said what, and with which seed.
-# usage: run.sh BUILD [NAME...], of: kill outage processes million
+# usage: run.sh BUILD [NAME...], of:
+#   kill       kill.lua over killing.lua and book.lua; its processes: load.lua, look.lua
+#   outage     outage.lua over outages.lua; its processes: busy.lua, look.lua
+#   processes  processes.lua over sharing.lua; its processes: taker.lua
+#   million    million.lua; its processes: fill.c, wake.lua
 set -uo pipefail
 build=$1
 shift
