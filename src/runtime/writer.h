@@ -28,6 +28,10 @@ struct kc_writer *kc_writer_ref(struct kc_writer *w);
  */
 void kc_writer_unref(struct kc_writer *w);
 
+/* kc_writer_be_alone: what it keeps is read by its opener alone, so no other
+ * writer may stand in for it, whatever its URL. Before a pool is attached. */
+void kc_writer_be_alone(struct kc_writer *w);
+
 /* kc_writer_with_store runs fn(ctx, store) while the journal's thread is held
  * off, and returns what it returns: to read a report, or to import. KC_ECLOSED,
  * KC_EFORKED. */
