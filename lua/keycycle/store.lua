@@ -34,6 +34,7 @@ function store.check(opts)
     invalid("option keep_days must be whole days, from 1 to %d", MOST_DAYS)
   end
   if opts.db_url == "" then invalid "option db_url is empty: leave it out to keep nothing" end
+  if opts.db_env_var == "" then invalid "option db_env_var is empty: it names a variable" end
   if opts.db_url and opts.db_url:find "\0" then invalid "option db_url has a zero byte" end
   if not own then return end
   if opts.db_url then invalid "options db_url and store both name a store: give one" end
@@ -84,7 +85,8 @@ function store.open(opts)
   end
   local clock = opts.clock
   local self = setmetatable({ journal = journal, changes = 0, set_aside = 0, failing = false,
-    closed = false, attached = false, save_to = own and own.save, every = own and own.every or SAVE_EVERY,
+    closed = false, attached = false, save_to = own and own.save,
+    every = own and own.every or SAVE_EVERY,
     now = clock and function() return clock:now() end or core.mono, saving = false,
     save_at = 0, save_failing = false }, store_mt)
   self.save_at = self.now() + self.every

@@ -123,8 +123,8 @@ void kc_hub_let_go(struct kc_hub *h)
 
 void kc_hub_note(struct kc_hub *h)
 {
-    struct kc_writer *w = atomic_load_explicit(&h->writer,
-                                               memory_order_acquire);
+    struct kc_writer *w =
+        atomic_load_explicit(&h->writer, memory_order_acquire);
     if (w && kc_pool_has_news(h->pool))
         kc_writer_wake(w);
 }

@@ -4,7 +4,7 @@ local keycycle = require "keycycle"
 local raises = require "tests.support.raises"
 
 local Invalid = keycycle.InvalidConfigurationError
-local A, B = "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba"
+local A = "sk-test-0123456789abcdefghij"
 local URL = "http://127.0.0.1:1/v1"
 
 local function open(opts, more)
@@ -51,7 +51,8 @@ describe("a store of the program's own", function()
     for _, name in ipairs { "cooling", "suspended" } do
       state.state = name
       own.data = { version = 1, usage = {}, sums = {}, states = { state } }
-      local err = raises(keycycle.StoreError, "states[1].until_ms is missing", open, { store = own })
+      local err = raises(keycycle.StoreError, "states[1].until_ms is missing", open,
+        { store = own })
       assert.equal("corrupt", err.code)
     end
     state.state = "exhausted" -- for good, where no time is given
@@ -62,7 +63,44 @@ describe("a store of the program's own", function()
   end)
 end)
 
+describe("a name that is no UTF-8", function()
+  local lines
+  before_each(function()
+    lines = {}
+    keycycle.log.set_sink(function(_, line) lines[#lines + 1] = line end)
+  end)
+  after_each(function() keycycle.log.set_sink(nil) end)
+
+  it("is told and left out, and does not keep the rest from being saved as JSON", function()
+    local own, text = own_store(), nil
+    own.load = function() return text and keycycle.json.decode(text) end
+    own.save = function(data) text = keycycle.json.encode(data) end
+    local wrapper, manager = open { store = own }
+    manager:get_key("m\255x"):commit(5)
+    manager:get_key("m"):commit(7)
+    wrapper:stop()
+    assert.truthy(lines[1]:find "refused counts for good.*the model's name is not UTF%-8$")
+    local again <close>, after = open({ store = own })
+    assert.equal(7, after:get_global_stats().total.total_tokens)
+    assert.truthy(again)
+  end)
+
+  it("is refused where a program gives it for a provider or a group", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new {}
+    raises(Invalid, "not UTF-8", wrapper.register_provider, wrapper, "p\255",
+      { base_url = URL, keys = { A } })
+    for _, group in ipairs { "g\255", "g\0h" } do
+      raises(Invalid, "keys[1].group must be UTF-8", open, {},
+        { keys = { { api_key = A, group = group } } })
+    end
+  end)
+end)
+
 describe("a URL", function()
+  it("is not looked for in a variable without a name", function()
+    raises(Invalid, "db_env_var is empty", open, { db_env_var = "" })
+  end)
+
   it("with a zero byte is not cut short", function()
     local folder, remove = files.folder()
     raises(Invalid, "zero byte", open, { db_url = "sqlite:" .. folder .. "/a\0b" })
