@@ -45,14 +45,14 @@ static int open_sqlite(struct kc_store *s, const char *rest)
             snprintf(s->words, sizeof s->words,
                      "a SQLite URL names no host: write sqlite:PATH or "
                      "sqlite:///PATH");
-            return KC_ESTORE;
+            return KC_EBADURL;
         }
         path = rest[2] ? rest + 3 : rest + 2;
     }
     if (*path == '\0') {
         snprintf(s->words, sizeof s->words,
                  "the URL names no file: write sqlite:PATH");
-        return KC_ESTORE;
+        return KC_EBADURL;
     }
     return open_file(s, path);
 }
