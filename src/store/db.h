@@ -32,7 +32,6 @@ struct kc_dialect {
                                 * that was to be inserted: "excluded.",
                                 * "VALUES(" */
     const char *proposed_tail; /* "", ")" */
-    const char *insert_ignore; /* "INSERT OR IGNORE", "INSERT IGNORE" */
     const char *latest;        /* behind a SELECT: what is committed by now,
                                 * where the transaction began earlier */
 };

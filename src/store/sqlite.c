@@ -410,7 +410,6 @@ static const struct kc_dialect dialect = {
     .on_conflict = " ON CONFLICT DO UPDATE SET ",
     .proposed_head = "excluded.",
     .proposed_tail = "",
-    .insert_ignore = "INSERT OR IGNORE",
     .latest = "",
 };
 
