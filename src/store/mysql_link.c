@@ -64,9 +64,11 @@ static const struct meaning meanings[] = {
     {ER_TOO_MANY_USER_CONNECTIONS, KC_ESTORE,
      "the user has too many connections"},
     {ER_USER_LIMIT_REACHED, KC_ESTORE, "the user has reached a limit"},
-    {ER_LOCK_WAIT_TIMEOUT, KC_ESTORE, "another connection holds a lock"},
-    {ER_LOCK_DEADLOCK, KC_ESTORE, "a deadlock with another connection"},
-    {ER_CHECKREAD, KC_ESTORE, "another connection has changed the row"},
+    {ER_LOCK_WAIT_TIMEOUT, KC_EAGAIN, "another connection holds a lock"},
+    {ER_LOCK_DEADLOCK, KC_EAGAIN, "a deadlock with another connection"},
+    {ER_CHECKREAD, KC_EAGAIN, "another connection has changed the row"},
+    {8022, KC_EAGAIN, "another connection has changed the row"}, /* TiDB */
+    {9007, KC_EAGAIN, "another connection has changed the row"}, /* TiDB */
     {ER_SERVER_SHUTDOWN, KC_ESTORE, "the server shuts down"},
     {ER_OPTION_PREVENTS_STATEMENT, KC_ESTORE, "the server is read-only"},
     {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, KC_ESTORE,
@@ -270,7 +272,7 @@ static int prepare(struct kc_link *l)
                      wait > 2 ? wait - 1 : 1);
     int err = kc_link_run(l, sql, (size_t)n, NULL, NULL, NULL);
     static const char level[] =
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
     return err == KC_OK
                ? kc_link_run(l, level, sizeof level - 1, NULL, NULL, NULL)
                : err;
