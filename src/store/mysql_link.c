@@ -260,6 +260,31 @@ static int set_options(struct kc_link *l)
     return bad ? bad : set_tls(l);
 }
 
+static int take_flag(void *ctx, const struct kc_value *columns, size_t n)
+{
+    (void)n;
+    *(bool *)ctx = columns[0].number != 0;
+    return KC_OK;
+}
+
+/* Locks between rows would have writers wait for each other that have nothing
+ * in common; but who logs statements cannot do without. */
+static int set_isolation(struct kc_link *l)
+{
+    static const char ask[] =
+        "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'";
+    static const char low[] =
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    static const char high[] =
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+    bool logged = false;
+    int err = kc_link_run(l, ask, sizeof ask - 1, take_flag, &logged, NULL);
+    if (err != KC_OK && !l->my)
+        return err; /* else the server knows no such thing */
+    const char *sql = logged ? high : low;
+    return kc_link_run(l, sql, strlen(sql), NULL, NULL, NULL);
+}
+
 /* `changed` counts matched rows; strict, whatever the server's defaults are. */
 static int prepare(struct kc_link *l)
 {
@@ -271,11 +296,7 @@ static int prepare(struct kc_link *l)
                      "1, innodb_lock_wait_timeout = %u",
                      wait > 2 ? wait - 1 : 1);
     int err = kc_link_run(l, sql, (size_t)n, NULL, NULL, NULL);
-    static const char level[] =
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-    return err == KC_OK
-               ? kc_link_run(l, level, sizeof level - 1, NULL, NULL, NULL)
-               : err;
+    return err == KC_OK ? set_isolation(l) : err;
 }
 
 /* The library would look a name up again and again until the time is over. */

@@ -136,10 +136,28 @@ static void nobody_fails_because_others_write_too(void **state)
     kc_db_close(db);
 }
 
+/* It refuses transactions that lock as little as ours do else. */
+static void a_server_that_logs_statements_is_written_to_as_well(void **state)
+{
+    (void)state;
+    struct mariadb *logging =
+        mariadb_open("--log-bin=log --server-id=1 --binlog-format=STATEMENT");
+    assert_non_null(logging);
+    struct kc_db *db = open_url(mariadb_url(logging, "kc"));
+    bool doubtful;
+    ok(db, kc_db_exec(db, "CREATE TABLE t (id INT PRIMARY KEY)", NULL));
+    ok(db, kc_db_begin(db, true));
+    ok(db, kc_db_exec(db, "INSERT INTO t VALUES (1)", NULL));
+    ok(db, kc_db_commit(db, &doubtful));
+    kc_db_close(db);
+    mariadb_close(logging);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_fails_because_others_write_too),
+        cmocka_unit_test(a_server_that_logs_statements_is_written_to_as_well),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
