@@ -35,6 +35,7 @@ struct kc_writer {
     unsigned generation; /* of forks */
     struct kc_journal *journal;
     uint8_t url[32]; /* its hash: it may hold a password */
+    bool alone;
     pthread_mutex_t lock; /* not held while the journal works */
     size_t users;         /* who needs it open */
     struct watch *watches;
@@ -133,7 +134,12 @@ void kc_writer_wake(struct kc_writer *w)
 
 bool kc_writer_same(const struct kc_writer *a, const struct kc_writer *b)
 {
-    return memcmp(a->url, b->url, sizeof a->url) == 0;
+    return !a->alone && !b->alone && memcmp(a->url, b->url, sizeof a->url) == 0;
+}
+
+void kc_writer_be_alone(struct kc_writer *w)
+{
+    w->alone = true;
 }
 
 /* -- who uses it ----------------------------------------------------------- */

@@ -27,6 +27,10 @@ KC_CHECKED int kc_writer_open(const char *url, uint32_t keep_days,
  * NULL. */
 void kc_writer_unref(struct kc_writer *w);
 
+/* kc_writer_be_alone: what it keeps is read by its opener alone, so no other
+ * writer may stand in for it, whatever its URL. Before a pool is attached. */
+void kc_writer_be_alone(struct kc_writer *w);
+
 /* kc_writer_with_store runs fn(ctx, store) while the journal's thread is held
  * off, and returns what it returns: to read a report, or to import. KC_ECLOSED,
  * KC_EFORKED. */

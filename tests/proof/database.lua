@@ -131,8 +131,8 @@ function database.open(which, dir)
   if which:find ":" then
     return { name = which:match "^%a+", lasting = true, fresh = function() return which end }
   end
-  local folder = ("%s/proof-%s-%d-%d"):format(dir, which, os.time(), math.random(1 << 20))
-  assert(os.execute(("mkdir -p '%s'"):format(folder)))
+  local made <close> = assert(io.popen(("mktemp -d '%s/proof-%s-XXXXXX'"):format(dir, which)))
+  local folder = assert(made:read "l", "no folder could be made")
   local self = { name = which, dir = folder, count = 0 }
   if which == "sqlite" then return setmetatable(self, sqlite_mt) end
   assert(which == "mariadb", "the database is sqlite, mariadb or a URL, not " .. which)
