@@ -423,8 +423,8 @@ static const struct kc_dialect dialect = {
     .on_conflict = " ON CONFLICT DO UPDATE SET ",
     .proposed_head = "excluded.",
     .proposed_tail = "",
-    .insert_ignore = "INSERT OR IGNORE",
     .latest = "",
+    .one_by_one = NULL,
 };
 
 static const struct kc_db_ops ops = {

@@ -67,8 +67,7 @@ static void fails_saying(struct kc_store *s, int err, const char *what)
         assert_string_equal(kc_store_error(s), what);
 }
 
-/* -- the path ---------------------------------------------------------------
- */
+/* -- the path --------------------------------------------------------- */
 
 static void a_new_file_is_its_owners_only(void **state)
 {
@@ -118,8 +117,7 @@ static void says_that_it_may_not_write(void **state)
     assert_int_equal(chmod(f->path, 0755), 0);
 }
 
-/* -- damage -------------------------------------------------------------------
- */
+/* -- damage ----------------------------------------------------------- */
 
 static void says_that_a_file_is_no_database(void **state)
 {
@@ -151,8 +149,7 @@ static void says_that_a_database_is_damaged(void **state)
     kc_store_close(s);
 }
 
-/* -- for a while
- * ---------------------------------------------------------------- */
+/* -- for a while ------------------------------------------------------ */
 
 static void a_locked_file_fails_and_works_again(void **state)
 {
@@ -294,8 +291,7 @@ static void a_file_that_was_deleted_is_made_anew_by_a_new_writer(void **state)
     assert_int_equal(read_file(path).sum.requests, 6);
 }
 
-/* -- from outside
- * ----------------------------------------------------------------- */
+/* -- from outside ----------------------------------------------------- */
 
 struct interrupter {
     struct kc_store *s;
