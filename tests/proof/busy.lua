@@ -14,6 +14,7 @@ local KEPT = 20000 -- times of a phase; of more every second, fourth, … one is
 local url, models, pace = table.unpack(arg)
 models, pace = math.tointeger(models), tonumber(pace)
 io.stdout:setvbuf "line"
+collectgarbage "generational" -- its memory is to be the store's, not that of dead leases
 
 keycycle.log.set_sink(function(level, line) shop.tell("log %s: %s", level, line) end)
 local wrapper = shop.open(url, "-")
