@@ -218,7 +218,6 @@ static const struct kc_dialect dialect = {
     .on_conflict = " ON DUPLICATE KEY UPDATE ",
     .proposed_head = "VALUES(",
     .proposed_tail = ")",
-    .insert_ignore = "INSERT IGNORE",
     .latest = " FOR UPDATE",
 };
 
