@@ -32,7 +32,9 @@ local function end_in_vain(path)
   got(journal:attach(pool))
   got(journal:flush())
   put(path .. ".new", ("no database"):rep(99))
-  os.rename(path .. ".new", path) -- at once, or a new store could be made there between
+  -- In this order, or a whole store could be made of the log, or made there anew.
+  os.remove(path .. "-wal")
+  os.rename(path .. ".new", path)
   got(pool:acquire "m"):commit(1)
   return journal:close(0.01)
 end
