@@ -271,12 +271,13 @@ static void take_turn(struct kc_journal *j)
 /* With the lock: everything is let go, the store at last. */
 static void end(struct kc_journal *j)
 {
-    struct kc_keeping *kept = j->kept;
-    j->lost += missing(j);
     pthread_mutex_unlock(&j->lock);
     pthread_mutex_lock(&j->store_lock);
     pthread_mutex_lock(&j->lock);
+    struct kc_keeping *kept = j->kept;
     struct kc_store *store = j->store;
+    /* At once: who closes adds up both. */
+    j->lost += missing(j);
     j->store = NULL;
     j->kept = NULL;
     j->others.views = NULL;

@@ -21,7 +21,7 @@ end
 
 -- Of each file that a store has.
 local function remove(path)
-  for _, suffix in ipairs { "", "-wal", "-shm", ".away" } do os.remove(path .. suffix) end
+  for _, suffix in ipairs { "", "-wal", "-shm", ".new" } do os.remove(path .. suffix) end
 end
 
 -- Another file comes to lie where it was: all that is told is how many counts are lost.
@@ -31,8 +31,10 @@ local function end_in_vain(path)
   got(pool:add_key { api_key = "sk-oom-first-0001" })
   got(journal:attach(pool))
   got(journal:flush())
-  os.rename(path, path .. ".away")
-  put(path, ("no database"):rep(99))
+  put(path .. ".new", ("no database"):rep(99))
+  -- In this order, or a whole store could be made of the log, or made there anew.
+  os.remove(path .. "-wal")
+  os.rename(path .. ".new", path)
   got(pool:acquire "m"):commit(1)
   return journal:close(0.01)
 end

@@ -82,7 +82,8 @@ static inline void rows_restore(struct kept_rows *r, struct kc_pool *p,
 {
     uint64_t lost_ms = seen_ms + KC_GUARD_MS;
     kc_pool_begin_restore(p);
-    qsort(r->uses, r->len, sizeof *r->uses, by_last);
+    if (r->len > 0)
+        qsort(r->uses, r->len, sizeof *r->uses, by_last);
     for (size_t i = 0; i < r->len; i++) {
         const struct kc_use_news *n = &r->uses[i];
         assert_int_equal(kc_pool_take_use(p, now, KC_PAST, n->key, n->model,
