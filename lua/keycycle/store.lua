@@ -53,9 +53,17 @@ local function fail(fmt, ...)
   errors.raise(errors.StoreError, { code = "store", message = fmt:format(...) })
 end
 
+-- That memory is short is no fault of the store: who asked may ask again.
+local function raise_memory(err)
+  if err == "not enough memory" or type(err) == "table" and err.code == "no_memory" then
+    error(err, 0)
+  end
+end
+
 -- What a store of the program's own remembers; nil: nothing yet.
 local function read_past(own)
   local ok, data = pcall(own.load)
+  if not ok then raise_memory(data) end
   if not ok then fail("store.load failed: %s", tostring(data)) end
   return data and store_data.check(data) or nil
 end
@@ -138,6 +146,7 @@ end
 local function run_apart(fn, data)
   local co = coroutine.create(fn)
   local ok, result, why = coroutine.resume(co, data)
+  if not ok then raise_memory(result) end
   if not ok then return tostring(result) end
   if coroutine.status(co) ~= "dead" then
     coroutine.close(co)
@@ -206,11 +215,12 @@ function look()
   end
 end
 
--- What could not be saved at the end is told; nothing is raised. Who has kept nothing
--- must not put what was loaded in the place of what another has saved since.
+-- What could not be saved at the end is told; only want of memory is raised. Who has kept
+-- nothing must not put what was loaded in the place of what another has saved since.
 local function save_last(self)
   if not self.attached then return end
   local ok, err = pcall(save_own, self, FLUSH_SECONDS)
+  if not ok then raise_memory(err) end
   if ok or err.code == "forked" then return end -- forked: the parent saves
   log.warn("usage could not be saved at the end: %s", tostring(err))
 end

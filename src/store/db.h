@@ -34,6 +34,9 @@ struct kc_dialect {
     const char *proposed_tail; /* "", ")" */
     const char *latest;        /* behind a SELECT: what is committed by now,
                                 * where the transaction began earlier */
+    const char *one_by_one;    /* a query that waits until no other transaction
+                                * that has asked it runs; NULL: no two that
+                                * write run at once */
 };
 
 struct kc_db;
@@ -56,13 +59,16 @@ struct kc_db { /* the head of every implementation */
     const struct kc_db_ops *ops;
 };
 
-/* Failures: KC_ESTORE when it may work later (locked, gone, full), KC_ECORRUPT,
- * KC_ENOMEM, KC_EINVALID when the data itself is refused, KC_ECLOSED after
- * kc_db_interrupt. kc_db_error has the words, never with a password. */
+/* Failures: KC_ESTORE when it may work later (locked, gone, full), KC_EAGAIN
+ * when another connection's transaction was in the way and all of this one may
+ * work at once, KC_ECORRUPT, KC_ENOMEM, KC_EINVALID when the data itself is
+ * refused, KC_ECLOSED after kc_db_interrupt. kc_db_error has the words, never
+ * with a password. */
 
 /* kc_db_begin starts a transaction, connecting again if need be: one that
- * writes excludes other writers where the database has but one; one that reads
- * sees one instant. */
+ * writes excludes other writers where the database has but one, and else each
+ * of its statements sees what is committed by then; one that reads sees one
+ * instant. */
 KC_CHECKED static inline int kc_db_begin(struct kc_db *db, bool write)
 {
     return db->ops->begin(db, write);

@@ -424,6 +424,7 @@ static const struct kc_dialect dialect = {
     .proposed_head = "excluded.",
     .proposed_tail = "",
     .latest = "",
+    .one_by_one = NULL,
 };
 
 static const struct kc_db_ops ops = {

@@ -345,14 +345,11 @@ static int write_states(struct writing *w)
 
 /* A number of a write is used once, lest somebody has read under it what a
  * doubtful commit wrote, and then takes the next for read. */
-static int attempt(struct writing *w)
+static int write_all(void *ctx)
 {
-    struct kc_store *s = w->s;
-    int err = kc_store_begin(s, true);
-    if (err != KC_OK)
-        return err;
-    s->seq++;
-    err = touch_writer(w);
+    struct writing *w = ctx;
+    w->s->seq++;
+    int err = touch_writer(w);
     /* A writer's own row is no row of the batch. */
     if (err == KC_EINVALID)
         err = KC_ESTORE;
@@ -362,7 +359,12 @@ static int attempt(struct writing *w)
         err = write_table(w, &sums, w->b->sum_len);
     if (err == KC_OK)
         err = write_states(w);
-    return kc_store_end(s, err, &w->b->doubtful);
+    return err;
+}
+
+static int attempt(struct writing *w)
+{
+    return kc_store_change(w->s, write_all, w, &w->b->doubtful);
 }
 
 int kc_store_write(struct kc_store *s, struct kc_batch *b)
