@@ -9,6 +9,8 @@ static void add_scope(struct kc_scope *s, uint64_t now, bool windows,
     if (windows)
         kc_meter_used(&s->meter, now, out->used);
     out->total_requests += s->total_requests;
+    if (s->tally) /* what others have in flight is none of their totals yet */
+        out->total_requests += s->tally->others.requests;
     out->total_tokens += s->total_tokens;
     out->in_flight += s->meter.in_flight;
 }

@@ -63,6 +63,76 @@ describe("a store of the program's own", function()
   end)
 end)
 
+describe("two runs at a time with one file", function()
+  local folder, remove
+  before_each(function() folder, remove = files.folder() end)
+  after_each(function() remove() end)
+
+  it("count each other's requests in flight once, in all that statistics tell", function()
+    local url = "sqlite:" .. folder .. "/usage.db"
+    local one <close>, first = open { db_url = url }
+    local two <close>, second = open { db_url = url }
+    local function check(requests, tokens, in_flight)
+      for _, wrapper in ipairs { one, two, one } do wrapper:save() end -- reads, too
+      for _, manager in ipairs { first, second } do
+        local t = manager:get_global_stats().total
+        assert.same({ requests, requests, tokens, in_flight },
+          { t.total_requests, t.rpm, t.total_tokens, t.in_flight })
+      end
+    end
+    first:get_key("m"):commit(5)
+    local lease, unsent = first:get_key "m", second:get_key "n"
+    check(3, 5, 2)
+    unsent:cancel()
+    check(2, 5, 1)
+    lease:commit(7)
+    check(2, 12, 0)
+  end)
+
+  it("tell each other what keys are and are no more", function()
+    local clock = keycycle.clock.manual(1000000)
+    local opts = { db_url = "sqlite:" .. folder .. "/usage.db", clock = clock }
+    local one <close>, first = open(opts)
+    local two <close>, second = open(opts)
+    local function check(state, reason)
+      for _, wrapper in ipairs { one, two, one } do wrapper:save() end -- reads, too
+      for _, manager in ipairs { first, second } do
+        local key = manager:keys()[1]
+        assert.same({ state, reason }, { key.state, key.reason })
+      end
+    end
+    local function refuse(manager, status, headers)
+      manager:get_key("m"):fail { status = status, headers = headers or {}, body = "" }
+    end
+    refuse(first, 429, { ["retry-after"] = "20" })
+    check("cooling", "quota")
+    clock:advance(21)
+    check("probing", "quota")
+    second:get_key("m"):commit(1)
+    check("ready")
+    refuse(second, 402)
+    check("exhausted", "payment required")
+    first:reset(1)
+    check("ready")
+    refuse(first, 401)
+    check("suspended", "refused: 401")
+    clock:advance(61)
+    refuse(second, 401) -- whose probe confirms it
+    check("invalid", "refused: 401")
+    second:enable(1)
+    check("ready")
+    first:disable(1)
+    check("disabled")
+    two:stop()
+    local three <close>, third = open(opts)
+    assert.equal("disabled", third:keys()[1].state)
+    third:reset(1)
+    three:save()
+    one:save()
+    assert.equal("ready", first:keys()[1].state)
+  end)
+end)
+
 describe("a name that is no UTF-8", function()
   local lines
   before_each(function()
