@@ -249,6 +249,7 @@ static int note_writer(struct kc_others *o, const struct kc_writer_row *row,
         }
         *w = (struct other){.id = row->id, .seq = row->seq};
         w->silent = row->seen_ms + o->silent_ms < now_ms;
+        w->done = row->ended; /* a restore has all of it */
     }
     if (row->seq != w->seq) {
         w->seq = row->seq;
@@ -314,22 +315,23 @@ static int take_past(struct restoring *r, const struct kc_writer_row *w,
 {
     struct kc_view *v = r->v;
     struct other *other;
-    struct known *k;
-    if (w->id == 0)
-        return kc_pool_take_total(v->pool, v->now_ms, KC_PAST, row->key,
-                                  row->model, row->used.requests,
-                                  row->used.total);
     int err = find_writer(r->o, w->id, &other);
-    if (err == KC_OK)
+    if (err == KC_OK && other && !other->done) {
+        struct known *k;
         err = find_known(r->o, v, KC_PAST, w->id, row, &k);
-    if (err == KC_OK)
-        err = take_total(v, KC_PAST, k, row->model, &row->used);
-    if (err != KC_OK)
-        return err;
-    k->used = row->used; /* what windows need of it comes as spans */
-    if (other && !other->ended && !other->silent)
-        return take_held(v, KC_PAST, k, row->model, &row->held);
-    if (is_held(&row->held))
+        if (err == KC_OK)
+            err = take_total(v, KC_PAST, k, row->model, &row->used);
+        if (err != KC_OK)
+            return err;
+        k->used = row->used; /* what windows need of it comes as spans */
+        if (!other->ended && !other->silent)
+            return take_held(v, KC_PAST, k, row->model, &row->held);
+    } else if (err == KC_OK) { /* nothing more will come of it */
+        err = kc_pool_take_total(v->pool, v->now_ms, KC_PAST, row->key,
+                                 row->model, row->used.requests,
+                                 row->used.total);
+    }
+    if (err == KC_OK && is_held(&row->held))
         err = stamp(v, KC_PAST, row->key, row->model, &row->held, w->seen_ms);
     return err;
 }
@@ -375,7 +377,8 @@ int kc_others_restore(struct kc_others *o, struct kc_view *v,
                                .writer = past_writer,
                                .sum = past_sum,
                                .use = past_use,
-                               .state = past_state};
+                               .state = past_state,
+                               .counted = true};
     uint64_t since = minus(v->now_ms, kc_pool_longest_ms(v->pool));
     int err = kc_store_restore(s, v->provider, since, &reader);
     kc_pool_end_restore(v->pool, err == KC_OK);

@@ -108,6 +108,13 @@ static int count_use(void *ctx, const struct kc_use_row *row)
     return KC_OK;
 }
 
+static int count_window(void *ctx, const struct kc_window_row *row)
+{
+    (void)row;
+    ++*(size_t *)ctx;
+    return KC_OK;
+}
+
 static int count_day(void *ctx, const struct kc_day_row *row)
 {
     (void)row;
@@ -121,7 +128,7 @@ static void restore(const char *url)
     char *why;
     size_t rows = 0;
     const struct kc_reader r = {
-        .ctx = &rows, .sum = count_sum, .use = count_use};
+        .ctx = &rows, .sum = count_sum, .use = count_use, .counted = true};
     uint64_t begun = kc_mono_us();
     must(kc_store_open(url, 0, &s, &why), "open");
     must(kc_store_restore(s, "openai", END_MS - DAY_MS, &r), "restore");
@@ -136,11 +143,11 @@ static void report(const char *url)
     char *why;
     size_t rows = 0;
     const struct kc_reporter r = {
-        .ctx = &rows, .total = count_day, .use = count_use, .day = count_day};
+        .ctx = &rows, .total = count_day, .day = count_day,
+        .window = count_window};
     uint64_t begun = kc_mono_us();
     must(kc_store_look(url, &s, &why), "look");
-    must(kc_store_report(s, END_MS - HOUR_MS, END_MS - 7 * DAY_MS, &r),
-         "report");
+    must(kc_store_report(s, END_MS, END_MS - 7 * DAY_MS, &r), "report");
     printf("store_report_7_days %.3f s\n",
            (double)(kc_mono_us() - begun) / 1e6);
     printf("store_report_rows %zu rows\n", rows);
