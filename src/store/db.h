@@ -32,9 +32,11 @@ struct kc_dialect {
                                 * that was to be inserted: "excluded.",
                                 * "VALUES(" */
     const char *proposed_tail; /* "", ")" */
-    const char *insert_ignore; /* "INSERT OR IGNORE", "INSERT IGNORE" */
     const char *latest;        /* behind a SELECT: what is committed by now,
                                 * where the transaction began earlier */
+    const char *one_by_one;    /* a query that waits until no other transaction
+                                * that has asked it runs; NULL: no two that
+                                * write run at once */
 };
 
 struct kc_db;
@@ -57,13 +59,16 @@ struct kc_db { /* the head of every implementation */
     const struct kc_db_ops *ops;
 };
 
-/* Failures: KC_ESTORE when it may work later (locked, gone, full), KC_ECORRUPT,
- * KC_ENOMEM, KC_EINVALID when the data itself is refused, KC_ECLOSED after
- * kc_db_interrupt. kc_db_error has the words, never with a password. */
+/* Failures: KC_ESTORE when it may work later (locked, gone, full), KC_EAGAIN
+ * when another connection's transaction was in the way and all of this one may
+ * work at once, KC_ECORRUPT, KC_ENOMEM, KC_EINVALID when the data itself is
+ * refused, KC_ECLOSED after kc_db_interrupt. kc_db_error has the words, never
+ * with a password. */
 
 /* kc_db_begin starts a transaction, connecting again if need be: one that
- * writes excludes other writers where the database has but one; one that reads
- * sees one instant. */
+ * writes excludes other writers where the database has but one, and else each
+ * of its statements sees what is committed by then; one that reads sees one
+ * instant. */
 KC_CHECKED static inline int kc_db_begin(struct kc_db *db, bool write)
 {
     return db->ops->begin(db, write);
@@ -96,6 +101,22 @@ KC_CHECKED static inline int kc_db_query(struct kc_db *db, const char *sql,
                                          int64_t *changed)
 {
     return db->ops->query(db, sql, params, n, fn, ctx, changed);
+}
+
+static inline int kc_db_take_number(void *ctx, const struct kc_value *columns,
+                                    size_t n)
+{
+    (void)n;
+    *(int64_t *)ctx = columns[0].number;
+    return KC_OK;
+}
+
+/* kc_db_number asks for one number; without a row *out stays as it is. */
+KC_CHECKED static inline int kc_db_number(struct kc_db *db, const char *sql,
+                                          const struct kc_value *params,
+                                          size_t n, int64_t *out)
+{
+    return kc_db_query(db, sql, params, n, kc_db_take_number, out, NULL);
 }
 
 /* kc_db_quiet: surely nobody else has written since it was asked last; where

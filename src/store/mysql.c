@@ -63,17 +63,25 @@ static void rollback(struct kc_db *db)
 }
 
 /* TiDB has no READ ONLY, and a snapshot is only taken where it is needed. */
+static int start(struct mysql *m, bool write)
+{
+    if (write)
+        return run_text(m, "START TRANSACTION");
+    int err = run_text(m, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    return err == KC_OK
+               ? run_text(m, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+               : err;
+}
+
 static int begin(struct kc_db *db, bool write)
 {
     struct mysql *m = self(db);
-    const char *sql = write ? "START TRANSACTION"
-                            : "START TRANSACTION WITH CONSISTENT SNAPSHOT";
     rollback(db); /* else the server would commit what somebody left open */
     for (;;) {
         bool fresh = !m->link.my;
         int err = fresh ? kc_link_connect(&m->link) : KC_OK;
         if (err == KC_OK)
-            err = run_text(m, sql);
+            err = start(m, write);
         if (err == KC_OK)
             m->state = RUNNING;
         /* The server may have ended the connection long ago. */
@@ -218,8 +226,9 @@ static const struct kc_dialect dialect = {
     .on_conflict = " ON DUPLICATE KEY UPDATE ",
     .proposed_head = "VALUES(",
     .proposed_tail = ")",
-    .insert_ignore = "INSERT IGNORE",
     .latest = " FOR UPDATE",
+    .one_by_one = "SELECT value FROM keycycle_meta WHERE name = 'schema'"
+                  " FOR UPDATE",
 };
 
 static const struct kc_db_ops ops = {

@@ -19,6 +19,7 @@
 #include <mysqld_error.h>
 
 #include "util/clock.h"
+#include "util/trust.h"
 
 #define LIBRARY "libmariadb.so.3"
 #define STACK (256u << 10) /* of the library's coroutine */
@@ -64,9 +65,11 @@ static const struct meaning meanings[] = {
     {ER_TOO_MANY_USER_CONNECTIONS, KC_ESTORE,
      "the user has too many connections"},
     {ER_USER_LIMIT_REACHED, KC_ESTORE, "the user has reached a limit"},
-    {ER_LOCK_WAIT_TIMEOUT, KC_ESTORE, "another connection holds a lock"},
-    {ER_LOCK_DEADLOCK, KC_ESTORE, "a deadlock with another connection"},
-    {ER_CHECKREAD, KC_ESTORE, "another connection has changed the row"},
+    {ER_LOCK_WAIT_TIMEOUT, KC_EAGAIN, "another connection holds a lock"},
+    {ER_LOCK_DEADLOCK, KC_EAGAIN, "a deadlock with another connection"},
+    {ER_CHECKREAD, KC_EAGAIN, "another connection has changed the row"},
+    {8022, KC_EAGAIN, "another connection has changed the row"}, /* TiDB */
+    {9007, KC_EAGAIN, "another connection has changed the row"}, /* TiDB */
     {ER_SERVER_SHUTDOWN, KC_ESTORE, "the server shuts down"},
     {ER_OPTION_PREVENTS_STATEMENT, KC_ESTORE, "the server is read-only"},
     {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, KC_ESTORE,
@@ -195,23 +198,6 @@ static void drop(struct kc_link *l)
 
 /* -- connecting ----------------------------------------------------------- */
 
-static const char *find_bundle(void)
-{
-    static const char *const places[] = {
-        "/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
-        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
-        "/etc/ssl/ca-bundle.pem",             /* openSUSE */
-        "/etc/ssl/cert.pem",                  /* Alpine, BSD */
-    };
-    const char *named = getenv("SSL_CERT_FILE");
-    if (named && *named)
-        return named;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], R_OK) == 0)
-            return places[i];
-    return NULL;
-}
-
 static int set_tls(struct kc_link *l)
 {
     const struct kc_storeurl *u = &l->url;
@@ -220,7 +206,7 @@ static int set_tls(struct kc_link *l)
     /* Later clients cannot check the authority alone: it is both or nothing. */
     my_bool verify = u->tls == KC_STORE_TLS_IDENTITY ||
                      (checked && l->mysql_get_client_version() >= 30400);
-    const char *ca = *u->ca ? u->ca : find_bundle();
+    const char *ca = *u->ca ? u->ca : kc_trust_bundle();
     int bad = l->mysql_options(l->my, MYSQL_OPT_SSL_ENFORCE, &on);
     bad |= l->mysql_options(l->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
     if (checked)
@@ -258,6 +244,31 @@ static int set_options(struct kc_link *l)
     return bad ? bad : set_tls(l);
 }
 
+static int take_flag(void *ctx, const struct kc_value *columns, size_t n)
+{
+    (void)n;
+    *(bool *)ctx = columns[0].number != 0;
+    return KC_OK;
+}
+
+/* Locks between rows would have writers wait for each other that have nothing
+ * in common; but who logs statements cannot do without. */
+static int set_isolation(struct kc_link *l)
+{
+    static const char ask[] =
+        "SELECT @@log_bin AND @@binlog_format = 'STATEMENT'";
+    static const char low[] =
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    static const char high[] =
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+    bool logged = false;
+    int err = kc_link_run(l, ask, sizeof ask - 1, take_flag, &logged, NULL);
+    if (err != KC_OK && !l->my)
+        return err; /* else the server knows no such thing */
+    const char *sql = logged ? high : low;
+    return kc_link_run(l, sql, strlen(sql), NULL, NULL, NULL);
+}
+
 /* `changed` counts matched rows; strict, whatever the server's defaults are. */
 static int prepare(struct kc_link *l)
 {
@@ -269,11 +280,7 @@ static int prepare(struct kc_link *l)
                      "1, innodb_lock_wait_timeout = %u",
                      wait > 2 ? wait - 1 : 1);
     int err = kc_link_run(l, sql, (size_t)n, NULL, NULL, NULL);
-    static const char level[] =
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
-    return err == KC_OK
-               ? kc_link_run(l, level, sizeof level - 1, NULL, NULL, NULL)
-               : err;
+    return err == KC_OK ? set_isolation(l) : err;
 }
 
 /* The library would look a name up again and again until the time is over. */

@@ -11,7 +11,8 @@
 #include "store/journal_impl.h"
 
 #define FIRST_ROOM 64
-#define STRETCH 256 /* pieces that are collected under a pool's lock at once */
+#define STRETCH 256 /* pieces that are collected under a pool's lock at once \
+                     */
 #define RENEWALS 3  /* so often in a row a writer is not taken for dead */
 #define MOST_BATCHES 1000 /* before other work has its turn */
 
@@ -82,8 +83,7 @@ static void draw_news(struct kc_journal *j, struct kc_keeping *k)
     k->first = p->len;
     while (p->len < p->room) {
         size_t most = p->room - p->len < STRETCH ? p->room - p->len : STRETCH;
-        size_t n =
-            kc_pool_collect(k->kept.pool, now, p->news + p->len, most);
+        size_t n = kc_pool_collect(k->kept.pool, now, p->news + p->len, most);
         p->len += n;
         if (n < most)
             break;
@@ -117,18 +117,30 @@ static int draw_states(struct kc_journal *j, struct kc_keeping *k)
     return KC_OK;
 }
 
+static int compare_states(const void *a, const void *b)
+{
+    const struct kc_kept_state *x = a, *y = b;
+    int order = strcmp(x->provider, y->provider);
+    if (order == 0)
+        order = strcmp(x->row.key, y->row.key);
+    return order ? order : strcmp(x->row.model, y->row.model);
+}
+
+/* States are the rows that several writers have in common: who takes them in
+ * the same order waits for the others, and nobody for each other. */
 static int draw(struct kc_journal *j)
 {
     struct kc_pages *p = &j->pages;
     int err = KC_OK;
-    if (p->len == p->room && grow(p, 2 * p->room) != KC_OK)
-        err = KC_OK; /* then there is room for as many as before */
+    if (p->len == p->room)
+        grow(p, 2 * p->room); /* in vain: room for as many as before */
     p->len = p->state_len = 0;
     for (struct kc_keeping *k = j->kept; k; k = k->next) {
         draw_news(j, k);
         if (err == KC_OK)
             err = draw_states(j, k);
     }
+    qsort(p->states, p->state_len, sizeof *p->states, compare_states);
     return err;
 }
 
@@ -167,8 +179,8 @@ static void note_aside(struct kc_journal *j, const char *provider,
     const char *words = kc_store_error(j->store);
     pthread_mutex_lock(&j->lock);
     j->set_aside++;
-    snprintf(j->aside, sizeof j->aside, "%s, model \"%s\": %s", provider,
-             model, words && *words ? words : kc_err_text(KC_EINVALID));
+    snprintf(j->aside, sizeof j->aside, "%s, model \"%s\": %s", provider, model,
+             words && *words ? words : kc_err_text(KC_EINVALID));
     pthread_mutex_unlock(&j->lock);
 }
 

@@ -38,8 +38,7 @@ struct reporting {
                        * come in the same order */
 };
 
-/* -- entries
- * ---------------------------------------------------------------------- */
+/* -- entries --------------------------------------------------------- */
 
 static uint32_t *place_of(const struct reporting *rp, int64_t key,
                           int64_t model)
@@ -103,8 +102,7 @@ static void add(uint64_t *to, const struct kc_value *columns, size_t n)
         to[i] = kc_add_capped(to[i], kc_from_sql(&columns[i]));
 }
 
-/* -- telling
- * ---------------------------------------------------------------------- */
+/* -- telling --------------------------------------------------------- */
 
 static bool is_zero(const uint64_t *counts, size_t n)
 {
@@ -177,8 +175,7 @@ static int tell_windows(struct reporting *rp)
     return err;
 }
 
-/* -- reading
- * ---------------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 
 static int take_sum(void *ctx, const struct kc_value *c, size_t n)
 {

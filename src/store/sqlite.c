@@ -26,6 +26,7 @@ struct sqlite {
     pthread_mutex_t lock; /* of `db`, for kc_db_interrupt */
     atomic_bool interrupted;
     bool memory, look;
+    bool cramped; /* a write has failed for what may be the lack of room */
     dev_t device; /* of the file that is open */
     ino_t inode;
     int busy_ms;
@@ -80,6 +81,7 @@ static int fail(struct sqlite *s, int rc)
 {
     const char *what = NULL;
     int err;
+    s->cramped = (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_WRITE;
     if (atomic_load(&s->interrupted) || rc == SQLITE_INTERRUPT) {
         snprintf(s->words, sizeof s->words, "%s: closed meanwhile", s->path);
         return KC_ECLOSED;
@@ -259,6 +261,15 @@ static int check_moved(struct sqlite *s)
 
 /* -- transactions and statements ----------------------------------------- */
 
+/* What lies beside the file takes up to 4 MB, most of it for rows that have a
+ * place in the file: there is room as soon as they are moved there. */
+static void make_room(struct sqlite *s)
+{
+    s->cramped = false;
+    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                              NULL);
+}
+
 static int sqlite_begin(struct kc_db *db, bool write)
 {
     struct sqlite *s = self(db);
@@ -266,6 +277,8 @@ static int sqlite_begin(struct kc_db *db, bool write)
     int err = s->db ? check_moved(s) : connect_file(s);
     if (err != KC_OK)
         return err;
+    if (write && s->cramped)
+        make_room(s);
     int rc = atomic_load(&s->interrupted)
                  ? SQLITE_INTERRUPT
                  : exec_plain(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
@@ -410,8 +423,8 @@ static const struct kc_dialect dialect = {
     .on_conflict = " ON CONFLICT DO UPDATE SET ",
     .proposed_head = "excluded.",
     .proposed_tail = "",
-    .insert_ignore = "INSERT OR IGNORE",
     .latest = "",
+    .one_by_one = NULL,
 };
 
 static const struct kc_db_ops ops = {

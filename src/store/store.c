@@ -5,12 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "store/mysql.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 #include "store/storeurl.h"
+#include "util/clock.h"
+#include "util/num.h"
+#include "util/rng.h"
 
+#define PATIENCE_MS 2000 /* with other connections */
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* The length of "scheme" in "scheme:rest" (RFC 3986, section 3.1), 0 for a text
@@ -45,14 +50,14 @@ static int open_sqlite(struct kc_store *s, const char *rest)
             snprintf(s->words, sizeof s->words,
                      "a SQLite URL names no host: write sqlite:PATH or "
                      "sqlite:///PATH");
-            return KC_ESTORE;
+            return KC_EBADURL;
         }
         path = rest[2] ? rest + 3 : rest + 2;
     }
     if (*path == '\0') {
         snprintf(s->words, sizeof s->words,
                  "the URL names no file: write sqlite:PATH");
-        return KC_ESTORE;
+        return KC_EBADURL;
     }
     return open_file(s, path);
 }
@@ -90,6 +95,31 @@ static int open_db(struct kc_store *s, const char *url)
     return kc_storeurl_is_mysql(url) ? open_mysql(s, url) : refuse(s, url, n);
 }
 
+/* -- who was in the way ---------------------------------------------------- */
+
+struct patience { /* all zero: nobody was */
+    uint64_t since_ms, longest_ms;
+};
+
+/* After a KC_EAGAIN waits a moment, longer each time and not as long as others
+ * do, and says whether to try again; else it is a failure as any. */
+static bool try_again(struct patience *p, int *err)
+{
+    uint64_t now = kc_mono_ms();
+    if (*err != KC_EAGAIN)
+        return false;
+    if (p->since_ms == 0)
+        *p = (struct patience){now, 2};
+    if (now - p->since_ms >= PATIENCE_MS) {
+        *err = KC_ESTORE;
+        return false;
+    }
+    uint64_t us = kc_rng_entropy() % (p->longest_ms * 1000);
+    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+    p->longest_ms = kc_least(2 * p->longest_ms, 50);
+    return true;
+}
+
 /* What the tables are must be told in words, too. */
 static int judge(struct kc_store *s, enum kc_schema_state state,
                  int64_t version)
@@ -124,8 +154,12 @@ static int prepare(struct kc_store *s)
 {
     enum kc_schema_state state;
     int64_t version;
-    int err = s->look ? kc_schema_look(s->db, &state, &version)
+    struct patience p = {0};
+    int err;
+    do
+        err = s->look ? kc_schema_look(s->db, &state, &version)
                       : kc_schema_prepare(s->db, &state, &version);
+    while (try_again(&p, &err));
     if (err == KC_OK)
         return judge(s, state, version);
     snprintf(s->words, sizeof s->words, "%s", kc_db_error(s->db));
@@ -208,8 +242,7 @@ bool kc_store_is_private(const struct kc_store *s)
     return s->is_private;
 }
 
-/* -- transactions ------------------------------------------------------------
- */
+/* -- transactions ----------------------------------------------------- */
 
 /* After a failure the file may be another one, and the numbers of names that
  * the transaction made are gone with it. */
@@ -221,11 +254,11 @@ static int fail(struct kc_store *s, int err)
     snprintf(s->words, sizeof s->words, "%s",
              *words ? words : kc_err_text(err));
     kc_ids_clear(&s->ids);
-    s->unsure = true;
+    s->unsure |= err != KC_EAGAIN;
     return err;
 }
 
-int kc_store_begin(struct kc_store *s, bool write)
+static int begin(struct kc_store *s, bool write)
 {
     if (s->unsure) {
         int err = prepare(s);
@@ -237,7 +270,7 @@ int kc_store_begin(struct kc_store *s, bool write)
     return err == KC_OK ? KC_OK : fail(s, err);
 }
 
-int kc_store_end(struct kc_store *s, int err, bool *doubtful)
+static int end(struct kc_store *s, int err, bool *doubtful)
 {
     bool lost = false;
     if (doubtful)
@@ -253,4 +286,37 @@ int kc_store_end(struct kc_store *s, int err, bool *doubtful)
         return fail(s, err);
     s->words[0] = '\0';
     return KC_OK;
+}
+
+int kc_store_begin(struct kc_store *s, bool write)
+{
+    int err = begin(s, write);
+    return err == KC_EAGAIN ? KC_ESTORE : err;
+}
+
+int kc_store_end(struct kc_store *s, int err, bool *doubtful)
+{
+    err = end(s, err, doubtful);
+    return err == KC_EAGAIN ? KC_ESTORE : err;
+}
+
+int kc_store_change(struct kc_store *s, int (*fn)(void *ctx), void *ctx,
+                    bool *doubtful)
+{
+    struct patience p = {0};
+    int err;
+    if (doubtful)
+        *doubtful = false;
+    do {
+        err = begin(s, true);
+        if (err == KC_OK)
+            err = end(s, fn(ctx), doubtful);
+    } while (try_again(&p, &err));
+    return err;
+}
+
+int kc_store_alone(struct kc_store *s)
+{
+    const char *ask = s->db->ops->dialect->one_by_one;
+    return ask ? kc_db_exec(s->db, ask, NULL) : KC_OK;
 }

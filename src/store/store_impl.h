@@ -61,6 +61,16 @@ struct kc_store {
 KC_CHECKED int kc_store_begin(struct kc_store *s, bool write);
 KC_CHECKED int kc_store_end(struct kc_store *s, int err, bool *doubtful);
 
+/* kc_store_change runs fn(ctx) in a transaction that writes, and returns what
+ * came of it. Where another connection's was in the way it is done again, for a
+ * while. */
+KC_CHECKED int kc_store_change(struct kc_store *s, int (*fn)(void *ctx),
+                               void *ctx, bool *doubtful);
+
+/* kc_store_alone has the transaction that runs go by itself: of those that ask
+ * for it there is one at a time. */
+KC_CHECKED int kc_store_alone(struct kc_store *s);
+
 /* kc_store_name_writer gives the store a new writer, not made yet. */
 void kc_store_name_writer(struct kc_store *s);
 

@@ -45,10 +45,10 @@ static uint64_t before(uint64_t now_ms, uint64_t ms)
     return now_ms > ms ? now_ms - ms : 0;
 }
 
-/* -- summing up -------------------------------------------------------------
- */
+/* -- summing up ------------------------------------------------------- */
 
 struct piece { /* spans of one writer that begin in [from, to) */
+    struct kc_store *s;
     int64_t writer;
     uint64_t from_ms, to_ms;
     uint64_t span_ms; /* shorter ones become so long, */
@@ -62,6 +62,19 @@ static int add_sum_of(struct kc_buf *sql, const char *column)
                        ", CASE WHEN sum(u.%s) > " KC_COUNT_MAX_TEXT
                        " THEN " KC_COUNT_MAX_TEXT " ELSE sum(u.%s) END",
                        column, column);
+}
+
+/* Runs the INSERT that stands in `sql`, unless it failed, and adds to the rows
+ * of the table that are there already. Frees it. */
+static int add_up(struct kc_store *s, struct kc_buf *sql, const char *table,
+                  int err)
+{
+    if (err == KC_OK)
+        err = kc_sql_add_up(sql, s->db->ops->dialect, table);
+    if (err == KC_OK)
+        err = kc_db_exec(s->db, kc_buf_str(sql), NULL);
+    kc_buf_deinit(sql);
+    return err;
 }
 
 static int add_to_longer(struct kc_store *s, const struct piece *p)
@@ -86,12 +99,7 @@ static int add_to_longer(struct kc_store *s, const struct piece *p)
             " GROUP BY fold_ms, u.key_id, u.model_id",
             kc_sql_time(p->from_ms), kc_sql_time(p->to_ms), p->writer,
             p->owner == p->writer ? "<" : "<=", p->span_ms);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 static int delete_shorter(struct kc_store *s, const struct piece *p)
@@ -112,8 +120,16 @@ static int sum_up(struct kc_store *s, const struct piece *p)
     return err == KC_OK ? delete_shorter(s, p) : err;
 }
 
-/* -- own spans
- * ----------------------------------------------------------------- */
+/* MySQL looks at other writers' rows, too, to find those to be deleted, and
+ * waits for those that somebody else is summing up. */
+static int sum_up_alone(void *ctx)
+{
+    const struct piece *p = ctx;
+    int err = kc_store_alone(p->s);
+    return err == KC_OK ? sum_up(p->s, p) : err;
+}
+
+/* -- own spans -------------------------------------------------------- */
 
 /* A span that is made must end before anything that may still be written, which
  * could be of the same start and length. */
@@ -127,15 +143,13 @@ static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
     if (from >= end)
         return KC_OK;
     end = kc_least(end, from - from % span + SPANS_A_CALL * span);
-    const struct piece piece = {.writer = s->writer,
-                                .from_ms = from,
-                                .to_ms = end,
-                                .span_ms = span,
-                                .owner = s->writer};
-    int err = kc_store_begin(s, true);
-    if (err != KC_OK)
-        return err;
-    err = kc_store_end(s, sum_up(s, &piece), NULL);
+    struct piece piece = {.s = s,
+                          .writer = s->writer,
+                          .from_ms = from,
+                          .to_ms = end,
+                          .span_ms = span,
+                          .owner = s->writer};
+    int err = kc_store_change(s, sum_up_alone, &piece, NULL);
     if (err != KC_OK)
         return err;
     bool all = end >= s->to_ms[level];
@@ -147,34 +161,35 @@ static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
     return KC_OK;
 }
 
-/* -- the archive
- * ------------------------------------------------------------------ */
+/* -- the archive ------------------------------------------------------ */
 
 struct gone {
+    struct kc_store *s;
     int64_t id;
-    uint64_t started_ms, seen_ms;
+    uint64_t started_ms, seen_ms, dead_ms;
 };
 
 static int take_gone(void *ctx, const struct kc_value *c, size_t n)
 {
     (void)n;
-    *(struct gone *)ctx =
-        (struct gone){c[0].number, kc_from_sql(&c[1]), kc_from_sql(&c[2])};
+    struct gone *g = ctx;
+    g->id = c[0].number;
+    g->started_ms = kc_from_sql(&c[1]);
+    g->seen_ms = kc_from_sql(&c[2]);
     return KC_OK;
 }
 
-static int find_gone(struct kc_store *s, uint64_t dead_ms, struct gone *out)
+static int find_gone(struct kc_store *s, struct gone *g)
 {
     char sql[200];
     snprintf(sql, sizeof sql,
              "SELECT id, started_ms, seen_ms FROM keycycle_writer WHERE"
              " seen_ms < %" PRId64 " AND id <> %" PRId64 " ORDER BY id LIMIT 1",
-             kc_sql_time(dead_ms), s->writer);
-    out->id = 0;
+             kc_sql_time(g->dead_ms), s->writer);
     int err = kc_store_begin(s, false);
     if (err != KC_OK)
         return err;
-    err = kc_db_query(s->db, sql, NULL, 0, take_gone, out, NULL);
+    err = kc_db_query(s->db, sql, NULL, 0, take_gone, g, NULL);
     return kc_store_end(s, err, NULL);
 }
 
@@ -194,12 +209,7 @@ static int archive_sums(struct kc_store *s, const struct gone *g)
         " seq) SELECT 0, u.key_id, u.model_id, u.last_ms,%s, 0, 0, 0, 0"
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64,
         select, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_sum");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_sum", err);
 }
 
 /* The same in the day on which it was seen last. */
@@ -217,20 +227,17 @@ static int archive_held(struct kc_store *s, const struct gone *g)
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64
         " AND (u.held_requests > 0 OR u.held_tokens > 0)",
         kc_sql_time(g->seen_ms - g->seen_ms % DAY_MS), DAY_MS, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 /* Who deletes the writer's row has it: another process finds none, and so does
  * the writer itself, should it live. */
-static int archive(struct kc_store *s, const struct gone *g, uint64_t dead_ms)
+static int archive(void *ctx)
 {
+    const struct gone *g = ctx;
+    struct kc_store *s = g->s;
     char sql[160];
-    int64_t matched;
+    int64_t matched = 0;
     const struct piece piece = {.writer = g->id,
                                 .from_ms = g->started_ms,
                                 .to_ms = g->seen_ms + DAY_MS,
@@ -238,8 +245,10 @@ static int archive(struct kc_store *s, const struct gone *g, uint64_t dead_ms)
     snprintf(sql, sizeof sql,
              "DELETE FROM keycycle_writer WHERE id = %" PRId64
              " AND seen_ms < %" PRId64,
-             g->id, kc_sql_time(dead_ms));
-    int err = kc_db_exec(s->db, sql, &matched);
+             g->id, kc_sql_time(g->dead_ms));
+    int err = kc_store_alone(s);
+    if (err == KC_OK)
+        err = kc_db_exec(s->db, sql, &matched);
     if (err != KC_OK || matched == 0)
         return err;
     err = sum_up(s, &piece);
@@ -254,23 +263,18 @@ static int archive(struct kc_store *s, const struct gone *g, uint64_t dead_ms)
 
 static int archive_one(struct kc_store *s, uint64_t now_ms)
 {
-    struct gone g;
-    uint64_t dead_ms = before(now_ms, KC_DEAD_MS);
-    int err = find_gone(s, dead_ms, &g);
+    struct gone g = {.s = s, .dead_ms = before(now_ms, KC_DEAD_MS)};
+    int err = find_gone(s, &g);
     if (err != KC_OK)
         return err;
     if (g.id == 0) {
         s->archive_due_ms = now_ms + HOUR_MS;
         return KC_OK;
     }
-    err = kc_store_begin(s, true);
-    if (err != KC_OK)
-        return err;
-    return kc_store_end(s, archive(s, &g, dead_ms), NULL);
+    return kc_store_change(s, archive, &g, NULL);
 }
 
-/* -- what is old
- * --------------------------------------------------------------------- */
+/* -- what is old ------------------------------------------------------ */
 
 static int take_number(void *ctx, const struct kc_value *columns, size_t n)
 {
@@ -279,10 +283,25 @@ static int take_number(void *ctx, const struct kc_value *columns, size_t n)
     return KC_OK;
 }
 
+struct old {
+    struct kc_store *s;
+    uint64_t end_ms;
+};
+
+static int delete_old(void *ctx)
+{
+    const struct old *o = ctx;
+    char sql[120];
+    snprintf(sql, sizeof sql,
+             "DELETE FROM keycycle_use WHERE start_ms < %" PRId64,
+             kc_sql_time(o->end_ms));
+    int err = kc_store_alone(o->s);
+    return err == KC_OK ? kc_db_exec(o->s->db, sql, NULL) : err;
+}
+
 /* Deletes one day. */
 static int delete_oldest(struct kc_store *s, uint64_t now_ms)
 {
-    char sql[120];
     uint64_t oldest = UINT64_MAX;
     uint64_t end = before(now_ms, s->keep_days * DAY_MS);
     end -= end % DAY_MS;
@@ -300,14 +319,8 @@ static int delete_oldest(struct kc_store *s, uint64_t now_ms)
         s->keep_due_ms = now_ms + HOUR_MS;
         return KC_OK;
     }
-    end = kc_least(end, oldest - oldest % DAY_MS + DAY_MS);
-    snprintf(sql, sizeof sql,
-             "DELETE FROM keycycle_use WHERE start_ms < %" PRId64,
-             kc_sql_time(end));
-    err = kc_store_begin(s, true);
-    if (err != KC_OK)
-        return err;
-    return kc_store_end(s, kc_db_exec(s->db, sql, NULL), NULL);
+    struct old o = {s, kc_least(end, oldest - oldest % DAY_MS + DAY_MS)};
+    return kc_store_change(s, delete_old, &o, NULL);
 }
 
 int kc_store_tend(struct kc_store *s, uint64_t now_ms, uint64_t settled_ms)

@@ -146,6 +146,14 @@ static void a_locked_file_is_written_once_it_is_free(void **state)
     end_run(&r);
 }
 
+/* Until all that was used has been tried: the first may have begun before. */
+static void try_in_doubt(struct run *r)
+{
+    int end = gate_doubts(&r->gate) + 2;
+    while (gate_doubts(&r->gate) < end)
+        assert_int_not_equal(kc_journal_sync(r->journal, 1), KC_OK);
+}
+
 static void a_doubtful_commit_counts_once(void **state)
 {
     char url[160];
@@ -154,11 +162,11 @@ static void a_doubtful_commit_counts_once(void **state)
     sync_run(&r);
     set_gate(&r.gate, GATE_DOUBTS);
     use(&r, 10);
-    assert_int_not_equal(kc_journal_sync(r.journal, 20), KC_OK);
+    try_in_doubt(&r);
     assert_int_equal(file_of(url).sum.total, 10); /* it was written */
     set_gate(&r.gate, GATE_LOSES);
     use(&r, 5);
-    assert_int_not_equal(kc_journal_sync(r.journal, 20), KC_OK);
+    try_in_doubt(&r);
     assert_int_equal(file_of(url).sum.total, 10); /* that was not */
     atomic_fetch_add(&r.now_ms, 3000);
     use(&r, 2);

@@ -130,10 +130,6 @@ static void the_dialect_is_what_the_server_speaks(void **state)
     ok(db, insert(db, 1, "old"));
     run(db, sql);
     assert_string_equal(look(db, "SELECT s FROM t").text, "new");
-    snprintf(sql, sizeof sql, "%s INTO t VALUES (1, 'again')",
-             d->insert_ignore);
-    run(db, sql);
-    assert_string_equal(look(db, "SELECT s FROM t").text, "new");
     kc_db_close(db);
 }
 
@@ -246,7 +242,7 @@ static void a_lock_that_is_not_had_in_time_fails_the_transaction(void **state)
     lock(b, 2);
     run(b, "SET SESSION innodb_lock_wait_timeout = 0");
     assert_int_equal(kc_db_exec(b, "UPDATE t SET s = 'c' WHERE id = 1", NULL),
-                     KC_ESTORE);
+                     KC_EAGAIN);
     assert_non_null(strstr(kc_db_error(b), "holds a lock"));
     /* Else the rest of it would be written without what came before. */
     assert_int_equal(insert(b, 3, "c"), KC_ESTORE);

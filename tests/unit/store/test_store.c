@@ -45,10 +45,10 @@ static void says_which_stores_are_missing_without_the_password(void **state)
 static void refuses_a_url_without_a_file(void **state)
 {
     (void)state;
-    refuses("sqlite:", KC_ESTORE, "names no file");
-    refuses("sqlite://", KC_ESTORE, "names no file");
-    refuses("sqlite:///", KC_ESTORE, "names no file");
-    refuses("sqlite://host/usage.db", KC_ESTORE, "names no host");
+    refuses("sqlite:", KC_EBADURL, "names no file");
+    refuses("sqlite://", KC_EBADURL, "names no file");
+    refuses("sqlite:///", KC_EBADURL, "names no file");
+    refuses("sqlite://host/usage.db", KC_EBADURL, "names no host");
 }
 
 static void opens(const char *url)
