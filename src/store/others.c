@@ -201,7 +201,6 @@ static int let_go_here(struct kc_view *v, const struct other *w, bool drop)
         if (drop) {
             kc_map_remove(&v->sums, name);
             free(k);
-            at = 0; /* the walk ends at a change */
         }
     }
     return KC_OK;
@@ -250,7 +249,6 @@ static int note_writer(struct kc_others *o, const struct kc_writer_row *row,
         }
         *w = (struct other){.id = row->id, .seq = row->seq};
         w->silent = row->seen_ms + o->silent_ms < now_ms;
-        w->done = row->ended; /* a restore has all of it */
     }
     if (row->seq != w->seq) {
         w->seq = row->seq;
@@ -316,24 +314,23 @@ static int take_past(struct restoring *r, const struct kc_writer_row *w,
 {
     struct kc_view *v = r->v;
     struct other *other;
+    struct known *k;
+    if (w->id == 0)
+        return kc_pool_take_total(v->pool, v->now_ms, KC_PAST, row->key,
+                                  row->model, row->used.requests,
+                                  row->used.total);
     int err = find_writer(r->o, w->id, &other);
-    if (err == KC_OK && other && !other->done) {
-        struct known *k;
+    if (err == KC_OK)
         err = find_known(r->o, v, KC_PAST, w->id, row, &k);
-        if (err == KC_OK)
-            err = take_total(v, KC_PAST, k, row->model, &row->used);
-        if (err != KC_OK)
-            return err;
-        k->used = row->used; /* what windows need of it comes as spans */
-        k->over = other->ended;
-        if (!other->ended && !other->silent)
-            return take_held(v, KC_PAST, k, row->model, &row->held);
-    } else if (err == KC_OK) { /* nothing more will come of it */
-        err = kc_pool_take_total(v->pool, v->now_ms, KC_PAST, row->key,
-                                 row->model, row->used.requests,
-                                 row->used.total);
-    }
-    if (err == KC_OK && is_held(&row->held))
+    if (err == KC_OK)
+        err = take_total(v, KC_PAST, k, row->model, &row->used);
+    if (err != KC_OK)
+        return err;
+    k->used = row->used; /* what windows need of it comes as spans */
+    k->over = other && other->ended;
+    if (other && !other->ended && !other->silent)
+        return take_held(v, KC_PAST, k, row->model, &row->held);
+    if (is_held(&row->held))
         err = stamp(v, KC_PAST, row->key, row->model, &row->held, w->seen_ms);
     return err;
 }
@@ -469,7 +466,6 @@ static int look_after_all(struct kc_others *o, bool quiet, uint64_t passed_ms)
         if (!((struct other *)value)->listed) {
             kc_map_remove(&o->writers, name);
             free(value);
-            at = 0; /* the walk ends at a change */
         }
     return KC_OK;
 }
