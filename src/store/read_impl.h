@@ -8,8 +8,8 @@
     "SELECT key_id, model_id, state, disabled, guessed, auth, tries," \
     " until_ms, reason, learned, changed_ms FROM keycycle_state"
 
-/* kc_read_state makes a row of one that KC_STATE_SELECT found; false: its key is
- * none of `names`. */
+/* kc_read_state makes a row of one that KC_STATE_SELECT found; false: its key
+ * is none of `names`. */
 bool kc_read_state(const struct kc_names *names, const struct kc_value *columns,
                    struct kc_kept_state *out);
 

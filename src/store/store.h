@@ -103,9 +103,9 @@ KC_CHECKED int kc_store_write(struct kc_store *s, struct kc_batch *b);
 
 /* kc_store_tend does some of what keeps the store small, as of engine time
  * `now_ms`: own spans that no later write can touch (they began before
- * `settled_ms`) into minutes after 2 minutes, hours after 65 minutes, days after
- * 26 hours; ended and dead writers into the archive after KC_DEAD_MS; what is
- * older than keep_days away. Cheap when nothing is due. */
+ * `settled_ms`) into minutes after 2 minutes, hours after 65 minutes, days
+ * after 26 hours; ended and dead writers into the archive after KC_DEAD_MS;
+ * what is older than keep_days away. Cheap when nothing is due. */
 KC_CHECKED int kc_store_tend(struct kc_store *s, uint64_t now_ms,
                              uint64_t settled_ms);
 
@@ -176,8 +176,8 @@ struct kc_reporter {
 
 /* kc_store_report reads, as of one instant, the sums over all writers, what the
  * windows count that end at `now_ms`, and the use of each day since `days_ms`.
- * Of the use of a day or in all it tells requests, input, output and total. What
- * it calls must not use the store. */
+ * Of the use of a day or in all it tells requests, input, output and total.
+ * What it calls must not use the store. */
 KC_CHECKED int kc_store_report(struct kc_store *s, uint64_t now_ms,
                                uint64_t days_ms, const struct kc_reporter *r);
 

@@ -17,10 +17,10 @@
 #define SPANS_A_CALL 60 /* that one call makes */
 #define STATEMENT_MAX 8192
 
-/* A window of a limit is read back as exactly as it counts: of the last hour the
+/* What windows reach is kept as exactly as they count: of the last hour the
  * minutes, of a day (one of 25 hours, too) the hours. What is older joins the
- * span around it step by step, that span's rest need not be over: so no more
- * rows than those need to be read. */
+ * longer span around it at each step, though that one's rest is not as old yet:
+ * so no more rows need to be read than those. */
 static const struct {
     uint64_t span_ms, after_ms, step_ms;
 } levels[KC_LEVELS] = {{MINUTE_MS, 2 * MINUTE_MS, MINUTE_MS},
@@ -131,7 +131,7 @@ static int sum_up_alone(void *ctx)
 
 /* -- own spans -------------------------------------------------------- */
 
-/* A span that is made must end before anything that may still be written, which
+/* A span that is made must end before anything that may still be written: that
  * could be of the same start and length. */
 static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
                       uint64_t settled_ms)

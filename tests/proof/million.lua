@@ -4,7 +4,8 @@
 ---   keycycle tests/proof/million.lua [--db sqlite|mariadb|URL] [--keys 280] [--models 50]
 ---     [--runs 5] [--dir FOLDER]
 ---
---- Each figure is the median of --runs, by the wall and of CPU time. Ends with 1 where a start does not know all of it.
+--- Each figure is the median of --runs, by the wall and of CPU time. Ends with 1 where a
+--- start does not know all of it.
 local proc = require "tests.support.proc"
 local database = require "tests.proof.database"
 local flags = require "tests.proof.flags"
