@@ -1,4 +1,4 @@
-/* reader.c -- what a store knows, for Lua: no key is needed, nothing changes. */
+/* reader.c -- what a store knows, for Lua: without a key, without a change. */
 #include <stdlib.h>
 
 #include "lua/lk.h"

@@ -106,7 +106,8 @@ function sharing.run(url, opts)
   tell_all(takers, "go")
   local result = { most = 0, later = 0, failed = 0, refused = 0, served = 0, sees = {},
     seconds = 0, lag = 0, cpu = 0 }
-  for _, said in ipairs(each_says(takers, "^made (%d+) (%d+) (%S+)", opts.seconds + LONG, mock, seen)) do
+  local all = each_says(takers, "^made (%d+) (%d+) (%S+)", opts.seconds + LONG, mock, seen)
+  for _, said in ipairs(all) do
     result.failed = result.failed + math.tointeger(said[2])
     result.cpu = result.cpu + tonumber(said[3])
   end
