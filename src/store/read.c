@@ -90,7 +90,7 @@ struct reading {
     struct kc_names names;
     struct found *writers; /* by id; the archive may be the first */
     size_t len, cap;
-    const struct found *writer; /* whose rows are read */
+    const struct found *writer;    /* whose rows are read */
     const struct kc_key_name *key; /* of the last row: the next one's, often */
 };
 
@@ -182,8 +182,7 @@ static int take_use(void *ctx, const struct kc_value *c, size_t n)
     (void)n;
     struct reading *rd = ctx;
     struct kc_use_row row;
-    return read_use(&rd->names, c, &row) ? rd->r->use(rd->r->ctx, &row)
-                                            : KC_OK;
+    return read_use(&rd->names, c, &row) ? rd->r->use(rd->r->ctx, &row) : KC_OK;
 }
 
 static int take_counted(void *ctx, const struct kc_value *c, size_t n)

@@ -29,7 +29,7 @@ struct reporting {
     const struct kc_reporter *r;
     struct kc_names names;
     uint64_t now_ms, days_ms;
-    uint64_t day_ms; /* when the day began that is added up */
+    uint64_t day_ms;       /* when the day began that is added up */
     struct entry *entries; /* as they came */
     size_t len, cap;
     uint32_t *places; /* open addressing: 1 + the entry's, 0: free */
@@ -163,8 +163,9 @@ static int tell_windows(struct reporting *rp)
         const struct entry *e = &rp->entries[i];
         const struct kc_key_name *key = kc_names_key(&rp->names, e->key);
         const char *model = kc_names_model(&rp->names, e->model);
-        if (!key || !model || (is_zero(e->requests, KC_REPORT_WINDOWS) &&
-                               is_zero(e->tokens, KC_REPORT_WINDOWS)))
+        if (!key || !model ||
+            (is_zero(e->requests, KC_REPORT_WINDOWS) &&
+             is_zero(e->tokens, KC_REPORT_WINDOWS)))
             continue;
         struct kc_window_row row = {
             .provider = key->provider, .key = key->hash, .model = model};

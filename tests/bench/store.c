@@ -148,9 +148,10 @@ static void report(const char *url)
     struct kc_store *s;
     char *why;
     size_t rows = 0;
-    const struct kc_reporter r = {
-        .ctx = &rows, .total = count_day, .day = count_day,
-        .window = count_window};
+    const struct kc_reporter r = {.ctx = &rows,
+                                  .total = count_day,
+                                  .day = count_day,
+                                  .window = count_window};
     uint64_t begun = kc_mono_us();
     must(kc_store_look(url, &s, &why), "look");
     must(kc_store_report(s, END_MS, END_MS - 7 * DAY_MS, &r), "report");

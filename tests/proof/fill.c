@@ -65,8 +65,8 @@ static struct kc_used used_of(uint64_t requests)
     return u;
 }
 
-/* A span of each key and model at each `step` from `from` up to `end`, where the
- * last one may not be over yet. Returns what each of them has used. */
+/* A span of each key and model at each `step` from `from` up to `end`, where
+ * the last one may not be over yet. Returns what each of them has used. */
 static uint64_t add_uses(struct fill *f, uint64_t from, uint64_t end,
                          uint64_t span, uint64_t step, uint64_t requests)
 {

@@ -182,8 +182,8 @@ static int l_limit_files(lua_State *L)
     pid_t pid = (pid_t)luaL_checkinteger(L, 1);
     if (prlimit(pid, RLIMIT_FSIZE, NULL, &now))
         return failed(L, "prlimit");
-    now.rlim_cur = lua_isnoneornil(L, 2) ? now.rlim_max
-                                         : (rlim_t)luaL_checkinteger(L, 2);
+    now.rlim_cur =
+        lua_isnoneornil(L, 2) ? now.rlim_max : (rlim_t)luaL_checkinteger(L, 2);
     if (prlimit(pid, RLIMIT_FSIZE, &now, NULL))
         return failed(L, "prlimit");
     return 0;
