@@ -53,10 +53,13 @@ static void add_to_rings(struct kc_meter *m, int first, uint64_t now_ms,
                          uint64_t first_ms, uint64_t last_ms, uint64_t requests,
                          uint64_t tokens)
 {
-    for (int w = first; w < KC_WINDOWS; w++)
-        if (last_ms + m->rings[w].span_ms > now_ms)
-            kc_ring_add_run(&m->rings[w], first_ms, last_ms, requests, tokens);
-    m->expiry_ms = kc_least(m->expiry_ms, last_ms + m->rings[0].span_ms);
+    for (int w = first; w < KC_WINDOWS; w++) {
+        uint64_t until_ms = last_ms + m->rings[w].span_ms;
+        if (until_ms <= now_ms)
+            continue;
+        kc_ring_add_run(&m->rings[w], first_ms, last_ms, requests, tokens);
+        m->expiry_ms = kc_least(m->expiry_ms, until_ms);
+    }
     m->epoch = 0;
 }
 
@@ -493,7 +496,7 @@ void kc_meter_book(struct kc_meter *m, uint64_t now_ms, uint64_t at_ms,
     if (at_ms == 0)
         at_ms = 1;
     close_open(m, now_ms);
-    drop_old(m, now_ms);
+    drop(m, now_ms);
     add_to_rings(m, 0, now_ms, at_ms, at_ms, requests, cost.tokens);
     if (m->calendar)
         kc_calendar_add(m->calendar, at_ms, requests, cost.tokens);

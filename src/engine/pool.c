@@ -132,7 +132,11 @@ int kc_pool_need_model(struct kc_pool *p, const char *name,
         *out = p->recent;
         return KC_OK;
     }
-    p->recent = *out = kc_pool_find_model(p, name);
+    /* A store tells of models in the same order again and again. */
+    uint32_t next = p->recent ? p->recent->id + 1 : p->model_count;
+    bool is_next = next < p->model_count && name &&
+                   strcmp(p->models[next]->name, name) == 0;
+    p->recent = *out = is_next ? p->models[next] : kc_pool_find_model(p, name);
     if (*out)
         return KC_OK;
     if (p->model_count == p->model_cap && grow_models(p) != KC_OK)

@@ -74,6 +74,7 @@ struct kc_pool {
     struct kc_key **keys; /* index - 1 */
     uint32_t key_count, key_cap;
     struct kc_map by_hash;
+    struct kc_key *taken; /* what a store told of last was its; or NULL */
     struct kc_key **groups; /* each key's `index` is its place + 1 */
     uint32_t group_count;
     struct kc_map by_group;

@@ -1,4 +1,6 @@
 /* pool_take.c -- what a store remembers of use, and what others use. */
+#include <string.h>
+
 #include "engine/pool_impl.h"
 #include "util/num.h"
 
@@ -46,8 +48,10 @@ static int need_place(struct kc_pool *p, enum kc_origin origin,
                       const char *hash, const char *model, struct place *out)
 {
     enum kc_reading past = origin == KC_PAST ? KC_READING : KC_READ;
-    struct kc_key *k = kc_map_get(&p->by_hash, hash);
+    struct kc_key *k = p->taken;
     struct kc_scope *shared;
+    if (!k || strcmp(k->hash, hash) != 0)
+        p->taken = k = kc_map_get(&p->by_hash, hash);
     if (!k || k->past != past)
         return KC_ENOTFOUND;
     out->key = k;

@@ -201,7 +201,6 @@ static int let_go_here(struct kc_view *v, const struct other *w, bool drop)
         if (drop) {
             kc_map_remove(&v->sums, name);
             free(k);
-            at = 0; /* the walk ends at a change */
         }
     }
     return KC_OK;
@@ -377,7 +376,8 @@ int kc_others_restore(struct kc_others *o, struct kc_view *v,
                                .writer = past_writer,
                                .sum = past_sum,
                                .use = past_use,
-                               .state = past_state};
+                               .state = past_state,
+                               .counted = true};
     uint64_t since = minus(v->now_ms, kc_pool_longest_ms(v->pool));
     int err = kc_store_restore(s, v->provider, since, &reader);
     kc_pool_end_restore(v->pool, err == KC_OK);
@@ -466,7 +466,6 @@ static int look_after_all(struct kc_others *o, bool quiet, uint64_t passed_ms)
         if (!((struct other *)value)->listed) {
             kc_map_remove(&o->writers, name);
             free(value);
-            at = 0; /* the walk ends at a change */
         }
     return KC_OK;
 }

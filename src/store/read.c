@@ -20,8 +20,8 @@ int64_t kc_read_from(uint64_t since_ms)
     return since_ms > DAY_MS ? kc_sql_time(since_ms - DAY_MS) : 0;
 }
 
-bool kc_read_use(const struct kc_names *names, const struct kc_value *c,
-                 struct kc_use_row *out)
+static bool read_use(const struct kc_names *names, const struct kc_value *c,
+                     struct kc_use_row *out)
 {
     const struct kc_key_name *key = kc_names_key(names, c[2].number);
     const char *model = kc_names_model(names, c[3].number);
@@ -90,7 +90,8 @@ struct reading {
     struct kc_names names;
     struct found *writers; /* by id; the archive may be the first */
     size_t len, cap;
-    const struct found *writer; /* whose rows are read */
+    const struct found *writer;    /* whose rows are read */
+    const struct kc_key_name *key; /* of the last row: the next one's, often */
 };
 
 static int add_found(struct reading *rd, const struct found *f)
@@ -181,8 +182,28 @@ static int take_use(void *ctx, const struct kc_value *c, size_t n)
     (void)n;
     struct reading *rd = ctx;
     struct kc_use_row row;
-    return kc_read_use(&rd->names, c, &row) ? rd->r->use(rd->r->ctx, &row)
-                                            : KC_OK;
+    return read_use(&rd->names, c, &row) ? rd->r->use(rd->r->ctx, &row) : KC_OK;
+}
+
+static int take_counted(void *ctx, const struct kc_value *c, size_t n)
+{
+    (void)n;
+    struct reading *rd = ctx;
+    const struct kc_key_name *key = rd->key;
+    if (!key || key->id != c[0].number)
+        rd->key = key = kc_names_key(&rd->names, c[0].number);
+    const char *model = kc_names_model(&rd->names, c[1].number);
+    if (!key || !model)
+        return KC_OK;
+    const struct kc_use_row row = {
+        .provider = key->provider,
+        .key = key->hash,
+        .model = model,
+        .last_ms = kc_from_sql(&c[2]),
+        .used = {.counted = kc_from_sql(&c[3]),
+                 .counted_tokens = kc_from_sql(&c[4]),
+                 .counted_input = kc_from_sql(&c[5])}};
+    return rd->r->use(rd->r->ctx, &row);
 }
 
 static int take_state(void *ctx, const struct kc_value *c, size_t n)
@@ -194,6 +215,9 @@ static int take_state(void *ctx, const struct kc_value *c, size_t n)
                                                : KC_OK;
 }
 
+#define USE_SELECT                                                       \
+    "SELECT start_ms, span_ms, key_id, model_id, last_ms, " KC_USED_TEXT \
+    " FROM keycycle_use"
 #define SUM_SELECT                                            \
     "SELECT writer, key_id, model_id, last_ms, " KC_USED_TEXT \
     ", held_requests, held_tokens, held_input FROM keycycle_sum"
@@ -233,17 +257,22 @@ static int read_states(struct reading *rd, const struct found *of)
     return kc_db_query(rd->s->db, sql, NULL, 0, take_state, rd, NULL);
 }
 
+/* Of a million rows each column that is asked for can be felt. */
 static int read_uses(struct reading *rd, uint64_t since_ms)
 {
-    char sql[sizeof KC_USE_SELECT + 160];
+    static const char counted[] =
+        "SELECT key_id, model_id, last_ms, counted, counted_tokens,"
+        " counted_input FROM keycycle_use";
+    char sql[sizeof USE_SELECT + sizeof counted + 160];
     if (!rd->r->use)
         return KC_OK;
     snprintf(sql, sizeof sql,
              "%s WHERE start_ms >= %" PRId64 " AND last_ms >= %" PRId64
              " AND writer <> %" PRId64 " ORDER BY start_ms",
-             KC_USE_SELECT, kc_read_from(since_ms), kc_sql_time(since_ms),
-             rd->s->writer ? rd->s->writer : -1);
-    return kc_db_query(rd->s->db, sql, NULL, 0, take_use, rd, NULL);
+             rd->r->counted ? counted : USE_SELECT, kc_read_from(since_ms),
+             kc_sql_time(since_ms), rd->s->writer ? rd->s->writer : -1);
+    return kc_db_query(rd->s->db, sql, NULL, 0,
+                       rd->r->counted ? take_counted : take_use, rd, NULL);
 }
 
 /* -- restore ---------------------------------------------------------- */

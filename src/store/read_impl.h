@@ -4,19 +4,12 @@
 
 #include "store/store_impl.h"
 
-#define KC_USE_SELECT                                                    \
-    "SELECT start_ms, span_ms, key_id, model_id, last_ms, " KC_USED_TEXT \
-    " FROM keycycle_use"
 #define KC_STATE_SELECT                                               \
     "SELECT key_id, model_id, state, disabled, guessed, auth, tries," \
     " until_ms, reason, learned, changed_ms FROM keycycle_state"
 
-/* kc_read_use makes a row of one that KC_USE_SELECT found; false: its key is
- * none of `names`. */
-bool kc_read_use(const struct kc_names *names, const struct kc_value *columns,
-                 struct kc_use_row *out);
-
-/* kc_read_state does so for KC_STATE_SELECT. */
+/* kc_read_state makes a row of one that KC_STATE_SELECT found; false: its key
+ * is none of `names`. */
 bool kc_read_state(const struct kc_names *names, const struct kc_value *columns,
                    struct kc_kept_state *out);
 

@@ -13,14 +13,23 @@
 #include "util/num.h"
 
 #define DAY_MS UINT64_C(86400000)
+#define COUNTS 4 /* requests, input, output, total */
 
-struct entry { /* of one key and model on one day */
-    uint64_t start_ms;
+static const uint64_t windows_ms[KC_REPORT_WINDOWS] = {60000, 3600000, DAY_MS};
+
+struct entry { /* of one key and model */
     int64_t key, model;
-    struct kc_used used;
+    uint64_t total[COUNTS];
+    uint64_t day[COUNTS]; /* of the one that is added up */
+    uint64_t requests[KC_REPORT_WINDOWS], tokens[KC_REPORT_WINDOWS];
 };
 
-struct table {
+struct reporting {
+    struct kc_store *s;
+    const struct kc_reporter *r;
+    struct kc_names names;
+    uint64_t now_ms, days_ms;
+    uint64_t day_ms;       /* when the day began that is added up */
     struct entry *entries; /* as they came */
     size_t len, cap;
     uint32_t *places; /* open addressing: 1 + the entry's, 0: free */
@@ -29,129 +38,141 @@ struct table {
                        * come in the same order */
 };
 
-struct reporting {
-    struct kc_store *s;
-    const struct kc_reporter *r;
-    struct kc_names names;
-    struct table days;
-    uint64_t recent_ms, days_ms;
-};
+/* -- entries --------------------------------------------------------- */
 
-/* -- adding up -------------------------------------------------------- */
-
-static uint32_t *place_of(const struct table *t, uint64_t start_ms, int64_t key,
+static uint32_t *place_of(const struct reporting *rp, int64_t key,
                           int64_t model)
 {
-    uint64_t h = start_ms / DAY_MS * 0x9e3779b97f4a7c15u;
-    h = (h ^ (uint64_t)key) * 0xbf58476d1ce4e5b9u;
+    uint64_t h = (uint64_t)key * 0xbf58476d1ce4e5b9u;
     h = (h ^ (h >> 32) ^ (uint64_t)model) * 0x94d049bb133111ebu;
     for (size_t i = (size_t)(h >> 32);; i++) {
-        uint32_t *place = &t->places[i & (t->place_cap - 1)];
-        const struct entry *e = *place ? &t->entries[*place - 1] : NULL;
-        if (!e ||
-            (e->start_ms == start_ms && e->key == key && e->model == model))
+        uint32_t *place = &rp->places[i & (rp->place_cap - 1)];
+        const struct entry *e = *place ? &rp->entries[*place - 1] : NULL;
+        if (!e || (e->key == key && e->model == model))
             return place;
     }
 }
 
-static int grow(struct table *t)
+static int grow(struct reporting *rp)
 {
-    size_t cap = t->cap ? 2 * t->cap : 1024;
-    struct entry *entries = realloc(t->entries, cap * sizeof *entries);
+    size_t cap = rp->cap ? 2 * rp->cap : 1024;
+    struct entry *entries = realloc(rp->entries, cap * sizeof *entries);
     if (!entries)
         return KC_ENOMEM;
-    t->entries = entries;
+    rp->entries = entries;
     uint32_t *places = calloc(2 * cap, sizeof *places);
     if (!places)
         return KC_ENOMEM;
-    free(t->places);
-    t->places = places;
-    t->place_cap = 2 * cap;
-    t->cap = cap;
-    for (size_t i = 0; i < t->len; i++)
-        *place_of(t, entries[i].start_ms, entries[i].key, entries[i].model) =
-            (uint32_t)i + 1;
+    free(rp->places);
+    rp->places = places;
+    rp->place_cap = 2 * cap;
+    rp->cap = cap;
+    for (size_t i = 0; i < rp->len; i++)
+        *place_of(rp, entries[i].key, entries[i].model) = (uint32_t)i + 1;
     return KC_OK;
 }
 
-static int find_entry(struct table *t, uint64_t start_ms, int64_t key,
-                      int64_t model, struct entry **out)
+static int find_entry(struct reporting *rp, const struct kc_value *names,
+                      struct entry **out)
 {
-    struct entry *e = t->next < t->len ? &t->entries[t->next] : NULL;
+    int64_t key = names[0].number, model = names[1].number;
+    if (rp->next >= rp->len)
+        rp->next = 0;
+    struct entry *e = rp->len > 0 ? &rp->entries[rp->next] : NULL;
     *out = e;
-    if (e && e->start_ms == start_ms && e->key == key && e->model == model) {
-        t->next++;
+    if (e && e->key == key && e->model == model) {
+        rp->next++;
         return KC_OK;
     }
-    if (t->len == t->cap && grow(t) != KC_OK)
+    if (rp->len == rp->cap && grow(rp) != KC_OK)
         return KC_ENOMEM;
-    uint32_t *place = place_of(t, start_ms, key, model);
+    uint32_t *place = place_of(rp, key, model);
     if (*place == 0) {
-        t->entries[t->len] = (struct entry){start_ms, key, model, {0}};
-        *place = (uint32_t)++t->len;
+        rp->entries[rp->len] = (struct entry){.key = key, .model = model};
+        *place = (uint32_t)++rp->len;
     }
-    *out = &t->entries[*place - 1];
-    t->next = *place;
+    rp->next = *place;
+    *out = &rp->entries[*place - 1];
     return KC_OK;
 }
 
-static int add(struct table *t, uint64_t start_ms, int64_t key, int64_t model,
-               const struct kc_used *u)
+static void add(uint64_t *to, const struct kc_value *columns, size_t n)
 {
-    struct entry *e;
-    if (find_entry(t, start_ms, key, model, &e) != KC_OK)
-        return KC_ENOMEM;
-    struct kc_used *sum = &e->used;
-    sum->requests = kc_add_capped(sum->requests, u->requests);
-    sum->input = kc_add_capped(sum->input, u->input);
-    sum->output = kc_add_capped(sum->output, u->output);
-    sum->total = kc_add_capped(sum->total, u->total);
-    sum->counted = kc_add_capped(sum->counted, u->counted);
-    sum->counted_tokens = kc_add_capped(sum->counted_tokens, u->counted_tokens);
-    sum->counted_input = kc_add_capped(sum->counted_input, u->counted_input);
-    return KC_OK;
+    for (size_t i = 0; i < n; i++)
+        to[i] = kc_add_capped(to[i], kc_from_sql(&columns[i]));
 }
 
-static void clear(struct table *t)
+/* -- telling --------------------------------------------------------- */
+
+static bool is_zero(const uint64_t *counts, size_t n)
 {
-    free(t->entries);
-    free(t->places);
-    *t = (struct table){0};
+    uint64_t any = 0;
+    for (size_t i = 0; i < n; i++)
+        any |= counts[i];
+    return any == 0;
 }
 
-static int compare(const void *a, const void *b)
+static int tell_day(struct reporting *rp, uint64_t start_ms,
+                    const struct entry *e, const uint64_t *counts,
+                    int (*fn)(void *ctx, const struct kc_day_row *row))
 {
-    const struct entry *x = a, *y = b;
-    if (x->start_ms != y->start_ms)
-        return x->start_ms < y->start_ms ? -1 : 1;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return (x->model > y->model) - (x->model < y->model);
+    const struct kc_key_name *key = kc_names_key(&rp->names, e->key);
+    const char *model = kc_names_model(&rp->names, e->model);
+    if (!key || !model)
+        return KC_OK;
+    const struct kc_day_row row = {.provider = key->provider,
+                                   .key = key->hash,
+                                   .label = key->label,
+                                   .suffix = key->suffix,
+                                   .model = model,
+                                   .start_ms = start_ms,
+                                   .used = {.requests = counts[0],
+                                            .input = counts[1],
+                                            .output = counts[2],
+                                            .total = counts[3]}};
+    return fn(rp->r->ctx, &row);
 }
 
-/* Tells the entries in the order of time and empties the table. */
-static int tell(struct reporting *rp, struct table *t,
-                int (*fn)(void *ctx, const struct kc_day_row *row))
+/* Tells the day that was added up. */
+static int tell_days(struct reporting *rp)
 {
     int err = KC_OK;
-    if (t->len > 0)
-        qsort(t->entries, t->len, sizeof *t->entries, compare);
-    for (size_t i = 0; err == KC_OK && i < t->len; i++) {
-        const struct entry *e = &t->entries[i];
+    for (size_t i = 0; err == KC_OK && i < rp->len; i++) {
+        struct entry *e = &rp->entries[i];
+        if (is_zero(e->day, COUNTS))
+            continue;
+        err = tell_day(rp, rp->day_ms, e, e->day, rp->r->day);
+        memset(e->day, 0, sizeof e->day);
+    }
+    return err;
+}
+
+static int tell_totals(struct reporting *rp)
+{
+    int err = KC_OK;
+    for (size_t i = 0; err == KC_OK && i < rp->len; i++)
+        err = tell_day(rp, 0, &rp->entries[i], rp->entries[i].total,
+                       rp->r->total);
+    return err;
+}
+
+static int tell_windows(struct reporting *rp)
+{
+    int err = KC_OK;
+    for (size_t i = 0; err == KC_OK && i < rp->len; i++) {
+        const struct entry *e = &rp->entries[i];
         const struct kc_key_name *key = kc_names_key(&rp->names, e->key);
         const char *model = kc_names_model(&rp->names, e->model);
-        if (!key || !model)
+        if (!key || !model ||
+            (is_zero(e->requests, KC_REPORT_WINDOWS) &&
+             is_zero(e->tokens, KC_REPORT_WINDOWS)))
             continue;
-        const struct kc_day_row row = {.provider = key->provider,
-                                       .key = key->hash,
-                                       .label = key->label,
-                                       .suffix = key->suffix,
-                                       .model = model,
-                                       .start_ms = e->start_ms,
-                                       .used = e->used};
-        err = fn(rp->r->ctx, &row);
+        struct kc_window_row row = {
+            .provider = key->provider, .key = key->hash, .model = model};
+        memcpy(row.requests, e->requests, sizeof row.requests);
+        memcpy(row.tokens, e->tokens, sizeof row.tokens);
+        err = rp->r->window(rp->r->ctx, &row);
     }
-    clear(t);
     return err;
 }
 
@@ -160,58 +181,67 @@ static int tell(struct reporting *rp, struct table *t,
 static int take_sum(void *ctx, const struct kc_value *c, size_t n)
 {
     (void)n;
-    struct reporting *rp = ctx;
-    struct kc_used used;
-    kc_used_from(&c[2], &used);
-    return add(&rp->days, 0, c[0].number, c[1].number, &used);
+    struct entry *e;
+    int err = find_entry(ctx, c, &e);
+    if (err == KC_OK)
+        add(e->total, &c[2], COUNTS);
+    return err;
 }
 
 static int report_totals(struct reporting *rp)
 {
     static const char sql[] =
         "SELECT key_id, model_id, requests + held_requests,"
-        " input + held_input, output, total + held_tokens,"
-        " counted + held_requests, counted_tokens + held_tokens,"
-        " counted_input + held_input FROM keycycle_sum";
+        " input + held_input, output, total + held_tokens FROM keycycle_sum";
     if (!rp->r->total)
         return KC_OK;
     int err = kc_db_query(rp->s->db, sql, NULL, 0, take_sum, rp, NULL);
-    return err == KC_OK ? tell(rp, &rp->days, rp->r->total) : err;
+    return err == KC_OK ? tell_totals(rp) : err;
 }
 
+/* A use on another day ends the one before. */
 static int take_use(void *ctx, const struct kc_value *c, size_t n)
 {
     (void)n;
     struct reporting *rp = ctx;
-    uint64_t start_ms = kc_from_sql(&c[0]);
-    struct kc_use_row row;
-    struct kc_used used;
-    int err = KC_OK;
-    if (rp->r->use && kc_from_sql(&c[4]) >= rp->recent_ms &&
-        kc_read_use(&rp->names, c, &row))
-        err = rp->r->use(rp->r->ctx, &row);
+    struct entry *e;
+    uint64_t start_ms = kc_from_sql(&c[0]), last_ms = kc_from_sql(&c[3]);
+    int err = find_entry(rp, &c[1], &e);
+    for (int w = KC_REPORT_WINDOWS; err == KC_OK && w-- > 0;) {
+        if (last_ms + windows_ms[w] <= rp->now_ms)
+            break; /* nor do the shorter ones reach so far back */
+        add(&e->requests[w], &c[8], 1);
+        add(&e->tokens[w], &c[9], 1);
+    }
     if (err != KC_OK || !rp->r->day || start_ms < rp->days_ms)
         return err;
-    kc_used_from(&c[5], &used);
-    return add(&rp->days, start_ms - start_ms % DAY_MS, c[2].number,
-               c[3].number, &used);
+    if (start_ms - start_ms % DAY_MS != rp->day_ms)
+        err = tell_days(rp);
+    rp->day_ms = start_ms - start_ms % DAY_MS;
+    add(e->day, &c[4], COUNTS);
+    return err;
 }
 
 static int report_uses(struct reporting *rp)
 {
-    char sql[sizeof KC_USE_SELECT + 80];
+    static const char select[] =
+        "SELECT start_ms, key_id, model_id, last_ms, requests, input, output,"
+        " total, counted, counted_tokens FROM keycycle_use";
+    char sql[sizeof select + 80];
     int64_t from = INT64_MAX;
-    if (rp->r->use)
-        from = kc_read_from(rp->recent_ms);
+    if (rp->r->window)
+        from = kc_read_from(rp->now_ms > DAY_MS ? rp->now_ms - DAY_MS : 0);
     if (rp->r->day && kc_sql_time(rp->days_ms) < from)
         from = kc_sql_time(rp->days_ms);
     if (from == INT64_MAX)
         return KC_OK;
     snprintf(sql, sizeof sql,
-             "%s WHERE start_ms >= %" PRId64 " ORDER BY start_ms",
-             KC_USE_SELECT, from);
+             "%s WHERE start_ms >= %" PRId64 " ORDER BY start_ms", select,
+             from);
     int err = kc_db_query(rp->s->db, sql, NULL, 0, take_use, rp, NULL);
-    return err == KC_OK && rp->r->day ? tell(rp, &rp->days, rp->r->day) : err;
+    if (err == KC_OK && rp->r->day)
+        err = tell_days(rp);
+    return err == KC_OK && rp->r->window ? tell_windows(rp) : err;
 }
 
 static int take_state(void *ctx, const struct kc_value *c, size_t n)
@@ -223,12 +253,12 @@ static int take_state(void *ctx, const struct kc_value *c, size_t n)
                                                : KC_OK;
 }
 
-int kc_store_report(struct kc_store *s, uint64_t recent_ms, uint64_t days_ms,
+int kc_store_report(struct kc_store *s, uint64_t now_ms, uint64_t days_ms,
                     const struct kc_reporter *r)
 {
     struct reporting rp = {.s = s,
                            .r = r,
-                           .recent_ms = recent_ms,
+                           .now_ms = now_ms,
                            .days_ms = days_ms - days_ms % DAY_MS};
     int err = kc_store_begin(s, false);
     if (err != KC_OK)
@@ -241,7 +271,8 @@ int kc_store_report(struct kc_store *s, uint64_t recent_ms, uint64_t days_ms,
     if (err == KC_OK && r->state)
         err =
             kc_db_query(s->db, KC_STATE_SELECT, NULL, 0, take_state, &rp, NULL);
-    clear(&rp.days);
+    free(rp.entries);
+    free(rp.places);
     kc_names_deinit(&rp.names);
     return kc_store_end(s, err, NULL);
 }

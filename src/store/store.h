@@ -103,9 +103,9 @@ KC_CHECKED int kc_store_write(struct kc_store *s, struct kc_batch *b);
 
 /* kc_store_tend does some of what keeps the store small, as of engine time
  * `now_ms`: own spans that no later write can touch (they began before
- * `settled_ms`) into minutes after 2 minutes, hours after 2 hours, days after
- * 50 hours; ended and dead writers into the archive after KC_DEAD_MS; what is
- * older than keep_days away. Cheap when nothing is due. */
+ * `settled_ms`) into minutes after 2 minutes, hours after 65 minutes, days
+ * after 26 hours; ended and dead writers into the archive after KC_DEAD_MS;
+ * what is older than keep_days away. Cheap when nothing is due. */
 KC_CHECKED int kc_store_tend(struct kc_store *s, uint64_t now_ms,
                              uint64_t settled_ms);
 
@@ -127,6 +127,8 @@ struct kc_reader {
                const struct kc_sum_row *row);
     int (*use)(void *ctx, const struct kc_use_row *row);
     int (*state)(void *ctx, const struct kc_kept_state *state);
+    bool counted; /* of spans no more is asked for than the key, the model,
+                   * last_ms and what limits count */
 };
 
 /* kc_store_restore reads, as of one instant, what all writers but this one have
@@ -153,18 +155,30 @@ struct kc_day_row {
     struct kc_used used;
 };
 
+#define KC_REPORT_WINDOWS 3 /* the last minute, hour, 24 hours */
+
+struct kc_window_row { /* what limits count now of a key and model */
+    const char *provider;
+    const char *key;
+    const char *model;
+    uint64_t requests[KC_REPORT_WINDOWS];
+    uint64_t tokens[KC_REPORT_WINDOWS];
+};
+
 struct kc_reporter {
     void *ctx;
     int (*total)(void *ctx, const struct kc_day_row *row); /* start_ms 0; with
                                                             * what is held */
-    int (*use)(void *ctx, const struct kc_use_row *row);   /* of the last day */
     int (*day)(void *ctx, const struct kc_day_row *row);
+    int (*window)(void *ctx, const struct kc_window_row *row);
     int (*state)(void *ctx, const struct kc_kept_state *state);
 };
 
-/* kc_store_report reads, as of one instant, the sums over all writers, the
- * spans since `recent_ms`, and the use of each day since `days_ms`. */
-KC_CHECKED int kc_store_report(struct kc_store *s, uint64_t recent_ms,
+/* kc_store_report reads, as of one instant, the sums over all writers, what the
+ * windows count that end at `now_ms`, and the use of each day since `days_ms`.
+ * Of the use of a day or in all it tells requests, input, output and total.
+ * What it calls must not use the store. */
+KC_CHECKED int kc_store_report(struct kc_store *s, uint64_t now_ms,
                                uint64_t days_ms, const struct kc_reporter *r);
 
 /* kc_store_import writes rows as the archive's: for a store that is filled from

@@ -17,10 +17,15 @@
 #define SPANS_A_CALL 60 /* that one call makes */
 #define STATEMENT_MAX 8192
 
+/* What windows reach is kept as exactly as they count: of the last hour the
+ * minutes, of a day (one of 25 hours, too) the hours. What is older joins the
+ * longer span around it at each step, though that one's rest is not as old yet:
+ * so no more rows need to be read than those. */
 static const struct {
-    uint64_t span_ms, after_ms;
-} levels[KC_LEVELS] = {
-    {MINUTE_MS, 2 * MINUTE_MS}, {HOUR_MS, 2 * HOUR_MS}, {DAY_MS, 50 * HOUR_MS}};
+    uint64_t span_ms, after_ms, step_ms;
+} levels[KC_LEVELS] = {{MINUTE_MS, 2 * MINUTE_MS, MINUTE_MS},
+                       {HOUR_MS, 65 * MINUTE_MS, 5 * MINUTE_MS},
+                       {DAY_MS, 26 * HOUR_MS, HOUR_MS}};
 
 void kc_store_note_span(struct kc_store *s, uint64_t start_ms, uint64_t span_ms)
 {
@@ -126,12 +131,15 @@ static int sum_up_alone(void *ctx)
 
 /* -- own spans -------------------------------------------------------- */
 
+/* A span that is made must end before anything that may still be written: that
+ * could be of the same start and length. */
 static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
                       uint64_t settled_ms)
 {
     uint64_t span = levels[level].span_ms, from = s->from_ms[level];
-    uint64_t end = kc_least(before(now_ms, levels[level].after_ms), settled_ms);
-    end -= end % span;
+    uint64_t end = before(now_ms, levels[level].after_ms);
+    end = kc_least(end - end % levels[level].step_ms,
+                   settled_ms - settled_ms % span);
     if (from >= end)
         return KC_OK;
     end = kc_least(end, from - from % span + SPANS_A_CALL * span);

@@ -9,11 +9,9 @@
 
 #define MAX_BYTES ((size_t)1 << 31)
 #define DAY_MS UINT64_C(86400000)
-#define WINDOWS 3
+#define WINDOWS KC_REPORT_WINDOWS
 #define REQUESTS 0 /* among the counts */
 #define TOKENS 3
-
-static const uint64_t spans_ms[WINDOWS] = {60000, 3600000, DAY_MS};
 
 struct pair_day {
     uint64_t start_ms;
@@ -231,21 +229,17 @@ static int on_total(void *ctx, const struct kc_day_row *row)
     return err;
 }
 
-static int on_use(void *ctx, const struct kc_use_row *row)
+static int on_window(void *ctx, const struct kc_window_row *row)
 {
-    struct kc_totals *t = ctx;
     struct kc_day_row of = {
         .provider = row->provider, .key = row->key, .model = row->model};
     struct kc_total *s;
-    int err = find_pair(t, &of, &s);
-    for (size_t w = 0; err == KC_OK && w < WINDOWS; w++) {
-        if (row->last_ms + spans_ms[w] <= t->now_ms)
-            continue;
-        add(&s->counts[KC_TOTAL_DAY + w], &row->used.counted, 1);
-        add(&s->counts[KC_TOTAL_DAY + WINDOWS + w], &row->used.counted_tokens,
-            1);
-    }
-    return err;
+    int err = find_pair(ctx, &of, &s);
+    if (err != KC_OK)
+        return err;
+    memcpy(&s->counts[KC_TOTAL_DAY], row->requests, sizeof row->requests);
+    memcpy(&s->counts[KC_TOTAL_DAY + WINDOWS], row->tokens, sizeof row->tokens);
+    return KC_OK;
 }
 
 static int on_day(void *ctx, const struct kc_day_row *row)
@@ -316,13 +310,13 @@ static int compare(const void *a, const void *b)
 
 int kc_totals_read(struct kc_totals *t, struct kc_store *s)
 {
-    const struct kc_reporter reporter = {t, on_total, on_use, on_day, on_state};
-    uint64_t recent_ms = t->now_ms > DAY_MS ? t->now_ms - DAY_MS : 0;
+    const struct kc_reporter reporter = {t, on_total, on_day, on_window,
+                                         on_state};
     struct kc_total all = {
         .kind = KC_TOTAL_ALL, .provider = "", .key = "", .model = ""};
     int err = find(t, &all, &t->all);
     if (err == KC_OK)
-        err = kc_store_report(s, recent_ms, t->first_ms, &reporter);
+        err = kc_store_report(s, t->now_ms, t->first_ms, &reporter);
     if (err != KC_OK)
         return err;
     add_up(t, KC_TOTAL_PAIR);

@@ -1,7 +1,7 @@
 /* map.h -- a hash table from a string to a pointer.
  *
  * Open addressing, keys copied. Not thread-safe. Iteration is in no order and
- * ends at a change.
+ * ends when something is stored; what it has told may be removed.
  */
 #ifndef KC_UTIL_MAP_H
 #define KC_UTIL_MAP_H

@@ -90,10 +90,11 @@ function methods:kill(signal)
   return self.pid and proc.kill(self.pid, signal)
 end
 
---- Waits for its end: "exit" or "signal", and the number.
+--- Waits for its end: "exit" or "signal", and the number. Then `cpu` tells how many seconds
+--- of CPU time it took, `kib` how much memory at most.
 function methods:wait()
-  local how, number = proc.wait(self.pid)
-  self.pid = nil
+  local how, number, cpu, kib = proc.wait(self.pid)
+  self.pid, self.cpu, self.kib = nil, cpu, kib
   proc.close(self.from)
   proc.close(self.to)
   return how, number

@@ -125,16 +125,25 @@ static int l_kill(lua_State *L)
     return 1;
 }
 
-/* wait(pid) -> "exit" or "signal", its number */
+static double seconds_in(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+/* wait(pid) -> "exit" or "signal", its number; the seconds of CPU time and the
+ * KiB that it took */
 static int l_wait(lua_State *L)
 {
     int status = 0;
-    if (waitpid((pid_t)luaL_checkinteger(L, 1), &status, 0) < 0)
-        return failed(L, "waitpid");
+    struct rusage took;
+    if (wait4((pid_t)luaL_checkinteger(L, 1), &status, 0, &took) < 0)
+        return failed(L, "wait4");
     bool exited = WIFEXITED(status);
     lua_pushstring(L, exited ? "exit" : "signal");
     lua_pushinteger(L, exited ? WEXITSTATUS(status) : WTERMSIG(status));
-    return 2;
+    lua_pushnumber(L, seconds_in(took.ru_utime) + seconds_in(took.ru_stime));
+    lua_pushinteger(L, took.ru_maxrss);
+    return 4;
 }
 
 static int l_sleep(lua_State *L)
@@ -173,8 +182,8 @@ static int l_limit_files(lua_State *L)
     pid_t pid = (pid_t)luaL_checkinteger(L, 1);
     if (prlimit(pid, RLIMIT_FSIZE, NULL, &now))
         return failed(L, "prlimit");
-    now.rlim_cur = lua_isnoneornil(L, 2) ? now.rlim_max
-                                         : (rlim_t)luaL_checkinteger(L, 2);
+    now.rlim_cur =
+        lua_isnoneornil(L, 2) ? now.rlim_max : (rlim_t)luaL_checkinteger(L, 2);
     if (prlimit(pid, RLIMIT_FSIZE, &now, NULL))
         return failed(L, "prlimit");
     return 0;

@@ -49,7 +49,7 @@ static void run_alone(void)
 {
     struct kc_store *s;
     uint64_t requests = 0;
-    const struct kc_reporter r = {&requests, add_day, NULL, add_day, NULL};
+    const struct kc_reporter r = {&requests, add_day, add_day, NULL, NULL};
     char *why;
     long before = blocks();
     let_fail(true);

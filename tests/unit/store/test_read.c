@@ -47,6 +47,26 @@ static void restores_spans_as_far_back_as_asked(void **state)
     close_two(&t);
 }
 
+static void restores_no_more_than_what_limits_count(void **state)
+{
+    struct two t = open_two(state);
+    struct told told;
+    write_use(t.a, a_use(START_MS, 1));
+    write_use(t.a, a_use(START_MS + 2000, 2));
+    struct kc_reader r = reader_of(&told);
+    r.counted = true;
+    assert_int_equal(kc_store_restore(t.b, NULL, START_MS + 2000, &r), KC_OK);
+    struct kc_used all = so_much(2);
+    struct kc_used counted = {.counted = all.counted,
+                              .counted_tokens = all.counted_tokens,
+                              .counted_input = all.counted_input};
+    assert_int_equal(told.uses, 1);
+    assert_memory_equal(&told.use, &counted, sizeof counted);
+    assert_int_equal(told.last_ms, a_use(START_MS + 2000, 2).last_ms);
+    assert_string_equal(told.model, "m1");
+    close_two(&t);
+}
+
 static void restores_one_provider(void **state)
 {
     struct two t = open_two(state);
@@ -271,6 +291,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         TEST(restores_spans_as_far_back_as_asked),
+        TEST(restores_no_more_than_what_limits_count),
         TEST(restores_one_provider),
         TEST(a_reader_may_stop_and_leave_things_out),
         TEST(merges_what_is_new_and_only_that),

@@ -13,8 +13,9 @@
 #include "unit/store/store_fixture.h"
 
 struct report {
-    size_t totals, uses, days, states;
-    struct kc_used total, use, day;
+    size_t totals, days, windows, states;
+    struct kc_used total, day;
+    uint64_t requests[KC_REPORT_WINDOWS], tokens[KC_REPORT_WINDOWS];
     uint64_t first_day_ms, last_day_ms;
     char label[64], suffix[8], model[32], provider[32];
     bool disorder;
@@ -26,20 +27,11 @@ static int on_total(void *ctx, const struct kc_day_row *row)
     r->totals++;
     assert_int_equal(row->start_ms, 0);
     add_used(&r->total, &row->used);
-    r->disorder = r->disorder || r->uses || r->days || r->states;
+    r->disorder = r->disorder || r->windows || r->days || r->states;
     snprintf(r->label, sizeof r->label, "%s", row->label);
     snprintf(r->suffix, sizeof r->suffix, "%s", row->suffix);
     snprintf(r->model, sizeof r->model, "%s", row->model);
     snprintf(r->provider, sizeof r->provider, "%s", row->provider);
-    return KC_OK;
-}
-
-static int on_use(void *ctx, const struct kc_use_row *row)
-{
-    struct report *r = ctx;
-    r->uses++;
-    r->disorder = r->disorder || r->days || r->states;
-    add_used(&r->use, &row->used);
     return KC_OK;
 }
 
@@ -48,9 +40,22 @@ static int on_day(void *ctx, const struct kc_day_row *row)
     struct report *r = ctx;
     if (r->days++ == 0)
         r->first_day_ms = row->start_ms;
-    r->disorder = r->disorder || row->start_ms < r->last_day_ms || r->states;
+    r->disorder = r->disorder || row->start_ms < r->last_day_ms || r->windows ||
+                  r->states;
     r->last_day_ms = row->start_ms;
     add_used(&r->day, &row->used);
+    return KC_OK;
+}
+
+static int on_window(void *ctx, const struct kc_window_row *row)
+{
+    struct report *r = ctx;
+    r->windows++;
+    r->disorder = r->disorder || r->states;
+    for (int w = 0; w < KC_REPORT_WINDOWS; w++) {
+        r->requests[w] += row->requests[w];
+        r->tokens[w] += row->tokens[w];
+    }
     return KC_OK;
 }
 
@@ -62,13 +67,13 @@ static int on_state(void *ctx, const struct kc_kept_state *state)
     return KC_OK;
 }
 
-static struct report report_of(struct kc_store *s, uint64_t recent_ms,
+static struct report report_of(struct kc_store *s, uint64_t now_ms,
                                uint64_t days_ms)
 {
     struct report r = {0};
-    const struct kc_reporter reporter = {&r, on_total, on_use, on_day,
+    const struct kc_reporter reporter = {&r, on_total, on_day, on_window,
                                          on_state};
-    assert_int_equal(kc_store_report(s, recent_ms, days_ms, &reporter), KC_OK);
+    assert_int_equal(kc_store_report(s, now_ms, days_ms, &reporter), KC_OK);
     assert_false(r.disorder);
     return r;
 }
@@ -101,8 +106,8 @@ static void reports_the_sum_of_all_writers(void **state)
         write_use(b, a_use(START_MS + i * DAY_MS + HOUR_MS, 1));
     }
     struct kc_store *s = look(path);
-    struct report r = report_of(s, START_MS + 4 * DAY_MS + 90 * MINUTE_MS,
-                                START_MS + 2 * DAY_MS + 5 * HOUR_MS);
+    uint64_t now_ms = START_MS + 4 * DAY_MS + 2 * HOUR_MS + MINUTE_MS;
+    struct report r = report_of(s, now_ms, START_MS + 2 * DAY_MS + 5 * HOUR_MS);
     assert_int_equal(r.totals, 1);
     assert_int_equal(r.total.requests, 13);
     assert_int_equal(r.total.total, 11 * 13 + 50);
@@ -112,17 +117,22 @@ static void reports_the_sum_of_all_writers(void **state)
     assert_string_equal(r.model, "m1");
     assert_string_equal(r.suffix, "abcd");
     assert_string_equal(r.label, "first");
-    assert_int_equal(r.uses, 1);
+    assert_int_equal(r.windows, 1);
+    assert_int_equal(r.requests[0], 2);
+    assert_int_equal(r.tokens[0], 14);
+    assert_int_equal(r.requests[1], 2);
+    assert_int_equal(r.requests[2], 6);
+    assert_int_equal(r.tokens[2], 3 * 14);
     assert_int_equal(r.days, 3);
     assert_int_equal(r.day.requests, 9);
     assert_int_equal(r.first_day_ms, START_MS + 2 * DAY_MS);
     assert_int_equal(r.last_day_ms, START_MS + 4 * DAY_MS);
     assert_int_equal(r.states, 1);
     r = report_of(b, UINT64_MAX, 0);
-    assert_int_equal(r.uses, 0);
+    assert_int_equal(r.windows, 0);
     assert_int_equal(r.days, 5);
     r = report_of(b, 0, UINT64_MAX);
-    assert_int_equal(r.uses, 15);
+    assert_int_equal(r.requests[0], 15 * 2);
     assert_int_equal(r.days, 0);
     kc_store_close(s);
     kc_store_close(a);
@@ -157,10 +167,12 @@ static void reports_many_keys_and_models(void **state)
     write_ok(s, &b);
     struct report r = report_of(s, 0, 0);
     assert_int_equal(r.totals, KEYS * MODELS);
-    assert_int_equal(r.days, KEYS * MODELS);
+    assert_int_equal(r.days, KEYS * MODELS - 1); /* the first used nothing */
+    assert_int_equal(r.windows, KEYS * MODELS - 1);
     assert_int_equal(r.day.requests, KEYS * MODELS * (KEYS * MODELS - 1) / 2);
     assert_memory_equal(&r.day, &r.total, sizeof r.day);
-    assert_memory_equal(&r.day, &r.use, sizeof r.day);
+    assert_int_equal(r.requests[0], 2 * r.day.requests);
+    assert_int_equal(r.tokens[2], 14 * r.day.requests);
     free(uses);
     free(sums);
     kc_store_close(s);
@@ -219,12 +231,12 @@ static void looking_changes_nothing(void **state)
     assert_int_equal(files_in(*state), 1);
     assert_int_equal(stat(path, &before), 0);
     s = look(path);
-    assert_int_equal(report_of(s, 0, 0).uses, 1);
+    assert_int_equal(report_of(s, 0, 0).windows, 1);
     assert_int_equal(restore(s).uses, 1);
     struct kc_batch b = {.now_ms = START_MS};
     assert_int_equal(kc_store_write(s, &b), KC_ESTORE);
     assert_non_null(strstr(kc_store_error(s), "cannot be written to"));
-    assert_int_equal(report_of(s, 0, 0).uses, 1);
+    assert_int_equal(report_of(s, 0, 0).windows, 1);
     kc_store_close(s);
     assert_int_equal(stat(path, &after), 0);
     assert_int_equal(after.st_size, before.st_size);
@@ -253,7 +265,7 @@ static void looks_at_what_it_may_only_read(void **state)
     if (root)
         assert_int_equal(seteuid(0), 0);
     if (err == KC_OK)
-        assert_int_equal(report_of(reader, 0, 0).uses, 1);
+        assert_int_equal(report_of(reader, 0, 0).windows, 1);
     else
         assert_non_null(strstr(why, "without permission to write"));
     free(why);
@@ -269,10 +281,10 @@ static void looking_reads_beside_a_writer(void **state)
     struct kc_store *reader = look(path);
     for (uint64_t i = 1; i <= 3; i++) {
         write_use(s, a_use(START_MS + i * 2000, 1));
-        assert_int_equal(report_of(reader, 0, 0).uses, i);
+        assert_int_equal(report_of(reader, 0, 0).requests[2], 2 * i);
     }
     kc_store_close(s);
-    assert_int_equal(report_of(reader, 0, 0).uses, 3);
+    assert_int_equal(report_of(reader, 0, 0).requests[2], 6);
     kc_store_close(reader);
 }
 

@@ -46,6 +46,28 @@ static void copies_its_keys(void **state)
     kc_map_deinit(&m);
 }
 
+static void what_a_walk_has_told_may_be_removed(void **state)
+{
+    (void)state;
+    struct kc_map m;
+    char names[100][8];
+    const char *key;
+    void *value;
+    size_t at = 0, told = 0;
+    kc_map_init(&m);
+    for (size_t i = 0; i < 100; i++) {
+        snprintf(names[i], sizeof names[i], "%zu", i);
+        assert_int_equal(kc_map_set(&m, names[i], names[i]), KC_OK);
+    }
+    for (; kc_map_next(&m, &at, &key, &value); told++)
+        if (((const char *)value)[0] != '7')
+            assert_ptr_equal(kc_map_remove(&m, key), value);
+    assert_int_equal(told, 100);
+    assert_int_equal(m.len, 11);
+    assert_non_null(kc_map_get(&m, "75"));
+    kc_map_deinit(&m);
+}
+
 static void check(const struct kc_map *m, const int *in, int *values)
 {
     size_t at = 0, n = 0, expected = 0;
@@ -97,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_replaces_and_removes),
         cmocka_unit_test(copies_its_keys),
+        cmocka_unit_test(what_a_walk_has_told_may_be_removed),
         cmocka_unit_test(agrees_with_the_truth_through_many_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
