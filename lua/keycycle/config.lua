@@ -139,6 +139,9 @@ local function read_entry(item, where, opts)
       invalid("%s.%s must be a text", where, name)
     end
   end
+  if entry.group and (not utf8.len(entry.group) or entry.group:find "\0") then
+    invalid("%s.group must be UTF-8, without a zero byte", where)
+  end
   entry.tier = entry.tier and { name = entry.tier, from = where .. ".tier" }
   if entry.priority ~= nil and not math.tointeger(entry.priority) then
     invalid("%s.priority must be a whole number", where)

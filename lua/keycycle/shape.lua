@@ -11,14 +11,15 @@ local MOST_NAME = 100
 -- A variable whose name ends so holds a secret.
 local secret_ends = { KEY = true, KEYS = true, SECRET = true, TOKEN = true, PASSWORD = true }
 
---- Raises InvalidConfigurationError unless `name` is a text without control characters
---- and slashes, of at most 100 bytes.
+--- Raises InvalidConfigurationError unless `name` is a text of UTF-8 without control
+--- characters and slashes, of at most 100 bytes.
 function shape.name(name, where)
   if type(name) ~= "string" or name == "" then invalid("%s is missing", where) end
   if #name > MOST_NAME or name:find "[%c/\\]" then
     invalid("%s has at most %d characters, none of them a slash or a control character", where,
       MOST_NAME)
   end
+  if not utf8.len(name) then invalid("%s is not UTF-8", where) end
 end
 
 local function is_plain(value)

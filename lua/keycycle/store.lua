@@ -34,6 +34,8 @@ function store.check(opts)
     invalid("option keep_days must be whole days, from 1 to %d", MOST_DAYS)
   end
   if opts.db_url == "" then invalid "option db_url is empty: leave it out to keep nothing" end
+  if opts.db_env_var == "" then invalid "option db_env_var is empty: it names a variable" end
+  if opts.db_url and opts.db_url:find "\0" then invalid "option db_url has a zero byte" end
   if not own then return end
   if opts.db_url then invalid "options db_url and store both name a store: give one" end
   for _, name in ipairs { "load", "save" } do
@@ -51,9 +53,17 @@ local function fail(fmt, ...)
   errors.raise(errors.StoreError, { code = "store", message = fmt:format(...) })
 end
 
+-- That memory is short is no fault of the store: who asked may ask again.
+local function raise_memory(err)
+  if err == "not enough memory" or type(err) == "table" and err.code == "no_memory" then
+    error(err, 0)
+  end
+end
+
 -- What a store of the program's own remembers; nil: nothing yet.
 local function read_past(own)
   local ok, data = pcall(own.load)
+  if not ok then raise_memory(data) end
   if not ok then fail("store.load failed: %s", tostring(data)) end
   return data and store_data.check(data) or nil
 end
@@ -76,13 +86,15 @@ function store.open(opts)
   local own, url, where, past = opts.store, "memory:", "option store", nil
   if own then past = read_past(own) else url, where = find_url(opts) end
   if not url then return nil end
-  local journal, err = core.journal(url, { keep_days = opts.keep_days, import = past })
+  local journal, err = core.journal(url, { keep_days = opts.keep_days, import = past,
+    alone = own ~= nil })
   if not journal then
     error(errors.from_core(err, { message = ("%s: %s"):format(where, err.message) }), 0)
   end
   local clock = opts.clock
   local self = setmetatable({ journal = journal, changes = 0, set_aside = 0, failing = false,
-    closed = false, save_to = own and own.save, every = own and own.every or SAVE_EVERY,
+    closed = false, attached = false, save_to = own and own.save,
+    every = own and own.every or SAVE_EVERY,
     now = clock and function() return clock:now() end or core.mono, saving = false,
     save_at = 0, save_failing = false }, store_mt)
   self.save_at = self.now() + self.every
@@ -99,6 +111,7 @@ end
 function methods:attach(pool, name)
   local ok, err = self.journal:attach(pool)
   if not ok then error(errors.from_core(err, { provider = name }), 0) end
+  self.attached = true
 end
 
 --- `{ waiting, set_aside, failing, error, aside }`: how many counts are not written yet
@@ -133,6 +146,7 @@ end
 local function run_apart(fn, data)
   local co = coroutine.create(fn)
   local ok, result, why = coroutine.resume(co, data)
+  if not ok then raise_memory(result) end
   if not ok then return tostring(result) end
   if coroutine.status(co) ~= "dead" then
     coroutine.close(co)
@@ -201,9 +215,12 @@ function look()
   end
 end
 
--- What could not be saved at the end is told; nothing is raised.
+-- What could not be saved at the end is told; only want of memory is raised. Who has kept
+-- nothing must not put what was loaded in the place of what another has saved since.
 local function save_last(self)
+  if not self.attached then return end
   local ok, err = pcall(save_own, self, FLUSH_SECONDS)
+  if not ok then raise_memory(err) end
   if ok or err.code == "forked" then return end -- forked: the parent saves
   log.warn("usage could not be saved at the end: %s", tostring(err))
 end

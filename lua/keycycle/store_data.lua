@@ -62,6 +62,13 @@ local function corrupt(fmt, ...)
     message = "what store.load returned cannot be used: " .. fmt:format(...) })
 end
 
+-- Keys that rest do so until some time.
+local function check_state(row, where)
+  if (row.state == "cooling" or row.state == "suspended") and not row.until_ms then
+    corrupt("%s.until_ms is missing: it is %s", where, row.state)
+  end
+end
+
 local function check_row(row, known, where)
   if type(row) ~= "table" then corrupt("%s must be a table, not a %s", where, type(row)) end
   for name, want in pairs(known) do
@@ -70,6 +77,7 @@ local function check_row(row, known, where)
       corrupt("%s.%s must be %s", where, name, wants[most and "text" or want]:format(most))
     end
   end
+  if known.state then check_state(row, where) end
 end
 
 local function check_list(list, known, name)
@@ -85,7 +93,9 @@ end
 function store_data.check(data)
   if type(data) ~= "table" then corrupt("it is a %s, not a table", type(data)) end
   if data.version ~= VERSION then
-    corrupt("its version is %s, and this library reads %d", tostring(data.version), VERSION)
+    local version = data.version
+    corrupt("its version is %s, and this library reads the number %d",
+      type(version) == "string" and ("%q"):format(version:sub(1, 20)) or tostring(version), VERSION)
   end
   for _, name in ipairs { "usage", "sums", "states" } do
     check_list(data[name], lists[name], name)

@@ -63,7 +63,7 @@ static void tell_limit(struct kc_pool *p, const struct kc_lease *l,
     n.model = kc_pool_together(p, m) ? NULL : m;
     n.amount = o->limit;
     kc_copy_cut(n.reason, sizeof n.reason,
-                o->parts ? kc_side_limit_name(&minute, o->unit)
+                o->parts ? kc_side_limit_name(&minute, (int)o->unit)
                          : kc_limit_name(o->window, o->unit));
     kc_pool_note(p, &n);
 }

@@ -242,7 +242,7 @@ static int open_core(lua_State *L)
     lk_open_lease(L);
     lk_open_call(L);
     lk_open_store(L);
-    lk_open_report(L);
+    lk_open_reader(L);
     lk_open_files(L);
     lk_open_box(L);
     return 1;

@@ -15,6 +15,7 @@
 
 #include "lua/jsontext.h"
 #include "lua/lk.h"
+#include "util/utf8.h"
 
 #define NULL_KEY "keycycle.json.null"
 

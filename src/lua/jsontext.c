@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/utf8.h"
+
 #define FFFD "\xef\xbf\xbd"
 #define LONGEST_NUMBER 60
 #define BYTES(c) (UINT64_C(0x0101010101010101) * (c)) /* eight times c */
@@ -32,26 +34,6 @@ static int replace(struct text *t, size_t n, const char *with)
     t->p += n;
     t->kept = t->p;
     return err == KC_OK ? kc_buf_addstr(t->out, with) : err;
-}
-
-size_t kc_utf8_len(const char *s, size_t left)
-{
-    const unsigned char *p = (const unsigned char *)s;
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
 }
 
 static bool plain(unsigned char c)

@@ -23,10 +23,6 @@
 KC_CHECKED int kc_jsontext_clean(const char *text, size_t len,
                                  struct kc_buf *out, const char **why);
 
-/* kc_utf8_len returns the length of the character at `s`, of at most `left`
- * bytes; 0 when it is not UTF-8 (RFC 3629: no surrogates, shortest form). */
-size_t kc_utf8_len(const char *s, size_t left);
-
 /* kc_json_plain returns how many bytes at `s` are plain ASCII, which stands in
  * a string as it is: no quote, no backslash, no control character. */
 size_t kc_json_plain(const char *s, size_t len);

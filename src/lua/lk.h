@@ -105,7 +105,7 @@ void lk_open_pool(lua_State *L);
 void lk_open_lease(lua_State *L);
 void lk_open_call(lua_State *L);
 void lk_open_store(lua_State *L);
-void lk_open_report(lua_State *L);
+void lk_open_reader(lua_State *L);
 void lk_open_files(lua_State *L);
 void lk_open_box(lua_State *L);
 

@@ -83,10 +83,13 @@ static int core_journal(lua_State *L)
     const char *url = luaL_checkstring(L, 1);
     struct kc_rows *past = NULL;
     uint32_t days = 0;
+    bool alone = false;
     lua_settop(L, 2);
     if (!lua_isnil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
         days = keep_days(L);
+        lua_getfield(L, 2, "alone");
+        alone = lua_toboolean(L, -1);
         if (lua_getfield(L, 2, "import") != LUA_TNIL) {
             past = lk_newrows(L);
             lk_torows(L, -2, past);
@@ -99,6 +102,8 @@ static int core_journal(lua_State *L)
     int err = kc_writer_open(url, days, &box->writer, &box->why);
     if (err != KC_OK)
         return fail(L, box, err);
+    if (alone)
+        kc_writer_be_alone(box->writer);
     box->rt = kc_runtime_ref(rt);
     kc_writer_watch(box->writer, kc_runtime_loop(rt));
     if (past) {

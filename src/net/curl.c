@@ -11,6 +11,7 @@
 
 #include "net/curl_impl.h"
 #include "util/clock.h"
+#include "util/trust.h"
 
 #define MAX_IDLE 256L /* connections kept open while nothing uses them */
 
@@ -279,26 +280,6 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
 
 /* -- the transport ------------------------------------------------------- */
 
-/* The bundle that the user names, else the first that is there. */
-static const char *find_bundle(void)
-{
-    static const char *const places[] = {
-        "/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
-        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
-        "/etc/ssl/ca-bundle.pem",             /* openSUSE */
-        "/etc/ssl/cert.pem",                  /* Alpine, BSD */
-    };
-    const char *named = getenv("SSL_CERT_FILE");
-    if (!named || !*named)
-        named = getenv("CURL_CA_BUNDLE");
-    if (named && *named)
-        return named;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], R_OK) == 0)
-            return places[i];
-    return NULL;
-}
-
 static void close_transport(struct kc_transport *base)
 {
     struct kc_curl *t = self(base);
@@ -336,7 +317,7 @@ int kc_curl_open(const struct kc_poller *poller, struct kc_transport **out)
     struct kc_curl *t = calloc(1, sizeof *t);
     if (!t)
         return KC_ENOMEM;
-    const char *bundle = find_bundle();
+    const char *bundle = kc_trust_bundle();
     t->head.ops = &ops;
     t->poller = *poller;
     t->pid = getpid();

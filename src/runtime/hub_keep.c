@@ -76,7 +76,8 @@ static int join(struct kc_writer *there, struct kc_writer *w, char **why)
         return KC_OK;
     if (!kc_writer_same(there, w)) {
         *why = strdup("the shared pool is kept in another store already: all "
-                      "who share it need the same db_url, or none");
+                      "who share it need the same db_url, or none; a store "
+                      "of the program's own is given by one alone");
         return KC_EDIFFERS;
     }
     return kc_writer_link(w, there);
@@ -122,8 +123,8 @@ void kc_hub_let_go(struct kc_hub *h)
 
 void kc_hub_note(struct kc_hub *h)
 {
-    struct kc_writer *w = atomic_load_explicit(&h->writer,
-                                               memory_order_acquire);
+    struct kc_writer *w =
+        atomic_load_explicit(&h->writer, memory_order_acquire);
     if (w && kc_pool_has_news(h->pool))
         kc_writer_wake(w);
 }

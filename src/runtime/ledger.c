@@ -112,11 +112,6 @@ void kc_ledger_close(struct kc_ledger *l)
     leave(l);
 }
 
-bool kc_ledger_is_closed(const struct kc_ledger *l)
-{
-    return l->closed;
-}
-
 bool kc_ledger_is_forked(const struct kc_ledger *l)
 {
     return kc_hub_is_forked(l->hub);
@@ -135,11 +130,6 @@ struct kc_pool *kc_ledger_pool(struct kc_ledger *l)
 struct kc_clock *kc_ledger_clock(struct kc_ledger *l)
 {
     return kc_hub_clock(l->hub);
-}
-
-struct kc_runtime *kc_ledger_runtime(struct kc_ledger *l)
-{
-    return l->rt;
 }
 
 const char *kc_ledger_provider(const struct kc_ledger *l)

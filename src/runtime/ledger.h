@@ -32,7 +32,6 @@ void kc_ledger_unref(struct kc_ledger *l);
 /* kc_ledger_close refuses the waiters and every later acquire (KC_ECLOSED);
  * leases that are out may still be settled. Idempotent. */
 void kc_ledger_close(struct kc_ledger *l);
-bool kc_ledger_is_closed(const struct kc_ledger *l);
 
 /* kc_ledger_share is kc_hub_share, for a ledger on the machine's clock that
  * nothing was acquired of yet, and that is not attached: KC_EINVALID else.
@@ -46,7 +45,6 @@ bool kc_ledger_is_forked(const struct kc_ledger *l);
 struct kc_hub *kc_ledger_hub(struct kc_ledger *l);
 struct kc_pool *kc_ledger_pool(struct kc_ledger *l);
 struct kc_clock *kc_ledger_clock(struct kc_ledger *l);
-struct kc_runtime *kc_ledger_runtime(struct kc_ledger *l);
 const char *kc_ledger_provider(const struct kc_ledger *l);
 uint64_t kc_ledger_now(const struct kc_ledger *l);
 

@@ -1,6 +1,6 @@
 /* writer.c -- see writer.h.
  *
- * Any thread: the references, the users, who is woken. The opener's thread: its
+ * Any thread: the holds, the users, who is woken. The opener's thread: its
  * watch, and the writers of others whose journals it uses, too.
  */
 #include "runtime/writer.h"
@@ -35,11 +35,11 @@ struct kc_writer {
     unsigned generation; /* of forks */
     struct kc_journal *journal;
     uint8_t url[32]; /* its hash: it may hold a password */
+    bool alone;
     pthread_mutex_t lock; /* not held while the journal works */
     size_t users;         /* who needs it open */
     struct watch *watches;
     /* the opener's */
-    atomic_size_t refs;
     bool closed;
     struct watch own;
     struct link *links;
@@ -87,7 +87,6 @@ int kc_writer_open(const char *url, uint32_t keep_days, struct kc_writer **out,
         return err;
     }
     atomic_init(&w->holds, 1);
-    atomic_init(&w->refs, 1);
     w->users = 1;
     w->watches = &w->own;
     w->generation = kc_registry_generation();
@@ -97,15 +96,9 @@ int kc_writer_open(const char *url, uint32_t keep_days, struct kc_writer **out,
     return KC_OK;
 }
 
-struct kc_writer *kc_writer_ref(struct kc_writer *w)
-{
-    atomic_fetch_add(&w->refs, 1);
-    return w;
-}
-
 void kc_writer_unref(struct kc_writer *w)
 {
-    if (!w || atomic_fetch_sub(&w->refs, 1) > 1)
+    if (!w)
         return;
     kc_writer_close(w, LAST_MS);
     kc_writer_drop(w);
@@ -141,7 +134,12 @@ void kc_writer_wake(struct kc_writer *w)
 
 bool kc_writer_same(const struct kc_writer *a, const struct kc_writer *b)
 {
-    return memcmp(a->url, b->url, sizeof a->url) == 0;
+    return !a->alone && !b->alone && memcmp(a->url, b->url, sizeof a->url) == 0;
+}
+
+void kc_writer_be_alone(struct kc_writer *w)
+{
+    w->alone = true;
 }
 
 /* -- who uses it ----------------------------------------------------------- */

@@ -16,17 +16,20 @@
 #include "store/journal.h"
 #include "util/err.h"
 
-struct kc_writer; /* reference counted, any thread */
+struct kc_writer; /* lasts as long as its opener and hubs hold it */
 
 /* kc_writer_open opens the store behind `url`; see kc_store_open, which also
  * says what `keep_days` and *why are. */
 KC_CHECKED int kc_writer_open(const char *url, uint32_t keep_days,
                               struct kc_writer **out, char **why);
-struct kc_writer *kc_writer_ref(struct kc_writer *w);
 
-/* kc_writer_unref closes with the last reference, within a second. Takes NULL.
- */
+/* kc_writer_unref is the opener's last word: it closes, within a second. Takes
+ * NULL. */
 void kc_writer_unref(struct kc_writer *w);
+
+/* kc_writer_be_alone: what it keeps is read by its opener alone, so no other
+ * writer may stand in for it, whatever its URL. Before a pool is attached. */
+void kc_writer_be_alone(struct kc_writer *w);
 
 /* kc_writer_with_store runs fn(ctx, store) while the journal's thread is held
  * off, and returns what it returns: to read a report, or to import. KC_ECLOSED,

@@ -20,7 +20,7 @@ size_t kc_writer_unuse(struct kc_writer *w, uint64_t timeout_ms, bool *last);
  * open until `w` is closed. In the thread that opened `w`. */
 KC_CHECKED int kc_writer_link(struct kc_writer *w, struct kc_writer *to);
 
-/* kc_writer_same: both were opened with the same URL. */
+/* kc_writer_same: both were opened with the same URL, neither is alone. */
 bool kc_writer_same(const struct kc_writer *a, const struct kc_writer *b);
 
 /* kc_writer_wake is kc_journal_wake. */

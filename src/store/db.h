@@ -103,6 +103,22 @@ KC_CHECKED static inline int kc_db_query(struct kc_db *db, const char *sql,
     return db->ops->query(db, sql, params, n, fn, ctx, changed);
 }
 
+static inline int kc_db_take_number(void *ctx, const struct kc_value *columns,
+                                    size_t n)
+{
+    (void)n;
+    *(int64_t *)ctx = columns[0].number;
+    return KC_OK;
+}
+
+/* kc_db_number asks for one number; without a row *out stays as it is. */
+KC_CHECKED static inline int kc_db_number(struct kc_db *db, const char *sql,
+                                          const struct kc_value *params,
+                                          size_t n, int64_t *out)
+{
+    return kc_db_query(db, sql, params, n, kc_db_take_number, out, NULL);
+}
+
 /* kc_db_quiet: surely nobody else has written since it was asked last; where
  * that cannot be told cheaply *quiet is false. */
 KC_CHECKED static inline int kc_db_quiet(struct kc_db *db, bool *quiet)

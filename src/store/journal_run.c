@@ -241,6 +241,14 @@ static void note(struct kc_journal *j, int err, const char *words)
     }
 }
 
+static size_t missing(const struct kc_journal *j)
+{
+    size_t n = 0;
+    for (const struct kc_keeping *k = j->kept; k; k = k->next)
+        n += kc_news_missing(k);
+    return n;
+}
+
 static void take_turn(struct kc_journal *j)
 {
     char words[KC_WORDS_MAX];
@@ -255,6 +263,8 @@ static void take_turn(struct kc_journal *j)
     note(j, err, words);
     if (err == KC_OK)
         j->served = upto;
+    else if (closing && missing(j) == 0)
+        atomic_store(&j->stop, true); /* that it has ended shows by itself */
     pthread_cond_broadcast(&j->tried);
 }
 
@@ -262,8 +272,7 @@ static void take_turn(struct kc_journal *j)
 static void end(struct kc_journal *j)
 {
     struct kc_keeping *kept = j->kept;
-    for (struct kc_keeping *k = kept; k; k = k->next)
-        j->lost += kc_news_missing(k);
+    j->lost += missing(j);
     pthread_mutex_unlock(&j->lock);
     pthread_mutex_lock(&j->store_lock);
     pthread_mutex_lock(&j->lock);

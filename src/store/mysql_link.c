@@ -19,6 +19,7 @@
 #include <mysqld_error.h>
 
 #include "util/clock.h"
+#include "util/trust.h"
 
 #define LIBRARY "libmariadb.so.3"
 #define STACK (256u << 10) /* of the library's coroutine */
@@ -197,23 +198,6 @@ static void drop(struct kc_link *l)
 
 /* -- connecting ----------------------------------------------------------- */
 
-static const char *find_bundle(void)
-{
-    static const char *const places[] = {
-        "/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
-        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
-        "/etc/ssl/ca-bundle.pem",             /* openSUSE */
-        "/etc/ssl/cert.pem",                  /* Alpine, BSD */
-    };
-    const char *named = getenv("SSL_CERT_FILE");
-    if (named && *named)
-        return named;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], R_OK) == 0)
-            return places[i];
-    return NULL;
-}
-
 static int set_tls(struct kc_link *l)
 {
     const struct kc_storeurl *u = &l->url;
@@ -222,7 +206,7 @@ static int set_tls(struct kc_link *l)
     /* Later clients cannot check the authority alone: it is both or nothing. */
     my_bool verify = u->tls == KC_STORE_TLS_IDENTITY ||
                      (checked && l->mysql_get_client_version() >= 30400);
-    const char *ca = *u->ca ? u->ca : find_bundle();
+    const char *ca = *u->ca ? u->ca : kc_trust_bundle();
     int bad = l->mysql_options(l->my, MYSQL_OPT_SSL_ENFORCE, &on);
     bad |= l->mysql_options(l->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
     if (checked)

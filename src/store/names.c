@@ -27,13 +27,6 @@ void kc_ids_clear(struct kc_ids *ids)
     kc_ids_init(ids);
 }
 
-static int take_id(void *ctx, const struct kc_value *columns, size_t n)
-{
-    (void)n;
-    *(int64_t *)ctx = columns[0].number;
-    return KC_OK;
-}
-
 struct kind {
     const char *find;
     const char *make, *keep; /* an INSERT, and what it sets in a row that is
@@ -47,7 +40,7 @@ static int find_or_make(struct kc_db *db, const struct kind *kind,
 {
     char sql[256];
     *id = 0;
-    int err = kc_db_query(db, kind->find, params, n, take_id, id, NULL);
+    int err = kc_db_number(db, kind->find, params, n, id);
     if (err != KC_OK || *id != 0)
         return err;
     snprintf(sql, sizeof sql, "%s%s%s", kind->make,
@@ -55,7 +48,7 @@ static int find_or_make(struct kc_db *db, const struct kind *kind,
     err = kc_db_query(db, sql, params, n, NULL, NULL, NULL);
     snprintf(sql, sizeof sql, "%s%s", kind->find, db->ops->dialect->latest);
     if (err == KC_OK)
-        err = kc_db_query(db, sql, params, n, take_id, id, NULL);
+        err = kc_db_number(db, sql, params, n, id);
     return err == KC_OK && *id == 0 ? KC_ESTORE : err;
 }
 

@@ -132,8 +132,8 @@ static int draw(struct kc_journal *j)
 {
     struct kc_pages *p = &j->pages;
     int err = KC_OK;
-    if (p->len == p->room && grow(p, 2 * p->room) != KC_OK)
-        err = KC_OK; /* then there is room for as many as before */
+    if (p->len == p->room)
+        grow(p, 2 * p->room); /* in vain: room for as many as before */
     p->len = p->state_len = 0;
     for (struct kc_keeping *k = j->kept; k; k = k->next) {
         draw_news(j, k);

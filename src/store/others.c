@@ -28,6 +28,7 @@ struct known { /* of one (writer, key, model) */
     struct kc_used used;       /* that windows have */
     uint64_t requests, tokens; /* that totals have */
     struct kc_held held;
+    bool over; /* the writer had ended, and what it held was booked */
 };
 
 void kc_others_init(struct kc_others *o)
@@ -327,6 +328,7 @@ static int take_past(struct restoring *r, const struct kc_writer_row *w,
     if (err != KC_OK)
         return err;
     k->used = row->used; /* what windows need of it comes as spans */
+    k->over = other && other->ended;
     if (other && !other->ended && !other->silent)
         return take_held(v, KC_PAST, k, row->model, &row->held);
     if (is_held(&row->held))
@@ -415,7 +417,8 @@ static int new_sum(void *ctx, const struct kc_writer_row *w,
         err = take_use(v, KC_OTHERS, k, row->model, row->last_ms, &row->used);
     if (err == KC_OK)
         err = take_total(v, KC_OTHERS, k, row->model, &row->used);
-    if (err == KC_OK)
+    /* What a dead one holds was booked when that was noticed. */
+    if (err == KC_OK && !other->silent && !k->over)
         err = take_held(v, KC_OTHERS, k, row->model, &row->held);
     return err == KC_ENOTFOUND ? KC_OK : err;
 }

@@ -13,8 +13,7 @@
 
 #define DAY_MS UINT64_C(86400000)
 
-/* -- rows -------------------------------------------------------------------
- */
+/* -- rows ------------------------------------------------------------- */
 
 int64_t kc_read_from(uint64_t since_ms)
 {
@@ -77,8 +76,7 @@ bool kc_read_state(const struct kc_names *names, const struct kc_value *c,
     return true;
 }
 
-/* -- the other writers --------------------------------------------------------
- */
+/* -- the other writers ------------------------------------------------ */
 
 struct found { /* a writer that is there now */
     struct kc_writer_row row;
@@ -156,8 +154,7 @@ static int end_reading(struct reading *rd, int err)
     return kc_store_end(rd->s, err, NULL);
 }
 
-/* -- rows to the reader
- * -------------------------------------------------------- */
+/* -- rows to the reader ----------------------------------------------- */
 
 static int take_sum(void *ctx, const struct kc_value *c, size_t n)
 {
@@ -249,8 +246,7 @@ static int read_uses(struct reading *rd, uint64_t since_ms)
     return kc_db_query(rd->s->db, sql, NULL, 0, take_use, rd, NULL);
 }
 
-/* -- restore
- * --------------------------------------------------------------------- */
+/* -- restore ---------------------------------------------------------- */
 
 /* What had ended when somebody read for the first time needs no merging; of
  * the others all rows do, for what a restore read of one provider says nothing
@@ -328,8 +324,7 @@ int kc_store_export(struct kc_store *s, const struct kc_reader *r)
     return err;
 }
 
-/* -- merge
- * ------------------------------------------------------------------------- */
+/* -- merge ------------------------------------------------------------ */
 
 static const struct kc_known *known_as(const struct kc_store *s,
                                        const struct found *f)

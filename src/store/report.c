@@ -37,8 +37,7 @@ struct reporting {
     uint64_t recent_ms, days_ms;
 };
 
-/* -- adding up
- * ------------------------------------------------------------------ */
+/* -- adding up -------------------------------------------------------- */
 
 static uint32_t *place_of(const struct table *t, uint64_t start_ms, int64_t key,
                           int64_t model)
@@ -156,8 +155,7 @@ static int tell(struct reporting *rp, struct table *t,
     return err;
 }
 
-/* -- reading
- * ---------------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 
 static int take_sum(void *ctx, const struct kc_value *c, size_t n)
 {

@@ -28,6 +28,7 @@ struct sqlite {
     atomic_bool interrupted;
     bool memory, look;
     bool running; /* a transaction: a fork waits for its end */
+    bool cramped; /* a write has failed for what may be the lack of room */
     dev_t device; /* of the file that is open */
     ino_t inode;
     int busy_ms;
@@ -82,6 +83,7 @@ static int fail(struct sqlite *s, int rc)
 {
     const char *what = NULL;
     int err;
+    s->cramped = (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_WRITE;
     if (atomic_load(&s->interrupted) || rc == SQLITE_INTERRUPT) {
         snprintf(s->words, sizeof s->words, "%s: closed meanwhile", s->path);
         return KC_ECLOSED;
@@ -278,12 +280,31 @@ static int check_moved(struct sqlite *s)
 
 /* -- transactions and statements ----------------------------------------- */
 
+/* What lies beside the file takes up to 4 MB, most of it for rows that have a
+ * place in the file: there is room as soon as they are moved there. */
+static void make_room(struct sqlite *s)
+{
+    s->cramped = false;
+    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                              NULL);
+}
+
+/* A child has a handle of its own. */
+static void leave_inherited(struct sqlite *s)
+{
+    if (s->db && kc_sqlite_is_inherited(s->db))
+        s->db = NULL;
+}
+
 static int begin(struct sqlite *s, bool write)
 {
     s->words[0] = '\0';
+    leave_inherited(s);
     int err = s->db ? check_moved(s) : connect_file(s);
     if (err != KC_OK)
         return err;
+    if (write && s->cramped)
+        make_room(s);
     int rc = atomic_load(&s->interrupted)
                  ? SQLITE_INTERRUPT
                  : exec_plain(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
@@ -401,9 +422,12 @@ static int sqlite_quiet(struct kc_db *db, bool *quiet)
     struct sqlite *s = self(db);
     int64_t version = 0;
     *quiet = s->memory;
-    if (s->memory || !s->db)
-        return KC_OK;
     kc_sqlite_enter();
+    leave_inherited(s);
+    if (s->memory || !s->db) {
+        kc_sqlite_leave();
+        return KC_OK;
+    }
     int rc = number(s, "PRAGMA data_version", &version);
     kc_sqlite_leave();
     if (rc != SQLITE_OK)

@@ -100,6 +100,16 @@ int kc_sqlite_note_handle(sqlite3 *db)
     return KC_OK;
 }
 
+bool kc_sqlite_is_inherited(const sqlite3 *db)
+{
+    pthread_mutex_lock(&lock);
+    const struct handle *h = handles;
+    while (h && (h->db != db || h->generation != generation))
+        h = h->next;
+    pthread_mutex_unlock(&lock);
+    return !h;
+}
+
 void kc_sqlite_close_handle(sqlite3 *db)
 {
     if (!db)
@@ -112,6 +122,7 @@ void kc_sqlite_close_handle(sqlite3 *db)
     if (h)
         *at = h->next;
     pthread_mutex_unlock(&lock);
+    if (h) /* else it was inherited, and is closed already */
+        sqlite3_close(db);
     free(h);
-    sqlite3_close(db);
 }

@@ -10,6 +10,8 @@
 #ifndef KC_STORE_SQLITE_FORK_H
 #define KC_STORE_SQLITE_FORK_H
 
+#include <stdbool.h>
+
 #include <sqlite3.h>
 
 #include "util/err.h"
@@ -30,5 +32,8 @@ KC_CHECKED int kc_sqlite_may_open(void);
  * (NULL: none). On KC_ENOMEM it is not noted. */
 KC_CHECKED int kc_sqlite_note_handle(sqlite3 *db);
 void kc_sqlite_close_handle(sqlite3 *db);
+
+/* kc_sqlite_is_inherited: it is the parent's, and perhaps closed already. */
+bool kc_sqlite_is_inherited(const sqlite3 *db);
 
 #endif

@@ -242,8 +242,7 @@ bool kc_store_is_private(const struct kc_store *s)
     return s->is_private;
 }
 
-/* -- transactions ------------------------------------------------------------
- */
+/* -- transactions ----------------------------------------------------- */
 
 /* After a failure the file may be another one, and the numbers of names that
  * the transaction made are gone with it. */

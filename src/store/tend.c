@@ -40,8 +40,7 @@ static uint64_t before(uint64_t now_ms, uint64_t ms)
     return now_ms > ms ? now_ms - ms : 0;
 }
 
-/* -- summing up -------------------------------------------------------------
- */
+/* -- summing up ------------------------------------------------------- */
 
 struct piece { /* spans of one writer that begin in [from, to) */
     struct kc_store *s;
@@ -58,6 +57,19 @@ static int add_sum_of(struct kc_buf *sql, const char *column)
                        ", CASE WHEN sum(u.%s) > " KC_COUNT_MAX_TEXT
                        " THEN " KC_COUNT_MAX_TEXT " ELSE sum(u.%s) END",
                        column, column);
+}
+
+/* Runs the INSERT that stands in `sql`, unless it failed, and adds to the rows
+ * of the table that are there already. Frees it. */
+static int add_up(struct kc_store *s, struct kc_buf *sql, const char *table,
+                  int err)
+{
+    if (err == KC_OK)
+        err = kc_sql_add_up(sql, s->db->ops->dialect, table);
+    if (err == KC_OK)
+        err = kc_db_exec(s->db, kc_buf_str(sql), NULL);
+    kc_buf_deinit(sql);
+    return err;
 }
 
 static int add_to_longer(struct kc_store *s, const struct piece *p)
@@ -82,12 +94,7 @@ static int add_to_longer(struct kc_store *s, const struct piece *p)
             " GROUP BY fold_ms, u.key_id, u.model_id",
             kc_sql_time(p->from_ms), kc_sql_time(p->to_ms), p->writer,
             p->owner == p->writer ? "<" : "<=", p->span_ms);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 static int delete_shorter(struct kc_store *s, const struct piece *p)
@@ -117,8 +124,7 @@ static int sum_up_alone(void *ctx)
     return err == KC_OK ? sum_up(p->s, p) : err;
 }
 
-/* -- own spans
- * ----------------------------------------------------------------- */
+/* -- own spans -------------------------------------------------------- */
 
 static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
                       uint64_t settled_ms)
@@ -147,8 +153,7 @@ static int fold_level(struct kc_store *s, int level, uint64_t now_ms,
     return KC_OK;
 }
 
-/* -- the archive
- * ------------------------------------------------------------------ */
+/* -- the archive ------------------------------------------------------ */
 
 struct gone {
     struct kc_store *s;
@@ -196,12 +201,7 @@ static int archive_sums(struct kc_store *s, const struct gone *g)
         " seq) SELECT 0, u.key_id, u.model_id, u.last_ms,%s, 0, 0, 0, 0"
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64,
         select, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_sum");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_sum", err);
 }
 
 /* The same in the day on which it was seen last. */
@@ -219,12 +219,7 @@ static int archive_held(struct kc_store *s, const struct gone *g)
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64
         " AND (u.held_requests > 0 OR u.held_tokens > 0)",
         kc_sql_time(g->seen_ms - g->seen_ms % DAY_MS), DAY_MS, g->id);
-    if (err == KC_OK)
-        err = kc_sql_add_up(&sql, s->db->ops->dialect, "keycycle_use");
-    if (err == KC_OK)
-        err = kc_db_exec(s->db, kc_buf_str(&sql), NULL);
-    kc_buf_deinit(&sql);
-    return err;
+    return add_up(s, &sql, "keycycle_use", err);
 }
 
 /* Who deletes the writer's row has it: another process finds none, and so does
@@ -271,8 +266,7 @@ static int archive_one(struct kc_store *s, uint64_t now_ms)
     return kc_store_change(s, archive, &g, NULL);
 }
 
-/* -- what is old
- * --------------------------------------------------------------------- */
+/* -- what is old ------------------------------------------------------ */
 
 static int take_number(void *ctx, const struct kc_value *columns, size_t n)
 {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "util/rng.h"
+#include "util/utf8.h"
 
 #define ROWS_A_STATEMENT 100
 #define STATEMENT_MAX 100000
@@ -20,7 +21,8 @@ struct writing {
     struct kc_batch *b;
     int64_t writer;
     size_t rows_each;     /* in one statement */
-    const char *too_long; /* the name that is */
+    const char *bad_name; /* whose it is */
+    bool too_long;        /* or no UTF-8, which JSON and some stores refuse */
     struct kc_buf sql;
 };
 
@@ -37,13 +39,6 @@ void kc_store_name_writer(struct kc_store *s)
 }
 
 /* -- the writer's own row -------------------------------------------------- */
-
-static int take_id(void *ctx, const struct kc_value *columns, size_t n)
-{
-    (void)n;
-    *(int64_t *)ctx = columns[0].number;
-    return KC_OK;
-}
 
 static uint64_t earliest_start(const struct writing *w)
 {
@@ -62,7 +57,7 @@ static int make_writer(struct writing *w)
     struct kc_db *db = w->s->db;
     struct kc_value name = {.text = w->s->writer_name};
     static const char find[] = "SELECT id FROM keycycle_writer WHERE name = ?";
-    int err = kc_db_query(db, find, &name, 1, take_id, &w->writer, NULL);
+    int err = kc_db_number(db, find, &name, 1, &w->writer);
     if (err != KC_OK || w->writer != 0)
         return err;
     err = kc_db_query(
@@ -71,7 +66,7 @@ static int make_writer(struct writing *w)
         " VALUES (?, 0, 0, 0, 0)",
         &name, 1, NULL, NULL, NULL);
     if (err == KC_OK)
-        err = kc_db_query(db, find, &name, 1, take_id, &w->writer, NULL);
+        err = kc_db_number(db, find, &name, 1, &w->writer);
     return err;
 }
 
@@ -95,26 +90,31 @@ static int touch_writer(struct writing *w)
     return err == KC_OK && matched == 0 ? KC_ESTALE : err;
 }
 
-/* -- uses and sums ----------------------------------------------------------
- */
+/* -- uses and sums ---------------------------------------------------- */
+
+static int refuse_name(struct writing *w, const char *whose, bool too_long)
+{
+    w->bad_name = whose;
+    w->too_long = too_long;
+    return KC_EINVALID;
+}
 
 static int key_id_of(struct writing *w, const char *provider, const char *key,
                      int64_t *id)
 {
+    static const char whose[] = "key's or its provider's";
+    if (!kc_is_utf8(provider) || !kc_is_utf8(key))
+        return refuse_name(w, whose, false);
     int err = kc_ids_key(&w->s->ids, w->s->db, provider, key, id);
-    if (err != KC_ETOOLARGE)
-        return err;
-    w->too_long = "key's or its provider's";
-    return KC_EINVALID;
+    return err == KC_ETOOLARGE ? refuse_name(w, whose, true) : err;
 }
 
 static int model_id_of(struct writing *w, const char *model, int64_t *id)
 {
+    if (!kc_is_utf8(model))
+        return refuse_name(w, "model's", false);
     int err = kc_ids_model(&w->s->ids, w->s->db, model, id);
-    if (err != KC_ETOOLARGE)
-        return err;
-    w->too_long = "model's";
-    return KC_EINVALID;
+    return err == KC_ETOOLARGE ? refuse_name(w, "model's", true) : err;
 }
 
 static int ids_of(struct writing *w, const char *provider, const char *key,
@@ -217,8 +217,7 @@ static int write_table(struct writing *w, const struct table *t, size_t n)
     return err;
 }
 
-/* -- states ------------------------------------------------------------------
- */
+/* -- states ----------------------------------------------------------- */
 
 /* What a provider's words were cut to, as the UTF-8 that MySQL insists on. */
 static void clean(const char *text, char *out, size_t size)
@@ -342,8 +341,7 @@ static int write_states(struct writing *w)
     return err;
 }
 
-/* -- all of it ---------------------------------------------------------------
- */
+/* -- all of it -------------------------------------------------------- */
 
 /* A number of a write is used once, lest somebody has read under it what a
  * doubtful commit wrote, and then takes the next for read. */
@@ -380,10 +378,13 @@ int kc_store_write(struct kc_store *s, struct kc_batch *b)
         err = attempt(&w);
     }
     kc_buf_deinit(&w.sql);
-    if (err == KC_EINVALID && w.too_long)
+    if (err == KC_EINVALID && w.bad_name && w.too_long)
         snprintf(s->words, sizeof s->words,
-                 "the %s name is longer than %d bytes", w.too_long,
+                 "the %s name is longer than %d bytes", w.bad_name,
                  KC_NAME_MAX);
+    else if (err == KC_EINVALID && w.bad_name)
+        snprintf(s->words, sizeof s->words, "the %s name is not UTF-8",
+                 w.bad_name);
     if (err == KC_ESTALE)
         kc_store_name_writer(s);
     if (err != KC_OK)

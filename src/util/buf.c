@@ -116,11 +116,3 @@ const char *kc_buf_str(const struct kc_buf *b)
 {
     return b->data ? b->data : "";
 }
-
-char *kc_buf_take(struct kc_buf *b)
-{
-    char *data = b->data;
-    b->data = NULL;
-    b->len = b->cap = 0;
-    return data;
-}

@@ -49,8 +49,4 @@ void kc_buf_clear(struct kc_buf *b);
 /* kc_buf_str returns the text; "" for an empty one. Borrowed until a change. */
 const char *kc_buf_str(const struct kc_buf *b);
 
-/* kc_buf_take hands the bytes to the caller, who frees them with free();
- * the buffer is empty afterwards. NULL when nothing was added. */
-char *kc_buf_take(struct kc_buf *b);
-
 #endif

@@ -4,8 +4,7 @@ local files = require "tests.support.files"
 local servers = require "tests.support.servers"
 
 local json = keycycle.json
-local here = assert(io.popen "pwd"):read "l"
-local build = servers.build:find "^/" and servers.build or here .. "/" .. servers.build
+local build = servers.path()
 
 local folder, remove
 setup(function() folder, remove = files.folder() end)

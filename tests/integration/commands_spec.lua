@@ -2,21 +2,11 @@
 local files = require "tests.support.files"
 local servers = require "tests.support.servers"
 
-local here = assert(io.popen "pwd"):read "l"
-local build = servers.build:find "^/" and servers.build or here .. "/" .. servers.build
-
 local folder, remove
 setup(function() folder, remove = files.folder() end)
 teardown(function() remove() end)
 
--- What the command prints where nothing of the user's is set, both streams, and how it ends.
-local function run(command, env)
-  local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "
-    .. "timeout 60 %s/keycycle 2>&1 %s; echo \"rc=$?\""):format(folder, folder, env or "", build,
-    command)))
-  local text, rc = pipe:read "a":match "^(.-)rc=(%d+)\r?\n$"
-  return text, tonumber(rc)
-end
+local function run(command, env) return servers.command(folder, command, env) end
 
 local function own_provider(name, url, more)
   files.put(("%s/.config/keycycle/providers/%s.lua"):format(folder, name),
@@ -140,7 +130,7 @@ describe("keycycle check", function()
   end)
 
   it("shows how far it is, and colours, on a terminal alone", function()
-    local command = ("script -qec '%s/keycycle check second' /dev/null"):format(build)
+    local command = ("script -qec '%s/keycycle check second' /dev/null"):format(servers.path())
     if not os.execute "command -v script >/dev/null" then return end
     local function on_terminal(env)
       local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "

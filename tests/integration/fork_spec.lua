@@ -4,7 +4,7 @@ local servers = require "tests.support.servers"
 
 local SCRIPT = [[
   local keycycle = require "keycycle"
-  local posix = require "forklib"
+  local proc = require "proclib"
   local path = os.tmpname()
   local function open()
     return keycycle.MultiClientWrapper.new { db_url = "sqlite:" .. path }
@@ -17,7 +17,7 @@ local SCRIPT = [[
     messages = { { role = "user", content = "hi" } } } end
   ask()
   io.stdout:flush()
-  local pid = posix.fork()
+  local pid = proc.fork()
   if pid == 0 then
     local codes = {}
     for i, fn in ipairs { ask,
@@ -29,7 +29,7 @@ local SCRIPT = [[
     print("child", table.concat(codes, " "))
     os.exit(0, true)
   end
-  print("exit", posix.wait(pid))
+  print(proc.wait(pid))
   ask()
   wrapper:stop()
   local again <close> = open()
@@ -40,7 +40,7 @@ local SCRIPT = [[
 -- Its leases, waits and subscriptions are closed in the child, too.
 local SHARED = [[
   local keycycle = require "keycycle"
-  local posix = require "forklib"
+  local proc = require "proclib"
   local function open()
     return keycycle.MultiClientWrapper.new { shared = "x" }:register_provider("p", {
       base_url = "http://127.0.0.1:1/v1", default_model = "m",
@@ -53,7 +53,7 @@ local SHARED = [[
   local waits = keycycle.spawn(function() return manager:get_key("m", { wait = true }) end)
   keycycle.step(0)
   io.stdout:flush()
-  local pid = posix.fork()
+  local pid = proc.fork()
   if pid == 0 then
     local codes = {}
     for i, fn in ipairs { function() manager:get_key() end, function() lease:commit(1) end,
@@ -67,7 +67,7 @@ local SHARED = [[
     print("child", table.concat(codes, " "))
     os.exit(0, true)
   end
-  print("exit", posix.wait(pid))
+  print(proc.wait(pid))
   lease:cancel()
   print("parent", keycycle.run(function() return waits:await() end).index)
 ]]
@@ -75,29 +75,29 @@ local SHARED = [[
 -- A loop's timer belongs to both processes, until the child leaves it alone.
 local SLEEPS = [[
   local keycycle = require "keycycle"
-  local posix = require "forklib"
+  local proc = require "proclib"
   local sleeps = keycycle.spawn(keycycle.sleep, 0.2)
   keycycle.step(0)
-  local pid = posix.fork()
+  local pid = proc.fork()
   if pid == 0 then
     sleeps:cancel()
     os.exit(0, true)
   end
-  print("exit", posix.wait(pid))
+  print(proc.wait(pid))
   sleeps:await()
 ]]
 
 -- What the child has is old: it must not take the place of what the parent saves.
 local OWN_STORE = [[
   local keycycle = require "keycycle"
-  local posix = require "forklib"
+  local proc = require "proclib"
   local name = "parent"
   local wrapper = keycycle.MultiClientWrapper.new { store = { load = function() end,
     save = function(data) print(name, "saves", data.sums[1].requests) end } }
   wrapper:register_provider("p", { base_url = "http://127.0.0.1:1/v1", default_model = "m",
     keys = { "sk-mock-aaaaaaaaaaaaaaaa-1" } })
   wrapper:get_manager "p":get_key():commit(1)
-  local pid = posix.fork()
+  local pid = proc.fork()
   if pid == 0 then
     name = "child"
     local ok, err = pcall(wrapper.save, wrapper)
@@ -105,7 +105,7 @@ local OWN_STORE = [[
     print("child", ok, err.code)
     os.exit(0, true)
   end
-  print("exit", posix.wait(pid))
+  print(proc.wait(pid))
   wrapper:get_manager "p":get_key():commit(1)
   wrapper:stop()
 ]]

@@ -3,7 +3,7 @@ local files = require "tests.support.files"
 local servers = require "tests.support.servers"
 
 local here = assert(io.popen "pwd"):read "l"
-local build = servers.build:find "^/" and servers.build or here .. "/" .. servers.build
+local build = servers.path()
 local host = build .. "/keycycle"
 
 -- What a shell command prints (both streams), and its exit code.

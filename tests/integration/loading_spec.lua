@@ -3,8 +3,7 @@
 local files = require "tests.support.files"
 local servers = require "tests.support.servers"
 
-local root = assert(io.popen "pwd"):read "l"
-local build = servers.build:find "^/" and servers.build or root .. "/" .. servers.build
+local build = servers.path()
 
 local folder, remove
 before_each(function() folder, remove = files.folder() end)

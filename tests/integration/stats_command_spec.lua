@@ -4,8 +4,7 @@ local files = require "tests.support.files"
 local servers = require "tests.support.servers"
 
 local json = keycycle.json
-local here = assert(io.popen "pwd"):read "l"
-local build = servers.build:find "^/" and servers.build or here .. "/" .. servers.build
+local build = servers.path()
 
 local first, second = "sk-mock-aaaaaaaaaaaaaaaa-1", "sk-mock-bbbbbbbbbbbbbbbb-2"
 
@@ -38,16 +37,9 @@ teardown(function()
   remove()
 end)
 
--- What a command prints where nothing of the user's is set, both streams, and how it ends.
-local function run(command, env)
-  local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "
-    .. "timeout 60 %s/keycycle 2>&1 %s; echo \"rc=$?\""):format(folder, folder, env or "", build,
-    command)))
-  local text, rc = pipe:read "a":match "^(.-)rc=(%d+)\r?\n$"
-  return text, tonumber(rc)
-end
+local function run(command, env) return servers.command(folder, command, env) end
 
--- The same on a terminal of `columns`.
+-- What a command prints on a terminal of `columns`.
 local function on_terminal(command, columns, env)
   local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "
     .. "timeout 60 script -qec 'stty cols %d rows 60; %s/keycycle %s' /dev/null </dev/null")

@@ -1,3 +1,4 @@
+--- Tables fit a terminal: what is cut, what is left out, and what never is.
 local fitted_table = require "keycycle.fitted_table"
 
 local function written(columns, lines, width)

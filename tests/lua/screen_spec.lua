@@ -1,3 +1,4 @@
+--- What is shown again and again, on a terminal and elsewhere.
 local screen = require "keycycle.screen"
 
 local function sink()

@@ -1,3 +1,4 @@
+--- A report as tables for people.
 local usage_report = require "keycycle.usage_report"
 local usage_tables = require "keycycle.usage_tables"
 local usage = require "tests.support.usage"

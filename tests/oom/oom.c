@@ -27,8 +27,9 @@
 #define RENEW 8          /* points that one server serves */
 
 static const char *const names[] = {
-    "open", "keys",  "tiers", "events", "tasks",  "simulate", "json",
-    "store", "stats", "http", "models", "config", "shared", "cpool", "box", "agent"};
+    "open",   "keys",   "tiers", "events", "tasks", "simulate",
+    "json",   "own",    "store", "stats",  "http",  "models",
+    "config", "shared", "cpool", "box",    "agent"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

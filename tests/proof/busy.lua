@@ -9,7 +9,7 @@ local keycycle = require "keycycle"
 local proc = require "tests.support.proc"
 local shop = require "tests.proof.shop"
 
-local KEPT = 200000 -- times of a phase; of more every second, fourth, … one is kept
+local KEPT = 20000 -- times of a phase; of more every second, fourth, … one is kept
 
 local url, models, pace = table.unpack(arg)
 models, pace = math.tointeger(models), tonumber(pace)

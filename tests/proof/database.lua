@@ -2,17 +2,12 @@
 --- somebody names by its URL; and how each one fails.
 local proc = require "tests.support.proc"
 local processes = require "tests.support.processes"
+local servers = require "tests.support.servers"
 
 local database = {}
 
 local START = 30          -- seconds that a server may take to start
 local SMALL_DISK = 65536  -- KiB
-
--- A port that was free a moment ago.
-local function free_port()
-  local server <close> = assert(require("keycycle.server").open { port = 0 })
-  return server:port()
-end
 
 local function size(path)
   local file <close> = io.open(path)
@@ -136,12 +131,12 @@ function database.open(which, dir)
   if which:find ":" then
     return { name = which:match "^%a+", lasting = true, fresh = function() return which end }
   end
-  local folder = ("%s/proof-%s-%d-%d"):format(dir, which, os.time(), math.random(1 << 20))
-  assert(os.execute(("mkdir -p '%s'"):format(folder)))
+  local made <close> = assert(io.popen(("mktemp -d '%s/proof-%s-XXXXXX'"):format(dir, which)))
+  local folder = assert(made:read "l", "no folder could be made")
   local self = { name = which, dir = folder, count = 0 }
   if which == "sqlite" then return setmetatable(self, sqlite_mt) end
   assert(which == "mariadb", "the database is sqlite, mariadb or a URL, not " .. which)
-  self.port = free_port()
+  self.port = servers.free_port()
   setmetatable(self, mariadb_mt)
   self:start()
   return self

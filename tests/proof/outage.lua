@@ -16,7 +16,6 @@ local outages = require "tests.proof.outages"
 
 local o = flags.read { db = "sqlite", fail = "lock", seconds = 60, pace = 2000, models = 20,
   crashes = 0, dir = os.getenv "TMPDIR" or "/tmp" }
-math.randomseed(os.time())
 io.stdout:setvbuf "line"
 
 local BEFORE, AFTER, PAUSE = 10, 5, 1 -- seconds

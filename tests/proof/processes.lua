@@ -28,6 +28,8 @@ print(("processes %s: %d processes, %d s: %d requests, %d served (%.1f %% of wha
   r.served, r.use * 100, r.refused, r.failed))
 print(("processes %s: most requests of a key in a minute: %d, %d over the limit of %d; from the "
   .. "second minute on %d"):format(o.db, r.most, math.max(0, r.most - o.limit), o.limit, r.later))
+print(("processes %s: what explains it was %.2f s old at most; %.1f s of CPU time"):format(o.db,
+  r.lag, r.cpu))
 print(("processes %s: each saw %s requests in the end, within %.2f s; %d differ"):format(o.db,
   table.concat(r.sees, " "), r.seconds, differ))
 return (differ > 0 or r.failed > 0) and 1 or 0

@@ -17,7 +17,10 @@ local function read_journal(mock, seen)
   for _, key in ipairs(journal.keys) do count = count + key.requests end
   local list = journal.requests
   assert(count - #seen <= #list, "the mock's journal was too short")
-  for i = #list - (count - #seen) + 1, #list do seen[#seen + 1] = list[i] end
+  for i = #list - (count - #seen) + 1, #list do
+    local r = list[i]
+    seen[#seen + 1] = { key = r.key, status = r.status, at = r.at, by = r.headers["user-agent"] }
+  end
 end
 
 -- The most requests of a key in any `window` seconds that end after `from`.
@@ -31,6 +34,27 @@ local function most_of(seen, key, window, from, served)
     end
   end
   return most
+end
+
+-- How late processes must have seen each other, by `key`'s requests over `limit`: where there
+-- were n too many in the `window` seconds up to one, its maker had not seen n of the others';
+-- the greatest age of the n-th youngest of these (math.huge: there were not so many).
+local function lag_of(seen, key, window, limit)
+  local list, lag, first = {}, 0, 1
+  for _, request in ipairs(seen) do
+    if request.key == key then
+      list[#list + 1] = request
+      while list[first].at <= request.at - window do first = first + 1 end
+      local excess, age = #list - first + 1 - limit, 0
+      for i = #list - 1, first, -1 do
+        if excess <= 0 then break end
+        if list[i].by ~= request.by then excess, age = excess - 1, request.at - list[i].at end
+      end
+      if excess > 0 then age = math.huge end
+      lag = math.max(lag, age)
+    end
+  end
+  return lag
 end
 
 local function each_says(takers, pattern, seconds, mock, seen)
@@ -64,24 +88,28 @@ end }
 --- latency (milliseconds of the mock), headers (it tells limits). Returns { requests,
 --- served, refused, failed, most (requests of a key in a minute), later (the same, of
 --- minutes that end in the second or later), use (served, as a part of what could be), sees
---- (list: how many requests each saw at the end), seconds (until the last one did) }.
+--- (list: how many requests each saw at the end), seconds (until the last one did), lag
+--- (seconds: how old a request was at most that another must have missed), cpu (seconds of
+--- all) }.
 function sharing.run(url, opts)
   local words = { "--keys", table.concat(shop.KEYS, ","), "--rpm", tostring(opts.limit),
-    "--latency", tostring(opts.latency) }
+    "--latency", tostring(opts.latency), "--journal-bodies" }
   if not opts.headers then words[#words + 1] = "--no-limit-headers" end
   local mock <close> = processes.mock(table.unpack(words))
   local takers <close> = setmetatable({}, all_mt)
   for i = 1, opts.processes do
     takers[i] = processes.lua("tests/proof/taker.lua", url, mock.url, tostring(opts.limit),
-      tostring(opts.seconds), tostring(opts.tasks))
+      tostring(opts.seconds), tostring(opts.tasks), tostring(i))
   end
   each_says(takers, "^(ready)", LONG)
   local seen, begin = {}, proc.wall()
   tell_all(takers, "go")
   local result = { most = 0, later = 0, failed = 0, refused = 0, served = 0, sees = {},
-    seconds = 0 }
-  for _, said in ipairs(each_says(takers, "^made (%d+) (%d+)", opts.seconds + LONG, mock, seen)) do
+    seconds = 0, lag = 0, cpu = 0 }
+  local all = each_says(takers, "^made (%d+) (%d+) (%S+)", opts.seconds + LONG, mock, seen)
+  for _, said in ipairs(all) do
     result.failed = result.failed + math.tointeger(said[2])
+    result.cpu = result.cpu + tonumber(said[3])
   end
   read_journal(mock, seen)
   tell_all(takers, tostring(#seen))
@@ -94,6 +122,7 @@ function sharing.run(url, opts)
   for key = 1, #shop.KEYS do
     result.most = math.max(result.most, most_of(seen, key, shop.MINUTE, 0))
     result.later = math.max(result.later, most_of(seen, key, shop.MINUTE, begin + shop.MINUTE))
+    result.lag = math.max(result.lag, lag_of(seen, key, shop.MINUTE, opts.limit))
   end
   for _, request in ipairs(seen) do
     local name = request.status == 200 and "served" or "refused"

@@ -1,20 +1,21 @@
 --- One of several processes that share a store and its keys (processes.lua): calls a mock
---- as often as the limits let it. usage: keycycle taker.lua STORE MOCK LIMIT SECONDS TASKS,
---- where LIMIT is requests a minute and key, TASKS how many calls it has under way. Says
---- "ready", is told "go"; says "made CALLS FAILED", is told how many requests all of them
---- have made, says "sees REQUESTS SECONDS" once it sees as many, or what it sees then.
+--- as often as the limits let it. usage: keycycle taker.lua STORE MOCK LIMIT SECONDS TASKS
+--- NAME, where LIMIT is requests a minute and key, TASKS how many calls it has under way, NAME
+--- what it calls itself to the mock. Says "ready", is told "go"; says "made CALLS FAILED
+--- CPU_SECONDS", is told how many requests all of them have made, says "sees REQUESTS
+--- SECONDS" once it sees as many, or what it sees then.
 local keycycle = require "keycycle"
 local proc = require "tests.support.proc"
 local shop = require "tests.proof.shop"
 
 local PATIENCE, STEP = 15, 0.02 -- seconds
 
-local url, mock, limit, seconds, tasks = table.unpack(arg)
+local url, mock, limit, seconds, tasks, name = table.unpack(arg)
 io.stdout:setvbuf "line"
 
 local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = url }
 wrapper:register_provider("web", { base_url = mock, keys = shop.KEYS, default_model = "web",
-  limits = { requests_per_minute = math.tointeger(limit) } })
+  headers = { ["user-agent"] = name }, limits = { requests_per_minute = math.tointeger(limit) } })
 local client = wrapper:get_rotating_client "web"
 
 -- Lives while nothing is said: it hears of the others, and they of it.
@@ -44,11 +45,12 @@ end
 
 shop.tell "ready"
 hear()
+local cpu = os.clock()
 local until_ = proc.mono() + tonumber(seconds)
 keycycle.run(function()
   for _ = 1, math.tointeger(tasks) do keycycle.spawn(take, until_) end
 end)
-shop.tell("made %d %d", made, failed)
+shop.tell("made %d %d %.2f", made, failed, os.clock() - cpu)
 
 local want, asked = tonumber(hear()), proc.mono()
 local manager = wrapper:get_manager "web"

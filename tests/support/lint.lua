@@ -25,10 +25,10 @@ local function lines_of(path)
   return list
 end
 
--- Floors: a file includes its own and those below.
 -- What is one a process, for it is about forks.
 local of_process = { ["src/runtime/registry.c"] = true, ["src/store/sqlite_fork.c"] = true }
 
+-- Floors: a file includes its own and those below.
 local below = {
   util = "util", engine = "util engine", store = "util engine store", net = "util net",
   runtime = "util engine store net runtime",

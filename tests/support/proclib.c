@@ -1,6 +1,6 @@
 /* proclib.c -- processes for specs and proofs, which Lua does not have: started
- * with pipes, watched, limited and killed by their pid; and SQLite files, looked
- * at and locked from outside.
+ * with pipes, or forked, watched, limited and killed by their pid; and SQLite
+ * files, looked at and locked from outside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -70,6 +70,16 @@ static int l_spawn(lua_State *L)
     lua_pushinteger(L, out[0]);
     lua_pushinteger(L, in[1]);
     return 3;
+}
+
+/* fork() -> the child's pid; 0 in the child */
+static int l_fork(lua_State *L)
+{
+    pid_t pid = fork();
+    if (pid < 0)
+        return failed(L, "fork");
+    lua_pushinteger(L, pid);
+    return 1;
 }
 
 /* read(descriptor, seconds) -> text, "" when nothing came in time, nil at the
@@ -227,6 +237,7 @@ __attribute__((visibility("default"))) int luaopen_proclib(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"spawn", l_spawn},
+        {"fork", l_fork},
         {"read", l_read},
         {"write", l_write},
         {"close", l_close},

@@ -93,8 +93,8 @@ function servers.aimock(fixtures, env)
   return server
 end
 
--- A port that was free a moment ago.
-local function free_port()
+--- A port that was free a moment ago.
+function servers.free_port()
   local server <close> = assert(require("keycycle.server").open { port = 0 })
   return server:port()
 end
@@ -144,7 +144,7 @@ function servers.tls(name, events)
   local names = "DNS:" .. name .. (name == "localhost" and ",IP:127.0.0.1" or "")
   sh("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout %s/key.pem -out %s/cert.pem"
     .. " -subj /CN=%s -addext subjectAltName=%s", dir, dir, name, names)
-  local server = { cert = dir .. "/cert.pem", h2 = free_port(), h1 = free_port() }
+  local server = { cert = dir .. "/cert.pem", h2 = servers.free_port(), h1 = servers.free_port() }
   if events then write(dir .. "/events", events) end
   write(dir .. "/nginx.conf", nginx_conf:gsub("%%s", dir):format(server.h2, server.h1))
   -- It returns once it listens.
@@ -163,7 +163,7 @@ function servers.mariadb()
   local dir = os.tmpname()
   os.remove(dir)
   sh("mkdir %s", dir)
-  local server, port = { dir = dir }, free_port()
+  local server, port = { dir = dir }, servers.free_port()
   local running
   function server.again()
     running = start(("tests/support/mariadb.sh %s %d"):format(dir, port),
@@ -189,6 +189,23 @@ function servers.mariadb()
   end
   server.again()
   return server
+end
+
+--- The build folder from whatever folder.
+function servers.path()
+  if servers.build:find "^/" then return servers.build end
+  local pipe <close> = assert(io.popen "pwd")
+  return pipe:read "l" .. "/" .. servers.build
+end
+
+--- Runs a command of the host in a folder, where nothing of the user's is set but `env`:
+--- what it printed, both streams, and its exit code.
+function servers.command(folder, command, env)
+  local pipe <close> = assert(io.popen(("cd %s && env -i PATH=\"$PATH\" HOME=%s TERM=xterm %s "
+    .. "timeout 60 %s/keycycle 2>&1 %s; echo \"rc=$?\""):format(folder, folder, env or "",
+    servers.path(), command)))
+  local text, rc = pipe:read "a":match "^(.-)rc=(%d+)\r?\n$"
+  return text, tonumber(rc)
 end
 
 --- Runs `code` in a host of its own with arguments and a changed environment:

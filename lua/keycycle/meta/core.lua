@@ -111,7 +111,7 @@ function timer:finish() end
 local journal = {}
 --- Opens the store behind `url`. opts: keep_days (what is older is deleted by and by, but
 --- for the totals; default 400), import (what `export` gave: the store is filled with it;
---- a table of another form raises).
+--- a table of another form raises), alone (no other may keep a shared pool in its place).
 ---@return keycycle.core.journal?, table? err codes no_such_store bad_url store corrupt
 function core.journal(url, opts) end
 --- Reads back into `pool` what the store knows of its provider and keys, and

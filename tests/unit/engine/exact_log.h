@@ -124,7 +124,7 @@ static bool one_in(struct world *w, uint64_t n)
     return below(w, n) == 0;
 }
 
-/* -- the log ---------------------------------------------------------------- */
+/* -- the log ---------------------------------------------------------- */
 
 static struct charge *add_charge(struct log *l, const struct charge *c)
 {
@@ -163,7 +163,7 @@ static void prune(struct world *w, struct log *l)
     l->len = kept;
 }
 
-/* -- which windows hold ----------------------------------------------------- */
+/* -- which windows hold ----------------------------------------------- */
 
 static uint32_t record_of(const struct world *w, uint32_t key)
 {
@@ -350,7 +350,7 @@ static size_t windows_of(const struct world *w, uint32_t key, int model,
     return told_window(w, key, model, &line->limits, late, out, n);
 }
 
-/* -- what they count -------------------------------------------------------- */
+/* -- what they count -------------------------------------------------- */
 
 /* One charge in the units of a window. */
 static void weigh(const struct charge *c, const struct window *win, bool late,

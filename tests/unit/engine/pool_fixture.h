@@ -69,6 +69,16 @@ static inline uint32_t granted(struct kc_pool *p, uint64_t now,
 }
 
 /* A whole call at one instant. */
+/* A lease of "m", which is granted. */
+static inline uint64_t lease(struct kc_pool *p, uint64_t now, uint64_t tokens,
+                             uint64_t input)
+{
+    struct kc_request r = {.model = "m", .tokens = tokens, .input = input};
+    struct kc_grant g;
+    assert_int_equal(kc_pool_acquire(p, now, &r, &g, NULL), KC_OK);
+    return g.lease;
+}
+
 static inline void use(struct kc_pool *p, uint64_t now, const char *model,
                        uint64_t tokens)
 {

@@ -6,7 +6,7 @@
 
 #include "unit/engine/exact_log.h"
 
-/* -- time ------------------------------------------------------------------- */
+/* -- time ------------------------------------------------------------- */
 
 /* What was sent so long ago has been counted by the provider. */
 static void age(struct world *w)
@@ -54,7 +54,7 @@ static uint64_t caller_now(struct world *w)
     return one_in(w, 8) ? w->now - below(w, 5000) : w->now;
 }
 
-/* -- acquire ---------------------------------------------------------------- */
+/* -- acquire ---------------------------------------------------------- */
 
 static uint32_t any_key(struct world *w)
 {
@@ -261,7 +261,7 @@ static void do_acquire(struct world *w)
         wait_and_ask(w, &r, model, refusal.wait_ms);
 }
 
-/* -- between a grant and its end -------------------------------------------- */
+/* -- between a grant and its end -------------------------------------- */
 
 /* One whose caller still runs, or NULL. */
 static struct live *any_live(struct world *w)
@@ -304,7 +304,7 @@ static void do_send(struct world *w)
     }
 }
 
-/* -- the end ---------------------------------------------------------------- */
+/* -- the end ---------------------------------------------------------- */
 
 /* The truth replaces what was reserved. */
 static void end_charge(struct world *w, const struct live *live,

@@ -7,7 +7,7 @@
 #include "unit/engine/exact_log.h"
 #include "unit/engine/random_calls.h"
 
-/* -- limits ----------------------------------------------------------------- */
+/* -- limits ----------------------------------------------------------- */
 
 static uint64_t maybe(struct world *w, uint64_t of, uint64_t least,
                       uint64_t range)
@@ -90,7 +90,7 @@ static void do_limits(struct world *w)
         set_line(w, one_in(w, 2) ? 0 : any_key(w), (int)below(w, MODELS + 1));
 }
 
-/* -- keys and groups -------------------------------------------------------- */
+/* -- keys and groups -------------------------------------------------- */
 
 static bool is_out(const struct world *w, uint32_t key)
 {
@@ -234,7 +234,7 @@ static void do_choice(struct world *w)
         kc_pool_set_selection(w->pool, (enum kc_selection)below(w, 7));
 }
 
-/* -- what answers tell ------------------------------------------------------ */
+/* -- what answers tell ------------------------------------------------ */
 
 /* No more is left than the newest answer says, whoever has used it. */
 static void check_remaining(struct world *w, const struct live *live,

@@ -1,66 +1,12 @@
 /* Every allocation fails once: each call says so or works, counts stay right,
  * nothing leaks.
- *
- * The allocator is replaced by one that counts, which a sanitizer does itself:
- * there is nothing to run then.
  */
 #include "unit/engine/pool_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REPLACED 0
-#else
-#define REPLACED 1
-
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-extern void __libc_free(void *p);
-
-#define SEEN __attribute__((visibility("default"))) /* by libc, too */
-
-static long allocations, fail_at, live;
-static bool counting;
-
-static bool fails(void)
-{
-    return counting && ++allocations == fail_at;
-}
-
-static void *note(void *p)
-{
-    if (counting && p)
-        live++;
-    return p;
-}
-
-SEEN void *malloc(size_t n)
-{
-    return fails() ? NULL : note(__libc_malloc(n));
-}
-
-SEEN void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : note(__libc_calloc(n, size));
-}
-
-SEEN void *realloc(void *p, size_t n)
-{
-    if (fails())
-        return NULL;
-    void *q = __libc_realloc(p, n);
-    return p ? q : note(q);
-}
-
-SEEN void free(void *p)
-{
-    if (counting && p)
-        live--;
-    __libc_free(p);
-}
-#endif
+#include "support/failing_malloc.h"
 
 static bool may(int err)
 {
@@ -205,20 +151,17 @@ static void scenario(void)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
+    long total = 0;
     scenario();
-#if REPLACED
-    long total = 1;
-    for (fail_at = 0; fail_at <= total; fail_at++) {
-        allocations = live = 0;
-        counting = true;
+    begin_runs();
+    do {
+        long before = blocks();
+        let_fail(true);
         scenario();
-        counting = false;
-        assert_int_equal(live, 0);
-        if (fail_at == 0)
-            total = allocations;
-    }
-    assert_true(total > 300); /* it was no idle run */
-#endif
+        let_fail(false);
+        assert_int_equal(blocks(), before);
+    } while (next_run(&total));
+    assert_true(!REPLACED || total > 300); /* it was no idle run */
 }
 
 static void who_found_no_memory_may_ask_again(void **state)
@@ -233,11 +176,9 @@ static void who_found_no_memory_may_ask_again(void **state)
     kc_limits_unlimited(&limits);
     kc_limits_side(&limits, 10 * SECOND_MS, false)->max[KC_REQUESTS] = 3;
     assert_int_equal(kc_pool_set_limits(p, START_MS, 0, NULL, &limits), KC_OK);
-    allocations = 0;
-    fail_at = 1; /* of the new window */
-    counting = true;
+    fail_next(); /* that of the new window */
     int err = acquire(p, START_MS, "m", 5, &g, &r);
-    counting = false;
+    let_fail(false);
     assert_int_equal(err, KC_ENOMEM);
     granted(p, START_MS, "m", 5, &g);
     kc_pool_free(p);
@@ -253,11 +194,9 @@ static void a_span_that_finds_no_memory_is_told_with_the_one_before(
     struct kc_use_news news[4];
     kc_pool_keep(p);
     use(p, START_MS, "m", 5);
-    allocations = 0;
-    fail_at = 1;
-    counting = true;
+    fail_next();
     use(p, START_MS + 5000, "m", 7);
-    counting = false;
+    let_fail(false);
     assert_int_equal(allocations, 1);
     use(p, START_MS + 9000, "m", 1);
     assert_int_equal(kc_pool_collect(p, START_MS + 9000, news, 4), 2);

@@ -68,7 +68,7 @@ static void step(struct world *w)
         do_group(w);
 }
 
-/* -- the end of a world ----------------------------------------------------- */
+/* -- the end of a world ----------------------------------------------- */
 
 static void check_totals(struct world *w, uint32_t key, int model)
 {
@@ -148,7 +148,7 @@ static void finish(struct world *w)
         check_whole(w, key, (enum kc_unit)below(w, KC_UNITS));
 }
 
-/* -- worlds ----------------------------------------------------------------- */
+/* -- worlds ----------------------------------------------------------- */
 
 static void choose_features(struct world *w)
 {

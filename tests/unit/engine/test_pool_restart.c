@@ -12,7 +12,7 @@ static struct kc_pool *kept_pool(void)
     return p;
 }
 
-/* -- a restart --------------------------------------------------------------- */
+/* -- a restart -------------------------------------------------------- */
 
 #define CALLS_MAX 4000
 #define OPEN_MAX 12
@@ -250,7 +250,7 @@ static void nothing_is_granted_that_the_rows_leave_no_room_for(void **state)
     free(rows.uses);
 }
 
-/* -- others at work ---------------------------------------------------------- */
+/* -- others at work --------------------------------------------------- */
 
 /* Merges what one pool has written into another, beside what it knows. */
 static void merge(struct kept_rows *rows, struct kept_rows *known,

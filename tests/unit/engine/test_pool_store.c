@@ -21,15 +21,6 @@ static struct kc_use_news only_piece(struct kc_pool *p, uint64_t now)
     return n[0];
 }
 
-static uint64_t lease(struct kc_pool *p, uint64_t now, uint64_t tokens,
-                      uint64_t input)
-{
-    struct kc_request r = {.model = "m", .tokens = tokens, .input = input};
-    struct kc_grant g;
-    assert_int_equal(kc_pool_acquire(p, now, &r, &g, NULL), KC_OK);
-    return g.lease;
-}
-
 static void check_used(const struct kc_used *is, const struct kc_used *want)
 {
     assert_int_equal(is->requests, want->requests);
@@ -41,7 +32,7 @@ static void check_used(const struct kc_used *is, const struct kc_used *want)
     assert_int_equal(is->counted_input, want->counted_input);
 }
 
-/* -- what is told ----------------------------------------------------------- */
+/* -- what is told ----------------------------------------------------- */
 
 static const struct end {
     enum kc_outcome outcome;
@@ -200,7 +191,7 @@ static void another_writer_is_told_what_the_old_one_did_not_write(void **state)
     kc_pool_free(p);
 }
 
-/* -- threads ---------------------------------------------------------------- */
+/* -- threads ---------------------------------------------------------- */
 
 #define WORKERS 3
 #define TURNS 3000

@@ -16,15 +16,6 @@ static void hash_of(struct kc_pool *p, uint32_t key, char out[40])
     snprintf(out, 40, "%s", info.hash);
 }
 
-static uint64_t lease(struct kc_pool *p, uint64_t now, uint64_t tokens,
-                      uint64_t input)
-{
-    struct kc_request r = {.model = "m", .tokens = tokens, .input = input};
-    struct kc_grant g;
-    assert_int_equal(kc_pool_acquire(p, now, &r, &g, NULL), KC_OK);
-    return g.lease;
-}
-
 static const struct kc_used some = {.requests = 9,
                                     .total = 900,
                                     .counted = 3,

@@ -22,7 +22,8 @@ struct gate { /* a database before another one */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum gate_mode mode;
-    int tries, writes; /* transactions: begun, and those that wrote */
+    /* transactions: begun, those that wrote, and those nobody can tell of */
+    int tries, writes, doubts;
     bool writing;
     bool waits;        /* somebody hangs */
     bool closed;
@@ -61,6 +62,7 @@ static inline int gate_commit(struct kc_db *db, bool *doubtful)
     if (err == KC_OK && g->writing && g->mode >= GATE_DOUBTS) {
         err = KC_ESTORE;
         *doubtful = true;
+        g->doubts++;
     }
     g->writes += err == KC_OK && g->writing;
     pthread_cond_broadcast(&g->changed);
@@ -144,6 +146,14 @@ static inline int gate_writes(struct gate *g)
 {
     pthread_mutex_lock(&g->lock);
     int n = g->writes;
+    pthread_mutex_unlock(&g->lock);
+    return n;
+}
+
+static inline int gate_doubts(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    int n = g->doubts;
     pthread_mutex_unlock(&g->lock);
     return n;
 }

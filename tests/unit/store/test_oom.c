@@ -1,8 +1,5 @@
 /* Every allocation fails once, SQLite's too: each call says so or works, what
  * was written is there once, nothing leaks.
- *
- * The allocator is replaced by one that counts, which a sanitizer does itself:
- * there is nothing to run then.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,60 +8,8 @@
 
 #include <cmocka.h>
 
+#include "support/failing_malloc.h"
 #include "unit/store/store_fixture.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REPLACED 0
-#else
-#define REPLACED 1
-
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-extern void __libc_free(void *p);
-
-#define SEEN __attribute__((visibility("default"))) /* by libc, too */
-
-static long allocations, fail_at, live;
-static bool failing;
-
-static bool fails(void)
-{
-    return failing && ++allocations == fail_at;
-}
-
-static void *note(void *p)
-{
-    if (p)
-        live++;
-    return p;
-}
-
-SEEN void *malloc(size_t n)
-{
-    return fails() ? NULL : note(__libc_malloc(n));
-}
-
-SEEN void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : note(__libc_calloc(n, size));
-}
-
-SEEN void *realloc(void *p, size_t n)
-{
-    if (fails())
-        return NULL;
-    void *q = __libc_realloc(p, n);
-    return p ? q : note(q);
-}
-
-SEEN void free(void *p)
-{
-    if (p)
-        live--;
-    __libc_free(p);
-}
-#endif
 
 /* SQLite gives other codes for some of its failures, which may be tried again,
  * too. */
@@ -91,45 +36,6 @@ static void write_some(struct kc_store *s, uint64_t now_ms)
     uses[1].model = "m2";
     for (int i = 0; i < 3 && !may(kc_store_write(s, &b)); i++)
         assert_int_not_equal(i, 2);
-}
-
-static void let_fail(bool on)
-{
-#if REPLACED
-    failing = on;
-#else
-    (void)on;
-#endif
-}
-
-static long blocks(void)
-{
-#if REPLACED
-    return live;
-#else
-    return 0;
-#endif
-}
-
-static void begin_runs(void)
-{
-#if REPLACED
-    allocations = fail_at = 0;
-#endif
-}
-
-/* Whether there is another allocation to fail. */
-static bool next_run(long *total)
-{
-#if REPLACED
-    if (fail_at == 0)
-        *total = allocations;
-    allocations = 0;
-    return ++fail_at <= *total;
-#else
-    (void)total;
-    return false;
-#endif
 }
 
 static int add_day(void *ctx, const struct kc_day_row *row)

@@ -185,8 +185,36 @@ static void who_was_silent_long_ago_holds_nothing_at_the_start(void **state)
     p.view.now_ms = START_MS + 31000;
     restore_pair(&p);
     expect(&p, 2, 2);
+    merge_pair(&p, 1000); /* which reads its rows once more */
+    expect(&p, 2, 2);
     p.view.now_ms = START_MS + 63500; /* seen, a guard, and a minute */
     expect(&p, 0, 2);
+    merge_pair(&p, 1000);
+    they_write(&p, 1, 1); /* it lives after all */
+    merge_pair(&p, 1000);
+    expect(&p, 1, 3);
+    write_ended(p.theirs, START_MS);
+    merge_pair(&p, 1000);
+    expect(&p, 0, 4);
+    close_pair(&p);
+}
+
+static void who_ended_before_a_provider_came_is_counted_once(void **state)
+{
+    struct pair p;
+    struct kc_view first;
+    open_pair(&p, *state);
+    they_write(&p, 1, 2);
+    struct kc_pool *pool = pool_of(1);
+    kc_view_init(&first, pool, "another");
+    first.now_ms = START_MS;
+    assert_int_equal(kc_others_restore(&p.others, &first, p.mine), KC_OK);
+    kc_view_deinit(&first);
+    kc_pool_free(pool);
+    write_ended(p.theirs, START_MS);
+    restore_pair(&p);
+    merge_pair(&p, 1000);
+    expect(&p, 2, 3);
     close_pair(&p);
 }
 
@@ -246,6 +274,7 @@ int main(void)
         TEST(who_has_ended_lets_go_and_it_counts_as_used),
         TEST(who_is_silent_lets_go_but_not_while_nobody_looks),
         TEST(who_was_silent_long_ago_holds_nothing_at_the_start),
+        TEST(who_ended_before_a_provider_came_is_counted_once),
         TEST(a_key_that_comes_later_gets_its_past_alone),
         TEST(states_of_others_are_taken),
     };

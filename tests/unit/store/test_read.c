@@ -28,8 +28,7 @@ static void close_two(struct two *t)
     kc_store_close(t->b);
 }
 
-/* -- restore
- * ------------------------------------------------------------------- */
+/* -- restore ---------------------------------------------------------- */
 
 static void restores_spans_as_far_back_as_asked(void **state)
 {
@@ -97,8 +96,7 @@ static void a_reader_may_stop_and_leave_things_out(void **state)
     close_two(&t);
 }
 
-/* -- merge
- * ----------------------------------------------------------------------- */
+/* -- merge ------------------------------------------------------------ */
 
 static void merges_what_is_new_and_only_that(void **state)
 {
@@ -243,8 +241,7 @@ static void a_private_store_is_always_quiet(void **state)
 }
 #endif
 
-/* -- filled from elsewhere
- * ---------------------------------------------------------- */
+/* -- filled from elsewhere -------------------------------------------- */
 
 static void what_was_imported_is_the_past(void **state)
 {

@@ -167,8 +167,7 @@ static void reports_many_keys_and_models(void **state)
 }
 
 #ifndef OVER_MYSQL
-/* -- only looking
- * --------------------------------------------------------------- */
+/* -- only looking ----------------------------------------------------- */
 
 static void refuses_to_look(const char *path, int err, const char *words)
 {

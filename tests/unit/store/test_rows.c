@@ -1,3 +1,4 @@
+/* Copies of rows: equal ones become one, and a mark tells whether any changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

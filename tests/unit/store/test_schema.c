@@ -200,8 +200,7 @@ static void becomes_newer_while_it_is_open(void **state)
     kc_store_close(s);
 }
 
-/* -- several at once
- * ------------------------------------------------------------- */
+/* -- several at once -------------------------------------------------- */
 
 static int open_and_write(const char *path, int child)
 {

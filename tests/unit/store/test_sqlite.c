@@ -68,8 +68,7 @@ static void fails_saying(struct kc_store *s, int err, const char *what)
         assert_string_equal(kc_store_error(s), what);
 }
 
-/* -- the path ---------------------------------------------------------------
- */
+/* -- the path --------------------------------------------------------- */
 
 static void a_new_file_is_its_owners_only(void **state)
 {
@@ -119,8 +118,7 @@ static void says_that_it_may_not_write(void **state)
     assert_int_equal(chmod(f->path, 0755), 0);
 }
 
-/* -- damage -------------------------------------------------------------------
- */
+/* -- damage ----------------------------------------------------------- */
 
 static void says_that_a_file_is_no_database(void **state)
 {
@@ -152,8 +150,7 @@ static void says_that_a_database_is_damaged(void **state)
     kc_store_close(s);
 }
 
-/* -- for a while
- * ---------------------------------------------------------------- */
+/* -- for a while ------------------------------------------------------ */
 
 static void a_locked_file_fails_and_works_again(void **state)
 {
@@ -202,16 +199,54 @@ static int write_until_full(const char *path)
     return read_file(path).use.requests == written + 1 ? 0 : 5;
 }
 
-static void a_full_disk_is_told_and_survived(void **state)
+static void in_a_child(void **state, int (*fn)(const char *path))
 {
     char path[160];
     int status;
     in_folder(*state, "", "usage.db", path);
     pid_t child = fork();
     if (child == 0)
-        _exit(write_until_full(path));
+        _exit(fn(path));
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+}
+
+static void a_full_disk_is_told_and_survived(void **state)
+{
+    in_a_child(state, write_until_full);
+}
+
+/* What is to be written is there already, but in the log beside the file. */
+static int write_where_there_is_no_room(const char *path)
+{
+    struct kc_store *s = open_store(path);
+    struct stat st;
+    signal(SIGXFSZ, SIG_IGN);
+    write_use(s, a_use(START_MS, 1));
+    kc_store_close(s);
+    if (stat(path, &st) != 0)
+        return 2;
+    const struct rlimit full = {(rlim_t)st.st_size + 40000,
+                                (rlim_t)st.st_size + 40000};
+    s = open_store(path);
+    write_use(s, a_use(START_MS, 2));
+    setrlimit(RLIMIT_FSIZE, &full);
+    uint64_t failed = 0;
+    for (uint64_t i = 3; i < 200; i++)
+        if (try_use(s, START_MS, i) != KC_OK) {
+            failed++;
+            if (try_use(s, START_MS, i) != KC_OK)
+                return 3;
+        }
+    kc_store_close(s);
+    if (failed == 0)
+        return 4;
+    return read_file(path).use.requests == 1 + 199 ? 0 : 5;
+}
+
+static void a_full_disk_has_room_for_what_changes_only(void **state)
+{
+    in_a_child(state, write_where_there_is_no_room);
 }
 
 static void a_file_that_was_moved_away_and_back_goes_on(void **state)
@@ -257,8 +292,7 @@ static void a_file_that_was_deleted_is_made_anew_by_a_new_writer(void **state)
     assert_int_equal(read_file(path).sum.requests, 6);
 }
 
-/* -- from outside
- * ----------------------------------------------------------------- */
+/* -- from outside ----------------------------------------------------- */
 
 struct interrupter {
     struct kc_store *s;
@@ -417,6 +451,7 @@ int main(void)
         TEST(says_that_a_database_is_damaged),
         TEST(a_locked_file_fails_and_works_again),
         TEST(a_full_disk_is_told_and_survived),
+        TEST(a_full_disk_has_room_for_what_changes_only),
         TEST(a_file_that_was_moved_away_and_back_goes_on),
         TEST(a_file_that_was_deleted_is_made_anew_by_a_new_writer),
         TEST(an_interrupt_ends_a_read_and_all_that_follows),

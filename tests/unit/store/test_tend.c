@@ -133,8 +133,7 @@ static void what_is_not_due_costs_no_question(void **state)
 }
 #endif
 
-/* -- the archive
- * ----------------------------------------------------------------- */
+/* -- the archive ------------------------------------------------------ */
 
 static void the_dead_are_archived_and_what_they_held_is_used(void **state)
 {
@@ -244,8 +243,7 @@ static void what_is_older_than_it_is_kept_goes_day_by_day(void **state)
     kc_store_close(s);
 }
 
-/* -- against an exact list
- * --------------------------------------------------------- */
+/* -- against an exact list -------------------------------------------- */
 
 #define MODELS 4
 #define WRITERS 3

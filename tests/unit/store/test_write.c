@@ -162,8 +162,7 @@ static void a_writer_that_ended_may_go_on(void **state)
     kc_store_close(s);
 }
 
-/* -- states ------------------------------------------------------------------
- */
+/* -- states ----------------------------------------------------------- */
 
 static void the_newer_state_holds(void **state)
 {

@@ -17,7 +17,6 @@ static void an_empty_buffer_is_an_empty_text(void **state)
     struct kc_buf b;
     kc_buf_init(&b, 10);
     assert_string_equal(kc_buf_str(&b), "");
-    assert_null(kc_buf_take(&b));
     kc_buf_drop(&b, 3);
     kc_buf_clear(&b);
     assert_int_equal(b.len, 0);
@@ -80,20 +79,6 @@ static void drops_from_the_front(void **state)
     kc_buf_wipe(&b);
 }
 
-static void hands_over_its_bytes(void **state)
-{
-    (void)state;
-    struct kc_buf b;
-    kc_buf_init(&b, 100);
-    assert_int_equal(kc_buf_reserve(&b, 50), KC_OK);
-    assert_int_equal(kc_buf_add(&b, "a\0b", 3), KC_OK);
-    char *bytes = kc_buf_take(&b);
-    assert_memory_equal(bytes, "a\0b", 4);
-    assert_int_equal(b.len, 0);
-    free(bytes);
-    kc_buf_deinit(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,7 +87,6 @@ int main(void)
         cmocka_unit_test(never_passes_its_maximum),
         cmocka_unit_test(formats_what_is_longer_than_its_room),
         cmocka_unit_test(drops_from_the_front),
-        cmocka_unit_test(hands_over_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

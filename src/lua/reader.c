@@ -1,5 +1,4 @@
-/* report.c -- what a store knows, for Lua: no key is needed, nothing changes.
- */
+/* reader.c -- what a store knows, for Lua: without a key, without a change. */
 #include <stdlib.h>
 
 #include "lua/lk.h"
@@ -175,7 +174,7 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-void lk_open_report(lua_State *L)
+void lk_open_reader(lua_State *L)
 {
     lk_newclass(L, LK_READER, methods, reader_close);
     lua_pushcfunction(L, core_store_reader);
