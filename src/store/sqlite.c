@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "store/schema.h"
+#include "store/sqlite_fork.h"
 
 #define WORDS_MAX 512
 #define COLUMNS_MAX 20
@@ -26,6 +27,7 @@ struct sqlite {
     pthread_mutex_t lock; /* of `db`, for kc_db_interrupt */
     atomic_bool interrupted;
     bool memory, look;
+    bool running; /* a transaction: a fork waits for its end */
     bool cramped; /* a write has failed for what may be the lack of room */
     dev_t device; /* of the file that is open */
     ino_t inode;
@@ -213,7 +215,18 @@ static void set_handle(struct sqlite *s, sqlite3 *db)
     sqlite3 *before = s->db;
     s->db = db;
     pthread_mutex_unlock(&s->lock);
-    sqlite3_close(before);
+    kc_sqlite_close_handle(before);
+}
+
+static int may_open(struct sqlite *s)
+{
+    if (kc_sqlite_may_open() == KC_OK)
+        return KC_OK;
+    snprintf(s->words, sizeof s->words,
+             "%s cannot be opened: this process was forked while SQLite was at "
+             "work; fork before a store is opened, or call exec",
+             s->path);
+    return KC_ESTORE;
 }
 
 /* "./" keeps SQLite from seeing a URI or another special name; people get the
@@ -227,18 +240,24 @@ static int connect_file(struct sqlite *s)
         return KC_ENOMEM;
     bool plain = s->memory || s->path[0] == '/';
     snprintf(name, size, "%s%s", plain ? "" : "./", s->path);
-    int err = s->memory ? KC_OK : need_file(s, s->path);
+    int err = may_open(s);
+    if (err == KC_OK && !s->memory)
+        err = need_file(s, s->path);
     s->version = -1;
     if (err == KC_OK) {
         int rc = open_handle(s, name, &db);
+        if (db && kc_sqlite_note_handle(db) != KC_OK) {
+            sqlite3_close(db);
+            db = NULL;
+        }
         set_handle(s, db);
         if (db) {
             sqlite3_extended_result_codes(db, 1);
             sqlite3_busy_handler(db, wait_for_lock, s);
         }
-        if (rc == SQLITE_OK)
+        if (rc == SQLITE_OK && db)
             rc = s->look ? exec_plain(s, "PRAGMA query_only = 1") : use_wal(s);
-        if (rc != SQLITE_OK) {
+        if (rc != SQLITE_OK || !db) {
             err = db ? fail(s, rc) : KC_ENOMEM;
             set_handle(s, NULL);
         }
@@ -270,10 +289,17 @@ static void make_room(struct sqlite *s)
                               NULL);
 }
 
-static int sqlite_begin(struct kc_db *db, bool write)
+/* A child has a handle of its own. */
+static void leave_inherited(struct sqlite *s)
 {
-    struct sqlite *s = self(db);
+    if (s->db && kc_sqlite_is_inherited(s->db))
+        s->db = NULL;
+}
+
+static int begin(struct sqlite *s, bool write)
+{
     s->words[0] = '\0';
+    leave_inherited(s);
     int err = s->db ? check_moved(s) : connect_file(s);
     if (err != KC_OK)
         return err;
@@ -285,11 +311,30 @@ static int sqlite_begin(struct kc_db *db, bool write)
     return rc == SQLITE_OK ? KC_OK : fail(s, rc);
 }
 
+static int sqlite_begin(struct kc_db *db, bool write)
+{
+    struct sqlite *s = self(db);
+    kc_sqlite_enter();
+    int err = begin(s, write);
+    if (err != KC_OK || s->running)
+        kc_sqlite_leave();
+    s->running |= err == KC_OK;
+    return err;
+}
+
+static void end_running(struct sqlite *s)
+{
+    if (s->running)
+        kc_sqlite_leave();
+    s->running = false;
+}
+
 static void sqlite_rollback(struct kc_db *db)
 {
     struct sqlite *s = self(db);
     if (s->db && !sqlite3_get_autocommit(s->db))
         exec_plain(s, "ROLLBACK");
+    end_running(s);
 }
 
 static int sqlite_commit(struct kc_db *db, bool *doubtful)
@@ -298,10 +343,10 @@ static int sqlite_commit(struct kc_db *db, bool *doubtful)
     int rc = exec_plain(s, "COMMIT");
     /* What reached the disk before the error may count after a crash. */
     *doubtful = (rc & 0xff) == SQLITE_IOERR;
-    if (rc == SQLITE_OK)
-        return KC_OK;
-    int err = fail(s, rc);
-    sqlite_rollback(db);
+    int err = rc == SQLITE_OK ? KC_OK : fail(s, rc);
+    if (err != KC_OK)
+        sqlite_rollback(db);
+    end_running(s);
     return err;
 }
 
@@ -350,6 +395,7 @@ static int sqlite_query(struct kc_db *db, const char *sql,
     int err = KC_OK;
     if (changed)
         *changed = 0;
+    kc_sqlite_enter();
     int rc = atomic_load(&s->interrupted)
                  ? SQLITE_INTERRUPT
                  : sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
@@ -362,6 +408,7 @@ static int sqlite_query(struct kc_db *db, const char *sql,
     else if (changed)
         *changed = sqlite3_changes64(s->db);
     sqlite3_finalize(stmt);
+    kc_sqlite_leave();
     return err;
 }
 
@@ -375,9 +422,14 @@ static int sqlite_quiet(struct kc_db *db, bool *quiet)
     struct sqlite *s = self(db);
     int64_t version = 0;
     *quiet = s->memory;
-    if (s->memory || !s->db)
+    kc_sqlite_enter();
+    leave_inherited(s);
+    if (s->memory || !s->db) {
+        kc_sqlite_leave();
         return KC_OK;
+    }
     int rc = number(s, "PRAGMA data_version", &version);
+    kc_sqlite_leave();
     if (rc != SQLITE_OK)
         return fail(s, rc);
     *quiet = version == s->version;
@@ -402,7 +454,7 @@ static const char *sqlite_error(struct kc_db *db)
     return self(db)->words;
 }
 
-/* The handle stays as it is: closing it would drop the parent's locks. */
+/* The handle stays as it is until this process opens one of its own. */
 static void sqlite_forget(struct kc_db *db)
 {
     struct sqlite *s = self(db);
@@ -413,7 +465,10 @@ static void sqlite_forget(struct kc_db *db)
 static void sqlite_close(struct kc_db *db)
 {
     struct sqlite *s = self(db);
+    kc_sqlite_enter();
     set_handle(s, NULL);
+    kc_sqlite_leave();
+    end_running(s);
     pthread_mutex_destroy(&s->lock);
     sqlite_forget(db);
 }
@@ -454,7 +509,9 @@ int kc_sqlite_open(const char *path, bool look, struct kc_db **out, char *words,
     s->busy_ms = OPEN_BUSY_MS;
     pthread_mutex_init(&s->lock, NULL);
     s->path = strdup(path);
+    kc_sqlite_enter();
     int err = s->path ? connect_file(s) : KC_ENOMEM;
+    kc_sqlite_leave();
     if (err == KC_OK) {
         *out = &s->head;
         return KC_OK;

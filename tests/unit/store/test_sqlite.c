@@ -1,6 +1,7 @@
 /* The file: made private, explained in plain words, survived when it is locked,
  * full, damaged or gone. */
 #include <setjmp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -388,6 +389,36 @@ static void a_forked_child_forgets_and_the_parent_goes_on(void **state)
     assert_int_equal(read_file(path).use.requests, 2);
 }
 
+/* What a child inherits tells SQLite of locks that the child has not. */
+static void what_a_forked_child_writes_outlives_its_parents_store(void **state)
+{
+    char path[160];
+    int status, closed[2];
+    struct kc_store *s = open_store(in_folder(*state, "", "usage.db", path));
+    write_use(s, a_use(START_MS, 1));
+    assert_int_equal(pipe(closed), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        struct kc_store *own = open_store(path);
+        close(closed[1]);
+        if (try_use(own, START_MS, 1) != KC_OK ||
+            read(closed[0], &byte, 1) != 0 ||
+            try_use(own, START_MS + 2000, 1) != KC_OK)
+            _exit(1);
+        kc_store_close(own);
+        _exit(0);
+    }
+    close(closed[0]);
+    while (read_file(path).use.requests < 2)
+        sched_yield();
+    kc_store_close(s);
+    close(closed[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read_file(path).use.requests, 3);
+}
+
 static void
 a_name_that_was_lost_with_its_transaction_is_made_again(void **state)
 {
@@ -426,6 +457,7 @@ int main(void)
         TEST(an_interrupt_ends_a_read_and_all_that_follows),
         TEST(an_interrupt_ends_the_wait_for_a_lock),
         TEST(a_forked_child_forgets_and_the_parent_goes_on),
+        TEST(what_a_forked_child_writes_outlives_its_parents_store),
         TEST(a_name_that_was_lost_with_its_transaction_is_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
