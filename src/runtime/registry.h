@@ -3,6 +3,8 @@
 #ifndef KC_RUNTIME_REGISTRY_H
 #define KC_RUNTIME_REGISTRY_H
 
+#include <stdbool.h>
+
 #include "util/err.h"
 #include "util/map.h"
 
@@ -20,5 +22,18 @@ unsigned kc_registry_generation(void);
  * parent had there is the parent's. */
 struct kc_map *kc_registry_enter(void);
 void kc_registry_leave(void);
+
+struct kc_farewell { /* in its owner's memory */
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct kc_farewell *prev, *next;
+    bool listed;
+};
+
+/* kc_registry_at_exit has fn(ctx) called when the process exits with its Lua
+ * states open, as a script's os.exit does; kc_registry_not_at_exit waits for a
+ * call that is going on. A forked child begins with none. */
+void kc_registry_at_exit(struct kc_farewell *f);
+void kc_registry_not_at_exit(struct kc_farewell *f);
 
 #endif

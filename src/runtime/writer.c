@@ -39,6 +39,7 @@ struct kc_writer {
     pthread_mutex_t lock; /* not held while the journal works */
     size_t users;         /* who needs it open */
     struct watch *watches;
+    struct kc_farewell farewell;
     /* the opener's */
     bool closed;
     struct watch own;
@@ -60,6 +61,18 @@ static void on_change(void *ctx)
         if (a->loop)
             kc_loop_wake(a->loop);
     pthread_mutex_unlock(&w->lock);
+}
+
+/* The process exits, and nobody has closed it: what waits is written. */
+static void at_exit(void *ctx)
+{
+    struct kc_writer *w = ctx;
+    struct kc_journal_status s;
+    kc_journal_status(w->journal, &s);
+    if (s.waiting == 0)
+        return;
+    int err = kc_journal_sync(w->journal, LAST_MS);
+    (void)err; /* there is nobody left to be told */
 }
 
 int kc_writer_open(const char *url, uint32_t keep_days, struct kc_writer **out,
@@ -92,6 +105,8 @@ int kc_writer_open(const char *url, uint32_t keep_days, struct kc_writer **out,
     w->generation = kc_registry_generation();
     kc_sha256(url, strlen(url), w->url);
     kc_journal_on_change(w->journal, on_change, w);
+    w->farewell = (struct kc_farewell){.fn = at_exit, .ctx = w};
+    kc_registry_at_exit(&w->farewell);
     *out = w;
     return KC_OK;
 }
@@ -299,6 +314,7 @@ size_t kc_writer_close(struct kc_writer *w, uint64_t timeout_ms)
         kc_journal_forget(w->journal);
         return 0;
     }
+    kc_registry_not_at_exit(&w->farewell);
     size_t lost = leave(w, &w->own, end_ms);
     while (w->links) {
         struct link *l = w->links;

@@ -89,6 +89,20 @@ describe("closing a Lua state in the middle of", function()
       end)
     end
 
+    it("nothing, by os.exit alone, keeps what was counted just before in " .. host, function()
+      local path = os.tmpname()
+      local url = "sqlite:" .. path
+      local out = run(host, [[
+        for _ = 1, 50 do wrapper:get_manager "p":get_key "m":commit(7) end
+        os.exit(3)]], raw.url "/ok" .. "/v1", url)
+      out = out .. run(host, [[
+        local total = wrapper:get_manager "p":get_global_stats().total
+        print(total.total_requests, total.total_tokens)
+        wrapper:stop()]], raw.url "/ok" .. "/v1", url)
+      for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
+      assert.equal("rc=3\n50\t350\nrc=0\n", out)
+    end)
+
     it("a name look-up ends cleanly in " .. host, function()
       local preload = servers.build .. "/tests/support/slow_resolver.so"
       local out = run("env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=" .. preload .. " "
