@@ -223,38 +223,29 @@ static int take_state(void *ctx, const struct kc_value *c, size_t n)
     ", held_requests, held_tokens, held_input FROM keycycle_sum"
 
 /* Rows of others, or with `of`, of that writer since it was asked last. */
+static int read_rows(struct reading *rd, const struct found *of,
+                     const char *select, kc_db_row_fn *fn)
+{
+    char sql[600];
+    if (of)
+        snprintf(sql, sizeof sql,
+                 "%s WHERE writer = %" PRIu64 " AND seq > %" PRIu64, select,
+                 of->row.id, of->after);
+    else
+        snprintf(sql, sizeof sql, "%s WHERE writer <> %" PRId64, select,
+                 rd->s->writer ? rd->s->writer : -1);
+    return kc_db_query(rd->s->db, sql, NULL, 0, fn, rd, NULL);
+}
+
 static int read_sums(struct reading *rd, const struct found *of)
 {
-    char where[120];
-    char sql[sizeof SUM_SELECT + sizeof where];
-    if (!rd->r->sum)
-        return KC_OK;
-    if (of)
-        snprintf(where, sizeof where,
-                 " WHERE writer = %" PRIu64 " AND seq > %" PRIu64, of->row.id,
-                 of->after);
-    else
-        snprintf(where, sizeof where, " WHERE writer <> %" PRId64,
-                 rd->s->writer ? rd->s->writer : -1);
-    snprintf(sql, sizeof sql, "%s%s", SUM_SELECT, where);
-    return kc_db_query(rd->s->db, sql, NULL, 0, take_sum, rd, NULL);
+    return rd->r->sum ? read_rows(rd, of, SUM_SELECT, take_sum) : KC_OK;
 }
 
 static int read_states(struct reading *rd, const struct found *of)
 {
-    char where[120];
-    char sql[sizeof KC_STATE_SELECT + sizeof where];
-    if (!rd->r->state)
-        return KC_OK;
-    if (of)
-        snprintf(where, sizeof where,
-                 " WHERE writer = %" PRIu64 " AND seq > %" PRIu64, of->row.id,
-                 of->after);
-    else
-        snprintf(where, sizeof where, " WHERE writer <> %" PRId64,
-                 rd->s->writer ? rd->s->writer : -1);
-    snprintf(sql, sizeof sql, "%s%s", KC_STATE_SELECT, where);
-    return kc_db_query(rd->s->db, sql, NULL, 0, take_state, rd, NULL);
+    return rd->r->state ? read_rows(rd, of, KC_STATE_SELECT, take_state)
+                        : KC_OK;
 }
 
 /* Of a million rows each column that is asked for can be felt. */
