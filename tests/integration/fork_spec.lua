@@ -29,7 +29,8 @@ local SCRIPT = [[
     print("child", table.concat(codes, " "))
     os.exit(0, true)
   end
-  print(proc.wait(pid))
+  local ended, code = proc.wait(pid)
+  print(ended, code)
   ask()
   wrapper:stop()
   local again <close> = open()
@@ -67,7 +68,8 @@ local SHARED = [[
     print("child", table.concat(codes, " "))
     os.exit(0, true)
   end
-  print(proc.wait(pid))
+  local ended, code = proc.wait(pid)
+  print(ended, code)
   lease:cancel()
   print("parent", keycycle.run(function() return waits:await() end).index)
 ]]
@@ -83,7 +85,8 @@ local SLEEPS = [[
     sleeps:cancel()
     os.exit(0, true)
   end
-  print(proc.wait(pid))
+  local ended, code = proc.wait(pid)
+  print(ended, code)
   sleeps:await()
 ]]
 
@@ -105,7 +108,8 @@ local OWN_STORE = [[
     print("child", ok, err.code)
     os.exit(0, true)
   end
-  print(proc.wait(pid))
+  local ended, code = proc.wait(pid)
+  print(ended, code)
   wrapper:get_manager "p":get_key():commit(1)
   wrapper:stop()
 ]]
