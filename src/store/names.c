@@ -192,33 +192,26 @@ void kc_names_deinit(struct kc_names *names)
     memset(names, 0, sizeof *names);
 }
 
+static int by_id(const void *id, const void *item)
+{
+    int64_t a = *(const int64_t *)id, b = *(const int64_t *)item;
+    return (a > b) - (a < b);
+}
+
+/* Items are in the order of their ids, with which each begins. */
+static const void *find(const void *items, size_t len, size_t size, int64_t id)
+{
+    return len ? bsearch(&id, items, len, size, by_id) : NULL;
+}
+
 const struct kc_key_name *kc_names_key(const struct kc_names *names, int64_t id)
 {
-    size_t low = 0, high = names->key_len;
-    while (low < high) {
-        size_t at = low + (high - low) / 2;
-        if (names->keys[at].id < id)
-            low = at + 1;
-        else
-            high = at;
-    }
-    return low < names->key_len && names->keys[low].id == id ? &names->keys[low]
-                                                             : NULL;
+    return find(names->keys, names->key_len, sizeof *names->keys, id);
 }
 
 const char *kc_names_model(const struct kc_names *names, int64_t id)
 {
-    size_t low = 0, high = names->model_len;
-    if (id == 0)
-        return "";
-    while (low < high) {
-        size_t at = low + (high - low) / 2;
-        if (names->models[at].id < id)
-            low = at + 1;
-        else
-            high = at;
-    }
-    return low < names->model_len && names->models[low].id == id
-               ? names->models[low].name
-               : NULL;
+    const struct kc_model_name *m =
+        find(names->models, names->model_len, sizeof *names->models, id);
+    return id == 0 ? "" : m ? m->name : NULL;
 }

@@ -413,8 +413,11 @@ static int new_sum(void *ctx, const struct kc_writer_row *w,
     if (err != KC_OK || !other || other->done)
         return err;
     err = find_known(o, v, KC_OTHERS, w->id, row, &k);
+    /* What was not there at the last look was settled since, whatever that
+     * machine's clock says. */
+    uint64_t at_ms = row->last_ms > v->seen_ms ? row->last_ms : v->seen_ms;
     if (err == KC_OK)
-        err = take_use(v, KC_OTHERS, k, row->model, row->last_ms, &row->used);
+        err = take_use(v, KC_OTHERS, k, row->model, at_ms, &row->used);
     if (err == KC_OK)
         err = take_total(v, KC_OTHERS, k, row->model, &row->used);
     /* What a dead one holds was booked when that was noticed. */
@@ -491,5 +494,7 @@ int kc_others_merge(struct kc_others *o, struct kc_store *s, uint64_t mono_ms)
     /* Who could not look does not know that nobody wrote. */
     uint64_t passed = o->looked_ms ? minus(mono_ms, o->looked_ms) : 0;
     o->looked_ms = mono_ms;
+    for (struct kc_view *v = o->views; v; v = v->next)
+        v->seen_ms = v->now_ms;
     return look_after_all(o, quiet, passed < GAP_MS ? passed : GAP_MS);
 }

@@ -25,6 +25,7 @@ struct kc_view { /* of one pool; in its owner's memory */
     struct kc_pool *pool;
     const char *provider;
     uint64_t now_ms;    /* engine time; the owner's to set before a call */
+    uint64_t seen_ms;   /* the same at the last merge */
     bool eased;         /* set when something may have got free for waiters */
     struct kc_map sums; /* what is remembered */
     struct kc_view *next;

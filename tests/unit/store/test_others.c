@@ -191,9 +191,26 @@ static void who_was_silent_long_ago_holds_nothing_at_the_start(void **state)
     merge_pair(&p, 1000);
     they_write(&p, 1, 1); /* it lives after all */
     merge_pair(&p, 1000);
-    expect(&p, 1, 4);
+    expect(&p, 2, 4);
     write_ended(p.theirs, START_MS);
     merge_pair(&p, 1000);
+    expect(&p, 1, 4);
+    close_pair(&p);
+}
+
+static void a_clock_that_is_behind_hides_no_use(void **state)
+{
+    struct pair p;
+    open_pair(&p, *state);
+    restore_pair(&p);
+    p.view.now_ms += 50000; /* theirs stands at the start */
+    merge_pair(&p, 1000);
+    they_write(&p, 4, 0);
+    p.view.now_ms += 1000;
+    merge_pair(&p, 1000);
+    p.view.now_ms += 58000;
+    expect(&p, 4, 4);
+    p.view.now_ms += 1500; /* a minute after the look before the last */
     expect(&p, 0, 4);
     close_pair(&p);
 }
@@ -273,6 +290,7 @@ int main(void)
         TEST(who_has_ended_lets_go_and_it_counts_as_used),
         TEST(who_is_silent_lets_go_but_not_while_nobody_looks),
         TEST(who_was_silent_long_ago_holds_nothing_at_the_start),
+        TEST(a_clock_that_is_behind_hides_no_use),
         TEST(who_ended_before_a_provider_came_is_counted_once),
         TEST(a_key_that_comes_later_gets_its_past_alone),
         TEST(states_of_others_are_taken),
