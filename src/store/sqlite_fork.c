@@ -15,33 +15,36 @@ struct handle {
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_rwlock_t at_work = PTHREAD_RWLOCK_INITIALIZER;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all of it */
+static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
 static struct handle *handles;
 static unsigned generation;
-static bool waited; /* by the fork that runs: nobody is at work */
-static bool torn;   /* this child was made while somebody was */
+static unsigned at_work; /* threads, each as often as it has entered */
+static bool torn;        /* this child was made while some were */
 
+/* Who is at work may enter again meanwhile. */
 static void before_fork(void)
 {
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += WAIT_S;
-    waited = pthread_rwlock_timedwrlock(&at_work, &end) == 0;
+    pthread_mutex_lock(&lock);
+    while (at_work > 0 && pthread_cond_timedwait(&left, &lock, &end) == 0)
+        ;
 }
 
 static void after_fork(void)
 {
-    if (waited)
-        pthread_rwlock_unlock(&at_work);
+    pthread_mutex_unlock(&lock);
 }
 
 static void after_fork_in_child(void)
 {
     generation++;
-    torn |= !waited && handles;
-    /* It cannot be unlocked: the thread that has it has another number here. */
-    at_work = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+    torn |= at_work > 0 && handles;
+    at_work = 0;
+    left = (pthread_cond_t)PTHREAD_COND_INITIALIZER; /* nobody waits here */
+    pthread_mutex_unlock(&lock);
 }
 
 static void start(void)
@@ -53,12 +56,17 @@ static void start(void)
 void kc_sqlite_enter(void)
 {
     pthread_once(&once, start);
-    pthread_rwlock_rdlock(&at_work);
+    pthread_mutex_lock(&lock);
+    at_work++;
+    pthread_mutex_unlock(&lock);
 }
 
 void kc_sqlite_leave(void)
 {
-    pthread_rwlock_unlock(&at_work);
+    pthread_mutex_lock(&lock);
+    if (--at_work == 0)
+        pthread_cond_broadcast(&left);
+    pthread_mutex_unlock(&lock);
 }
 
 /* Nothing but its memory and descriptors is let go: its transaction was over,
