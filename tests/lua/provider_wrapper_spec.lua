@@ -22,6 +22,18 @@ local function sink()
   return out
 end
 
+-- Calls fn for a value and all that its tables hold, keys too.
+local function each_value(value, fn, seen)
+  seen = seen or {}
+  fn(value)
+  if type(value) ~= "table" or seen[value] then return end
+  seen[value] = true
+  for k, v in next, value do
+    each_value(k, fn, seen)
+    each_value(v, fn, seen)
+  end
+end
+
 describe("MultiProviderWrapper.from_env", function()
   local function from(text, opts)
     return files.with(text, function(path)
@@ -284,17 +296,9 @@ describe("a key for a program of its own", function()
 
   it("is in no field of the wrapper", function()
     wrapper:get_api_key()
-    local seen = {}
-    local function look(value)
+    each_value(wrapper.handed, function(value)
       assert.is_nil(tostring(value):find(A, 1, true))
-      if type(value) ~= "table" or seen[value] then return end
-      seen[value] = true
-      for k, v in next, value do
-        look(k)
-        look(v)
-      end
-    end
-    look(wrapper.handed)
+    end)
   end)
 end)
 
@@ -450,18 +454,10 @@ end)
 describe("a dump", function()
   it("of a wrapper shows no key", function()
     local wrapper <close> = make()
-    local seen = {}
-    local function look(value)
+    each_value(wrapper, function(value)
       if type(value) == "string" then
         assert.is_nil(value:find("0123456789", 1, true) or value:find("9876543210", 1, true))
       end
-      if type(value) ~= "table" or seen[value] then return end
-      seen[value] = true
-      for k, v in next, value do
-        look(k)
-        look(v)
-      end
-    end
-    look(wrapper)
+    end)
   end)
 end)
