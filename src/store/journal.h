@@ -79,8 +79,8 @@ KC_CHECKED int kc_journal_with(struct kc_journal *j,
 KC_CHECKED int kc_journal_sync(struct kc_journal *j, uint64_t timeout_ms);
 
 struct kc_journal_status {
-    size_t waiting;   /* pieces of news not written */
-    size_t set_aside; /* rows that the store refuses for good, so far */
+    size_t waiting;      /* pieces of news not written */
+    size_t set_aside;    /* rows that the store refuses for good, so far */
     uint64_t failing_ms; /* for how long writing has failed; 0: it works */
     char error[256];     /* words of the last failure, "" when it works */
     char aside[256];     /* what was set aside last, and why */

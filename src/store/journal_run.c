@@ -172,8 +172,8 @@ static void tend(struct kc_journal *j)
     bool busy = j->wrote_ms + j->pace.tend >= mono;
     j->tend_ms = mono + (busy ? j->pace.tend : j->pace.idle_beat);
     for (struct kc_keeping *k = j->kept; k; k = k->next)
-        settled_ms = kc_least(
-            settled_ms, kc_pool_settled_ms(k->kept.pool, k->view.now_ms));
+        settled_ms = kc_least(settled_ms,
+                              kc_pool_settled_ms(k->kept.pool, k->view.now_ms));
     int err = kc_store_tend(j->store, j->now_ms, settled_ms);
     (void)err;
 }
@@ -226,8 +226,8 @@ static void note(struct kc_journal *j, int err, const char *words)
         j->wait_ms = j->failing_since_ms = 0;
     } else {
         uint64_t now = kc_mono_ms(), twice = j->wait_ms * 2;
-        j->wait_ms = j->wait_ms ? kc_least(twice, j->pace.retry_max)
-                                : j->pace.retry;
+        j->wait_ms =
+            j->wait_ms ? kc_least(twice, j->pace.retry_max) : j->pace.retry;
         j->retry_ms = now + j->wait_ms;
         if (!failed)
             j->failing_since_ms = now;

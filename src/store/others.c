@@ -143,8 +143,8 @@ static int take_held(struct kc_view *v, enum kc_origin origin, struct known *k,
     struct kc_held *h = &k->held;
     if (memcmp(h, held, sizeof *h) == 0)
         return KC_OK;
-    int err = kc_pool_take_held(v->pool, v->now_ms, origin, k->key, model, h,
-                                held);
+    int err =
+        kc_pool_take_held(v->pool, v->now_ms, origin, k->key, model, h, held);
     if (err != KC_OK)
         return err;
     if (held->requests < h->requests || held->tokens < h->tokens ||
@@ -169,9 +169,8 @@ static int stamp(struct kc_view *v, enum kc_origin origin, const char *key,
         .counted_tokens = h->tokens,
         .counted_input = h->input,
     };
-    int err =
-        kc_pool_take_use(v->pool, v->now_ms, origin, key, model,
-                         at < v->now_ms ? at : v->now_ms, &used);
+    int err = kc_pool_take_use(v->pool, v->now_ms, origin, key, model,
+                               at < v->now_ms ? at : v->now_ms, &used);
     if (err == KC_OK)
         err = kc_pool_take_total(v->pool, v->now_ms, origin, key, model,
                                  h->requests, h->tokens);
