@@ -145,16 +145,16 @@ int keycycle_pool_open(const struct keycycle_pool_options *options,
  *   later with other keys, limits or options, or another store than the pool
  *   has already, or while the keys are being changed.
  * - The store is opened, its tables are made, what it knows of the keys is read
- *   back. KEYCYCLE_EBADURL; KEYCYCLE_ENOSTORE: this build has no such store, or
- *   its client library is missing; KEYCYCLE_ESTORE; KEYCYCLE_ECORRUPT. Words
- *   are keycycle_pool_store_state's.
+ *   back. KEYCYCLE_EBADURL; KEYCYCLE_ENOSTORE: the URL's scheme is unknown, or
+ *   the client library for it is missing; KEYCYCLE_ESTORE; KEYCYCLE_ECORRUPT.
+ *   keycycle_pool_store_state has words.
  * Blocks as long as the store does; acquiring never waits for it later. Several
  * pools and programs may use one store, and then keep each limit together. */
 int keycycle_pool_start(struct keycycle_pool *pool);
 
 /* keycycle_pool_stop ends the giving: threads that wait in the pool and whoever
  * asks it later get KEYCYCLE_ECLOSED, its listeners too once they have read
- * what happened before. Leases that are out may be settled. Others who share
+ * what there is. Leases that are out may be settled. Others who share
  * the pool go on. Does not block but while another thread starts the pool.
  * Takes NULL. */
 void keycycle_pool_stop(struct keycycle_pool *pool);
