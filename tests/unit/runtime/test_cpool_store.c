@@ -333,7 +333,7 @@ static void a_forked_child_leaves_the_store_alone(void **state)
 }
 
 /* As a program that returns from main without a close. */
-static struct keycycle_pool *left_open;
+static struct keycycle_pool *volatile left_open;
 
 static void what_a_program_used_that_just_exits_is_written(void **state)
 {
