@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -379,6 +380,82 @@ static void lua_and_c_meet_in_whichever_order(void **state)
     }
 }
 
+static void *hear(void *arg)
+{
+    struct keycycle_listener *l = arg;
+    struct keycycle_event e;
+    uintptr_t seen = 0;
+    int err;
+    while ((err = keycycle_listener_next(l, KEYCYCLE_NEVER, &e)) ==
+           KEYCYCLE_OK) {
+        if (e.type != KEYCYCLE_EVENT_ACQUIRE || strcmp(e.model, "m") != 0 ||
+            strlen(e.suffix) != 6)
+            abort();
+        seen += 1 + (uintptr_t)e.lost;
+    }
+    if (err != KEYCYCLE_ECLOSED)
+        abort();
+    return (void *)seen;
+}
+
+/* Two threads of the program hear what eight states do, and these, what the
+ * program does. */
+static void events_cross_between_lua_and_c(void **state)
+{
+    (void)state;
+    struct crew c = {.script = NULL};
+    struct keycycle_pool *p = open_in_c(KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED);
+    struct keycycle_listener *listeners[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(keycycle_pool_listen(p, &listeners[i]), KEYCYCLE_OK);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, hear, listeners[i]), 0);
+    }
+    run_crew(&c, "open {}\n"
+                 "meet()\n"
+                 "for i = 1, 25 do manager:get_key('m'):commit(1) end\n");
+    keycycle_pool_stop(p);
+    for (int i = 0; i < 2; i++) {
+        void *seen;
+        pthread_join(threads[i], &seen);
+        assert_int_equal((uintptr_t)seen, THREADS * 25);
+        keycycle_listener_close(listeners[i]);
+    }
+    keycycle_pool_close(p);
+}
+
+static void lua_hears_what_a_program_in_c_does(void **state)
+{
+    (void)state;
+    struct crew c = {.script = NULL};
+    struct member m = {.crew = &c};
+    struct keycycle_request r = {.model = "n", .tokens = 3};
+    struct keycycle_lease lease;
+    struct keycycle_pool *p = open_in_c(KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED);
+    lua_State *L = new_state(&m);
+    run_in(L, "open {}\n"
+              "heard = {}\n"
+              "for _, name in ipairs { 'acquire', 'learn', 'invalid' } do\n"
+              "  manager:on(name, function(e) heard[name] = e end)\n"
+              "end\n");
+    assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL), KEYCYCLE_OK);
+    assert_int_equal(
+        keycycle_lease_observe(&lease, KEYCYCLE_REQUESTS, 86400000, 7, 6),
+        KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_unpaid(&lease), KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_refuse(&lease), KEYCYCLE_OK);
+    run_in(L, "keycycle.step(0)\n"
+              "local index = heard.acquire.key_index\n"
+              "assert(heard.acquire.model == 'n')\n"
+              "assert(heard.learn.reason == 'requests_per_day')\n"
+              "assert(heard.learn.amount == 7)\n"
+              "assert(heard.invalid.key_index == index)\n"
+              "assert(manager:keys()[index].state == 'exhausted')\n");
+    lua_close(L);
+    keycycle_pool_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +469,8 @@ int main(void)
         cmocka_unit_test(the_last_state_out_frees_the_pool),
         cmocka_unit_test(names_come_and_go),
         cmocka_unit_test(lua_and_c_meet_in_whichever_order),
+        cmocka_unit_test(events_cross_between_lua_and_c),
+        cmocka_unit_test(lua_hears_what_a_program_in_c_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
