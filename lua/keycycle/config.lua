@@ -1,12 +1,12 @@
 --- Keys from the environment and from tables, checked before anything is made.
 ---
 --- Errors name the variable or the place, never a key's text.
-local dotenv = require "keycycle.dotenv"
+local dotenv = require "keycycle.config.dotenv"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
-local options = require "keycycle.options"
+local options = require "keycycle.config.options"
 local provider = require "keycycle.provider"
-local tiers = require "keycycle.tiers"
+local tiers = require "keycycle.limit.tiers"
 
 local invalid = errors.invalid
 

@@ -2,9 +2,9 @@
 --- before a key is taken; only what a key's parameters fill in is made per attempt.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local multipart = require "keycycle.multipart"
+local multipart = require "keycycle.call.multipart"
 local provider = require "keycycle.provider"
-local template = require "keycycle.template"
+local template = require "keycycle.call.template"
 
 local request = {}
 

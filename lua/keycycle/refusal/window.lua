@@ -3,7 +3,7 @@
 ---
 --- The first that is named counts: what follows tends to be an offer ("add credits
 --- for 1000 requests per day").
-local generic_rules = require "keycycle.generic_rules"
+local generic_rules = require "keycycle.refusal.generic"
 
 local window = {}
 

@@ -1,7 +1,7 @@
 --- What a call waits for: its provider, a key, and the time of its next attempt.
-local choice = require "keycycle.choice"
-local failure = require "keycycle.failure"
-local hold = require "keycycle.hold"
+local choice = require "keycycle.call.choice"
+local failure = require "keycycle.call.failure"
+local hold = require "keycycle.call.hold"
 local task = require "keycycle.task"
 
 local waits = {}

@@ -1,6 +1,6 @@
 --- Generators that make our calls: coroutines of a task's own.
-local scheduler = require "keycycle.scheduler"
-local trace = require "keycycle.trace"
+local scheduler = require "keycycle.task.scheduler"
+local trace = require "keycycle.task.trace"
 
 local generator = {}
 

@@ -1,6 +1,6 @@
 --- What a store knows as one document for programs: `keycycle stats --json`.
 local json = require "keycycle.json"
-local usage_report = require "keycycle.usage_report"
+local usage_report = require "keycycle.report.usage"
 
 local usage_document = {}
 

@@ -5,7 +5,7 @@
 --- What names and defaults say is given to the pool at once; patterns and functions when
 --- a model is first used.
 local errors = require "keycycle.errors"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local limits = require "keycycle.limits"
 
 local limit_plan = {}

@@ -3,15 +3,15 @@
 --- The result is a table: `ok` with status, headers, body, decoded (or stream);
 --- else a refusal (status, headers, body, message), or a failure of the
 --- transport (`transport`, err, sent). Nothing here decides what comes next.
-local address = require "keycycle.address"
+local address = require "keycycle.call.address"
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
-local stream = require "keycycle.stream"
+local stream = require "keycycle.call.stream"
 local task = require "keycycle.task"
-local template = require "keycycle.template"
+local template = require "keycycle.call.template"
 
 local attempt = {}
 

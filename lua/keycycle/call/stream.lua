@@ -11,11 +11,11 @@
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
-local failure = require "keycycle.failure"
-local hook = require "keycycle.hook"
-local penalty = require "keycycle.penalty"
+local failure = require "keycycle.call.failure"
+local hook = require "keycycle.loader.hook"
+local penalty = require "keycycle.refusal.penalty"
 local task = require "keycycle.task"
-local usage = require "keycycle.usage"
+local usage = require "keycycle.call.usage"
 
 local stream = {}
 

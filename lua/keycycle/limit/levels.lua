@@ -1,8 +1,8 @@
---- What a registration says of limits: the levels of limit_plan.lua, out of its
+--- What a registration says of limits: the levels of limit/plan.lua, out of its
 --- configuration, the tiers of its keys and the provider's table.
-local limit_plan = require "keycycle.limit_plan"
-local limit_table = require "keycycle.limit_table"
-local tiers = require "keycycle.tiers"
+local limit_plan = require "keycycle.limit.plan"
+local limit_table = require "keycycle.limit.table"
+local tiers = require "keycycle.limit.tiers"
 
 local limit_levels = {}
 

@@ -1,7 +1,7 @@
---- Holds a call back while its provider is down: what breaker.lua says, on the
+--- Holds a call back while its provider is down: what call/breaker.lua says, on the
 --- wrapper's clock.
 local core = require "keycycle.core"
-local breaker = require "keycycle.breaker"
+local breaker = require "keycycle.call.breaker"
 local log = require "keycycle.log"
 local task = require "keycycle.task"
 

@@ -1,5 +1,5 @@
 --- Tables that fit a terminal: long names are cut, then columns left out.
-local printer = require "keycycle.printer"
+local printer = require "keycycle.agent.printer"
 local report = require "keycycle.report"
 
 local fitted_table = {}

@@ -1,5 +1,5 @@
 --- The scripts in force: those of the program's folders, then the built-in ones.
-local builtin = require "keycycle.builtin"
+local builtin = require "keycycle.loader.builtin"
 
 local scripts = {}
 

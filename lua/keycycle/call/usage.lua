@@ -1,9 +1,9 @@
 --- What a call used: read by the caller's extractor, the adapter's, or the
 --- protocol's. What an extractor does wrong never loses the response.
-local charge = require "keycycle.charge"
-local hook = require "keycycle.hook"
+local charge = require "keycycle.limit.charge"
+local hook = require "keycycle.loader.hook"
 local log = require "keycycle.log"
-local wire = require "keycycle.wire"
+local wire = require "keycycle.call.wire"
 
 local usage = {}
 

@@ -4,7 +4,7 @@
 ---   status   one, or a list
 ---   path     "error.code", "errors[*].code" ([*]: any element, [1]: the first),
 ---            "header:name", "*" or "message" (the text of any layer); or a list of
----            them: see paths.lua
+---            them: see refusal/paths.lua
 ---   op       equals (default) prefix contains exists in lte; without case. match: a
 ---            Lua pattern, in the first 2,000 bytes (400 where it repeats twice)
 ---   value    what the op compares with; with prefix and contains also a list: any of it
@@ -12,7 +12,7 @@
 ---            resets: the time zone at whose midnight the window begins anew
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local paths = require "keycycle.paths"
+local paths = require "keycycle.refusal.paths"
 
 local rules = {}
 

@@ -1,6 +1,6 @@
 --- Several tasks as one: `gather` and `run`.
 local task = require "keycycle.task"
-local trace = require "keycycle.trace"
+local trace = require "keycycle.task.trace"
 
 local group = {}
 

@@ -1,9 +1,9 @@
 --- Where a key may go: to its provider's own hosts, and to those that the program
 --- itself gives. A script may define new providers, but not point a known one away.
-local address = require "keycycle.address"
-local builtin = require "keycycle.builtin"
+local address = require "keycycle.call.address"
+local builtin = require "keycycle.loader.builtin"
 local provider = require "keycycle.provider"
-local template = require "keycycle.template"
+local template = require "keycycle.call.template"
 
 local trust = {}
 

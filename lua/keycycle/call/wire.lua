@@ -1,9 +1,9 @@
 --- How one route of a provider reads and writes: a protocol with what the adapter
 --- says of its own, and stand-ins for what a user's protocol leaves out.
-local address = require "keycycle.address"
+local address = require "keycycle.call.address"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local hook = require "keycycle.hook"
+local hook = require "keycycle.loader.hook"
 
 local wire = {}
 

@@ -4,7 +4,7 @@
 --- lies with the provider or the request is blamed on no key.
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
-local limit_headers = require "keycycle.limit_headers"
+local limit_headers = require "keycycle.limit.headers"
 
 local penalty = {}
 

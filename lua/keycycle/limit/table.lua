@@ -3,11 +3,11 @@
 ---
 --- A level is one such table on its own, `{ by_model, only }`: by_model as limits.read
 --- returns it, `only` a pattern that says which models it is for (nil: all).
-local builtin = require "keycycle.builtin"
+local builtin = require "keycycle.loader.builtin"
 local errors = require "keycycle.errors"
-local hook = require "keycycle.hook"
+local hook = require "keycycle.loader.hook"
 local limits = require "keycycle.limits"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local invalid = errors.invalid
 

@@ -1,7 +1,7 @@
 --- A report of what a store knows, as tables for people.
-local fitted_table = require "keycycle.fitted_table"
+local fitted_table = require "keycycle.report.fitted_table"
 local report = require "keycycle.report"
-local usage_report = require "keycycle.usage_report"
+local usage_report = require "keycycle.report.usage"
 
 local usage_tables = {}
 

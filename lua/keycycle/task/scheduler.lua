@@ -9,8 +9,8 @@
 --- cancelled and ended: none of this takes any, or it is done at the next turn.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local runnable = require "keycycle.runnable"
-local trace = require "keycycle.trace"
+local runnable = require "keycycle.task.runnable"
+local trace = require "keycycle.task.trace"
 
 local scheduler = {}
 

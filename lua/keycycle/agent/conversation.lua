@@ -4,7 +4,7 @@ local collect = require "keycycle.protocol.collect"
 local errors = require "keycycle.errors"
 local info = require "keycycle.info"
 local log = require "keycycle.log"
-local schema = require "keycycle.schema"
+local schema = require "keycycle.agent.schema"
 local tools = require "keycycle.tools"
 
 local conversation = {}

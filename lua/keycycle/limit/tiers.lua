@@ -3,7 +3,7 @@
 --- A program names one in a key's entry, in `key_tiers`, or in the environment:
 --- <PREFIX>_TIER for every key of a provider, <PREFIX>_TIER_<n> for the n-th.
 local errors = require "keycycle.errors"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 
 local tiers = {}
 

@@ -10,10 +10,10 @@ local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local model = require "keycycle.model"
-local model_methods = require "keycycle.model_methods"
-local options = require "keycycle.options"
+local model_methods = require "keycycle.model.methods"
+local options = require "keycycle.config.options"
 local policy = require "keycycle.policy"
-local waits = require "keycycle.waits"
+local waits = require "keycycle.call.waits"
 
 local fallback = {}
 

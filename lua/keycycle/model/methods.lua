@@ -1,5 +1,5 @@
 --- The four ways of asking that every model has, be it one provider's or a chain of them.
-local model_answer = require "keycycle.model_answer"
+local model_answer = require "keycycle.model.answer"
 local task = require "keycycle.task"
 
 local model_methods = {}

@@ -1,6 +1,6 @@
 --- A provider's rate-limit headers in one neutral form, and what a lease learns of
 --- them.
-local delay = require "keycycle.delay"
+local delay = require "keycycle.refusal.delay"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 
