@@ -103,7 +103,7 @@ UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := $(addprefix tests/support/,lines.c slow_resolver.c proclib.c)
+SUPPORT_ALONE := $(addprefix tests/support/,elsewhere.c lines.c slow_resolver.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -138,7 +138,8 @@ $(BUILD)/tests/support/rawserver: $(BUILD)/obj/tests/support/rawserver_main.o \
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread
 
-$(BUILD)/tests/support/slow_resolver.so: tests/support/slow_resolver.c
+$(BUILD)/tests/support/elsewhere.so $(BUILD)/tests/support/slow_resolver.so: \
+		$(BUILD)/tests/support/%.so: tests/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
 
@@ -195,7 +196,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
-support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so proclib.so)
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
