@@ -78,7 +78,8 @@ end
 local function run(program, text)
   write("run", text)
   local pipe = assert(io.popen(([[cd %s && env -i HOME=%s PATH="%s:$PATH:/usr/bin:/bin" ]]
-    .. [[SSL_CERT_FILE=%s/cert.pem KEYCYCLE_HTTPS_PORT=%d LD_PRELOAD=%s/tests/support/elsewhere.so ]]
+    .. [[SSL_CERT_FILE=%s/cert.pem KEYCYCLE_HTTPS_PORT=%d ]]
+    .. [[LD_PRELOAD=%s/tests/support/elsewhere.so ]]
     .. [[LUA_PATH="./?.lua;%s/?.lua;;" %s %s run 2>&1]]):format(dir, dir, servers.path(), dir,
     port, servers.path(), root, MORE, program)))
   local said = pipe:read "a"
