@@ -15,7 +15,7 @@ local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
 local info = require "keycycle.info"
 local instances = require "keycycle.foreign.instances"
-local options = require "keycycle.options"
+local options = require "keycycle.config.options"
 local stream = require "keycycle.foreign.stream"
 
 local foreign = {}

@@ -1,16 +1,16 @@
 --- Loads users' providers, policies and limits: which folders, in what order, and all
 --- or nothing. The scripts themselves run in the box.
 local core = require "keycycle.core"
-local box = require "keycycle.box"
+local box = require "keycycle.loader.box"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
-local scripts = require "keycycle.scripts"
-local shape = require "keycycle.shape"
-local trust = require "keycycle.trust"
+local scripts = require "keycycle.loader.scripts"
+local shape = require "keycycle.config.shape"
+local trust = require "keycycle.call.trust"
 
 local loader = {}
 

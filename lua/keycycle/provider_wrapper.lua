@@ -5,10 +5,10 @@
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local failure = require "keycycle.failure"
+local failure = require "keycycle.call.failure"
 local handed = require "keycycle.handed"
 local log = require "keycycle.log"
-local stat_tables = require "keycycle.stat_tables"
+local stat_tables = require "keycycle.report.statistics"
 local wrapper = require "keycycle.wrapper"
 
 local invalid = errors.invalid

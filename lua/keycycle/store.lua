@@ -7,7 +7,7 @@ local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
-local store_data = require "keycycle.store_data"
+local store_data = require "keycycle.store.data"
 local task = require "keycycle.task"
 
 local invalid = errors.invalid

@@ -1,13 +1,13 @@
 --- Tasks: coroutines that this library resumes when what they wait for is ready.
 ---
 --- What a program sees of them: how they are started, awaited and cancelled, and how a
---- host drives them. How they are resumed is in scheduler.lua.
+--- host drives them. How they are resumed is in task/scheduler.lua.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local generator = require "keycycle.generator"
-local runnable = require "keycycle.runnable"
-local scheduler = require "keycycle.scheduler"
-local trace = require "keycycle.trace"
+local generator = require "keycycle.task.generator"
+local runnable = require "keycycle.task.runnable"
+local scheduler = require "keycycle.task.scheduler"
+local trace = require "keycycle.task.trace"
 
 local task = {}
 

@@ -4,7 +4,7 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local fallback = require "keycycle.fallback"
+local fallback = require "keycycle.model.fallback"
 local foreign = require "keycycle.foreign"
 local loader = require "keycycle.loader"
 local log = require "keycycle.log"
@@ -214,7 +214,7 @@ function methods:get_model(name, opts)
 end
 
 --- A model over a chain of models, `{ "groq/llama-3.3-70b-versatile", "gemini/…", … }`,
---- with one deadline and one budget of attempts: see fallback.lua.
+--- with one deadline and one budget of attempts: see model/fallback.lua.
 ---@param chain table
 function methods:fallback(chain)
   check_open(self)

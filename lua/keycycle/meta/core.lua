@@ -130,7 +130,7 @@ function journal:changes() end
 --- failing (seconds), error, aside (words; "": none) }
 ---@return table
 function journal:status() end
---- All that is written, as plain data: see store_data.lua; what is in flight counts as
+--- All that is written, as plain data: see store/data.lua; what is in flight counts as
 --- used. And a number that tells it from other data; with that as `mark`: false for the
 --- data where it is the same. nil, err.
 ---@param mark? integer
