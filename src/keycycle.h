@@ -66,6 +66,26 @@ int keycycle_timeout(lua_State *L);
  * For a program that has its own HTTP: it asks a pool for a key, sends, and
  * tells what came of it.
  *
+ *     struct keycycle_pool_options options = {.provider = "groq"};
+ *     struct keycycle_key key = {.api_key = secret};
+ *     struct keycycle_request request = {.model = "m", .tokens = 900};
+ *     struct keycycle_lease lease;
+ *     struct keycycle_limits limits;
+ *     keycycle_pool_open(&options, &pool);
+ *     keycycle_pool_add_key(pool, &key, &index);
+ *     keycycle_limits_init(&limits);
+ *     limits.requests_per_minute = 30;
+ *     keycycle_pool_set_limits(pool, 0, NULL, &limits);
+ *     ...
+ *     if (keycycle_pool_wait(pool, &request, 10000, &lease, NULL) == 0) {
+ *         keycycle_lease_key(&lease, text, sizeof text);
+ *         ...                      // sends, with text as the key
+ *         keycycle_lease_commit(&lease, 700, 80, 0);
+ *     }
+ *
+ * After a refusal: keycycle_lease_cooldown (429), _suspend (401) or _unpaid
+ * (402), then keycycle_lease_refuse, and again with `avoid` set to the key.
+ *
  * Every function here may be called from any thread, several at a time on one
  * pool; the exceptions say so. None keeps a pointer that it was given, but to
  * the pool, and none calls back. Times are milliseconds. Those that return int
@@ -129,12 +149,13 @@ struct keycycle_pool_options { /* all zero but provider will do */
 };
 
 /* keycycle_pool_open makes a pool without keys. Copies the texts of `options`.
- * *out is the caller's, who closes it; NULL on failure.
+ * *out is the caller's, who closes it; NULL on failure. KEYCYCLE_ETOOLARGE: a
+ * db_url of more than 4096 bytes.
  *
  * The name and the store take effect at the first use, when keys and limits are
- * complete: at keycycle_pool_start, or the first call but the three that change
- * those (keycycle_pool_add_key, _remove_key, _set_limits). A use that fails for
- * that may be tried again. */
+ * complete: at keycycle_pool_start, or the first call but those that change
+ * them (keycycle_pool_add_key, _remove_key, _set_limits), _store_state and the
+ * end. A use that fails for that may be tried again. */
 int keycycle_pool_open(const struct keycycle_pool_options *options,
                        struct keycycle_pool **out);
 
@@ -494,7 +515,7 @@ void keycycle_listener_close(struct keycycle_listener *listener);
  * for at most `timeout_ms` (KEYCYCLE_NEVER: no bound). It is written without
  * that, too, within a fraction of a second. KEYCYCLE_ETIMEOUT, or
  * KEYCYCLE_ESTORE with words in keycycle_pool_store_state; what failed is tried
- * again by itself. KEYCYCLE_OK where the pool has no store. */
+ * again by itself. KEYCYCLE_OK where the pool was given no store. */
 int keycycle_pool_save(struct keycycle_pool *pool, uint64_t timeout_ms);
 
 struct keycycle_store_state { /* a copy; texts are cut where too long */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -456,6 +457,70 @@ static void lua_hears_what_a_program_in_c_does(void **state)
     keycycle_pool_close(p);
 }
 
+/* -- in one store ---------------------------------------------------------- */
+
+static struct keycycle_pool *kept_in_c(const char *name, const char *url)
+{
+    struct keycycle_pool_options options = {
+        .name = name, .provider = "p", .db_url = url};
+    struct keycycle_key key = {.api_key = "sk-test-0123456789abcdefghij"};
+    struct keycycle_pool *p;
+    unsigned index;
+    assert_int_equal(keycycle_pool_open(&options, &p), KEYCYCLE_OK);
+    assert_int_equal(keycycle_pool_add_key(p, &key, &index), KEYCYCLE_OK);
+    assert_int_equal(keycycle_pool_start(p), KEYCYCLE_OK);
+    return p;
+}
+
+static const char keeping[] =
+    "local function keep(url)\n"
+    "  local wrapper = keycycle.MultiClientWrapper.new { shared = 'kept',\n"
+    "    db_url = url }\n"
+    "  wrapper:register_provider('p', { base_url = 'http://127.0.0.1:1/v1',\n"
+    "    keys = { 'sk-test-0123456789abcdefghij' } })\n"
+    "  return wrapper\n"
+    "end\n"
+    "local wrapper = keep(url)\n"
+    "wrapper:get_manager('p'):get_key('m'):commit(5)\n"
+    "wrapper:save()\n"
+    "local ok, err = pcall(keep, 'memory:')\n"
+    "assert(not ok and err.code == 'differs', err)\n"
+    "wrapper:stop()\n";
+
+static void lua_and_c_keep_a_pool_in_one_store(void **state)
+{
+    (void)state;
+    char file[] = "/tmp/keycycle-states-XXXXXX", url[64], log[64];
+    struct crew c = {.script = NULL};
+    struct member m = {.crew = &c};
+    struct keycycle_request r = {.model = "m"};
+    struct keycycle_lease lease;
+    struct keycycle_stats s;
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(url, sizeof url, "sqlite:%s", file);
+    struct keycycle_pool *p = kept_in_c("kept", url);
+    lua_State *L = new_state(&m);
+    lua_pushstring(L, url);
+    lua_setglobal(L, "url");
+    run_in(L, keeping);
+    lua_close(L);
+    assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL), KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_commit(&lease, 1, 1, 0), KEYCYCLE_OK);
+    keycycle_pool_close(p);
+    p = kept_in_c(NULL, url);
+    assert_int_equal(keycycle_pool_stats(p, 1, "m", &s), KEYCYCLE_OK);
+    assert_int_equal(s.total_requests, 2);
+    assert_int_equal(s.tpm, 7);
+    keycycle_pool_close(p);
+    const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(log, sizeof log, "%s%s", file, suffixes[i]);
+        unlink(log);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +536,7 @@ int main(void)
         cmocka_unit_test(lua_and_c_meet_in_whichever_order),
         cmocka_unit_test(events_cross_between_lua_and_c),
         cmocka_unit_test(lua_hears_what_a_program_in_c_does),
+        cmocka_unit_test(lua_and_c_keep_a_pool_in_one_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
