@@ -301,8 +301,9 @@ struct keycycle_lease {
  * blocks but at the first use. `refusal` may be NULL. KEYCYCLE_ELIMITED: every
  * key is at its limit; KEYCYCLE_EIMPOSSIBLE: more than a limit itself;
  * KEYCYCLE_ENOKEY: none is usable; KEYCYCLE_ENOTFOUND: no such key;
- * KEYCYCLE_ETOOLARGE: the model's name; KEYCYCLE_ECLOSED: it was stopped. The
- * request counts as sent three seconds later unless it has ended by then. */
+ * KEYCYCLE_ETOOLARGE: the model's name; KEYCYCLE_ECLOSED: it was stopped. Send
+ * the request within three seconds: from then on it ages in its windows, where
+ * keycycle_lease_headers has not said so before. */
 int keycycle_pool_acquire(struct keycycle_pool *pool,
                           const struct keycycle_request *request,
                           struct keycycle_lease *lease,

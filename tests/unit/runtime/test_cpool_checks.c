@@ -33,6 +33,13 @@ static void of_opening_and_closing(void **state)
     options.db_url = "memory:";
     options.keep_days = 36501;
     REFUSED(keycycle_pool_open(&options, &none));
+    char long_url[5000] = "sqlite:";
+    memset(long_url + 7, 'x', sizeof long_url - 8);
+    long_url[sizeof long_url - 1] = '\0';
+    options.keep_days = 0;
+    options.db_url = long_url;
+    assert_int_equal(keycycle_pool_open(&options, &none), KEYCYCLE_ETOOLARGE);
+    assert_null(none);
     REFUSED(keycycle_pool_start(NULL));
     keycycle_pool_stop(NULL);
     keycycle_pool_close(NULL);
@@ -130,6 +137,7 @@ static void of_leases(void **state)
     REFUSED(keycycle_lease_key(NULL, text, sizeof text));
     assert_string_equal(text, "");
     REFUSED(keycycle_lease_key(&given, NULL, 8));
+    assert_int_equal(keycycle_lease_key(&given, text, 0), KEYCYCLE_ETOOLARGE);
     REFUSED(keycycle_lease_param(NULL, "region", text, sizeof text));
     REFUSED(keycycle_lease_param(&given, NULL, text, sizeof text));
     REFUSED(keycycle_lease_param(&given, "region", NULL, 8));

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +271,24 @@ static void a_listener_outlives_its_pool(void **state)
     keycycle_listener_close(l);
 }
 
+static void without_a_descriptor_there_is_no_listener(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    struct keycycle_listener *l;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int err = keycycle_pool_listen(p, &l);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(err, KEYCYCLE_ESYSTEM);
+    assert_null(l);
+    use(p, 1);
+    keycycle_pool_close(p);
+}
+
 static int in_the_child(struct keycycle_pool *p, struct keycycle_listener *l)
 {
     struct keycycle_event e;
@@ -316,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_close_ends_who_listens_in_another_thread),
         cmocka_unit_test(what_happened_before_the_stop_is_told),
         cmocka_unit_test(a_listener_outlives_its_pool),
+        cmocka_unit_test(without_a_descriptor_there_is_no_listener),
         cmocka_unit_test(a_forked_child_hears_nothing_and_takes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

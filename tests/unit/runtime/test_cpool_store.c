@@ -257,6 +257,42 @@ static void a_start_that_failed_may_be_tried_again(void **state)
     keycycle_pool_close(q);
 }
 
+static void run_sql(const char *url, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(url + strlen("sqlite:"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* The name is taken by then: others may be there already. */
+static void a_past_that_cannot_be_read_is_tried_again_under_the_name(void **state)
+{
+    char url[160];
+    in_folder(*state, "sqlite:", "u.db", url);
+    struct keycycle_pool *p = with_store(NULL, url), *q = with_store("x", NULL);
+    use(p, 1);
+    keycycle_pool_close(p);
+    run_sql(url, "ALTER TABLE keycycle_sum RENAME TO away");
+    p = with_store("x", url);
+    assert_int_equal(keycycle_pool_start(p), KEYCYCLE_ESTORE);
+    assert_non_null(strstr(store_of(p).error, "keycycle_sum"));
+    use(q, 2);
+    assert_int_equal(keycycle_pool_start(p), KEYCYCLE_ESTORE);
+    run_sql(url, "ALTER TABLE away RENAME TO keycycle_sum");
+    must(keycycle_pool_start(p));
+    assert_string_equal(store_of(p).error, "");
+    assert_int_equal(stats(p).total_requests, 2);
+    assert_int_equal(stats(q).total_requests, 2);
+    use(p, 1);
+    keycycle_pool_close(p);
+    use(q, 1);
+    keycycle_pool_close(q);
+    p = with_store("x", url);
+    assert_int_equal(stats(p).total_requests, 4);
+    keycycle_pool_close(p);
+}
+
 static void a_store_that_fails_later_stops_nobody(void **state)
 {
     char url[160];
@@ -365,6 +401,7 @@ int main(void)
         TEST(threads_may_start_it_at_once),
         TEST(a_store_that_cannot_be_is_told_at_the_first_use),
         TEST(a_start_that_failed_may_be_tried_again),
+        TEST(a_past_that_cannot_be_read_is_tried_again_under_the_name),
         TEST(a_store_that_fails_later_stops_nobody),
         TEST(a_stopped_pool_settles_and_keeps),
         TEST(a_forked_child_leaves_the_store_alone),

@@ -434,6 +434,29 @@ static void keys_that_were_removed_before_do_not_differ(void **state)
     keycycle_pool_close(c);
 }
 
+/* The same keys in the same order, but the program would call them otherwise. */
+static void keys_with_other_indexes_differ(void **state)
+{
+    (void)state;
+    const struct keycycle_pool_options options = {.name = "x",
+                                                  .provider = "test"};
+    const struct keycycle_key key = {.api_key = "sk-test-of-the-only-key"};
+    struct keycycle_pool *a, *b;
+    struct keycycle_stats s;
+    unsigned index;
+    must(keycycle_pool_open(&options, &a));
+    must(keycycle_pool_add_key(a, &key, &index));
+    must(keycycle_pool_start(a));
+    must(keycycle_pool_open(&options, &b));
+    add_keys(b, 1);
+    must(keycycle_pool_add_key(b, &key, &index));
+    must(keycycle_pool_remove_key(b, 1));
+    assert_int_equal(keycycle_pool_stats(b, 2, NULL, &s), KEYCYCLE_EDIFFERS);
+    keycycle_pool_close(a);
+    must(keycycle_pool_stats(b, 2, NULL, &s));
+    keycycle_pool_close(b);
+}
+
 static void *open_and_call(void *arg)
 {
     struct crowd *c = arg;
@@ -548,6 +571,7 @@ int main(void)
         cmocka_unit_test(the_next_in_line_goes_when_who_was_ahead_is_stopped),
         cmocka_unit_test(one_name_is_one_pool),
         cmocka_unit_test(keys_that_were_removed_before_do_not_differ),
+        cmocka_unit_test(keys_with_other_indexes_differ),
         cmocka_unit_test(eight_handles_are_one_pool),
         cmocka_unit_test(threads_and_ledgers_serve_each_other),
         cmocka_unit_test(a_forked_child_is_told),
