@@ -100,6 +100,8 @@ int keycycle_timeout(lua_State *L);
 #define KEYCYCLE_RESERVED UINT64_MAX  /* a total: what was reserved was right */
 #define KEYCYCLE_MODEL_MAX 128        /* bytes of a model's name, the NUL too */
 
+/* What they mean is keycycle_error_text's to say, and each function's contract.
+ * From KEYCYCLE_ERESOLVE to KEYCYCLE_ECANCELLED they are of HTTP: no pool's. */
 enum keycycle_error {
     KEYCYCLE_OK = 0,
     KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
@@ -124,14 +126,14 @@ enum keycycle_strategy { /* what a key's limits hold for */
     KEYCYCLE_GLOBAL      /* all its models together */
 };
 
-enum keycycle_selection { /* among the keys with room; README.md, Limits */
-    KEYCYCLE_BALANCED,
-    KEYCYCLE_ROUND_ROBIN,
-    KEYCYCLE_RANDOM_TWO,
-    KEYCYCLE_FILL_FIRST,
-    KEYCYCLE_WEIGHTED,
-    KEYCYCLE_MOST_REMAINING,
-    KEYCYCLE_BEST_FIT
+enum keycycle_selection { /* among the keys of the first priority with room */
+    KEYCYCLE_BALANCED,       /* the least loaded */
+    KEYCYCLE_ROUND_ROBIN,    /* the next one */
+    KEYCYCLE_RANDOM_TWO,     /* the less loaded of two */
+    KEYCYCLE_FILL_FIRST,     /* the same until it is full */
+    KEYCYCLE_WEIGHTED,       /* at random, in proportion to their weights */
+    KEYCYCLE_MOST_REMAINING, /* which could serve the most such requests */
+    KEYCYCLE_BEST_FIT        /* which could serve the fewest */
 };
 
 struct keycycle_pool;
@@ -143,7 +145,8 @@ struct keycycle_pool_options { /* all zero but provider will do */
     enum keycycle_selection selection;
     uint32_t max_waiters; /* most callers in the queue; 0: 10,000, as in Lua */
     const char *db_url;   /* where usage, states and learned limits are kept:
-                           * "sqlite:PATH", "mysql://…"; NULL: in memory only */
+                           * "sqlite:PATH", "mysql://USER:PASSWORD@HOST/NAME"
+                           * (README.md, Usage that survives); NULL: nowhere */
     uint32_t keep_days;   /* what is older is deleted there, to 36,500; 0: 400
                            * days. Totals stay */
 };
@@ -175,16 +178,16 @@ int keycycle_pool_start(struct keycycle_pool *pool);
 
 /* keycycle_pool_stop ends the giving: threads that wait in the pool and whoever
  * asks it later get KEYCYCLE_ECLOSED, its listeners too once they have read
- * what there is. Leases that are out may be settled. Others who share
- * the pool go on. Does not block but while another thread starts the pool.
- * Takes NULL. */
+ * what there is. Leases that are out may be settled. Others who share the pool
+ * go on. Does not block but while another thread starts the pool. Takes NULL.
+ */
 void keycycle_pool_stop(struct keycycle_pool *pool);
 
 /* keycycle_pool_close stops the pool and lets go of it; takes NULL. No other
  * call on it or on its leases may be under way or follow: join the threads that
- * keycycle_pool_stop has sent home before. Listeners are safe, see there. Leases
- * that are out are forgotten as requests whose end is unknown; in a shared pool
- * they stay counted, and are settled so after ten minutes.
+ * keycycle_pool_stop has sent home before. Listeners are safe, see there.
+ * Leases that are out are forgotten as requests whose end is unknown; in a
+ * shared pool they stay counted, and are settled so after ten minutes.
  *
  * With a store it first writes what is left, for at most five seconds; what
  * cannot be written by then is lost. Who must know calls keycycle_pool_save
@@ -329,7 +332,8 @@ int keycycle_pool_explain(struct keycycle_pool *pool,
 
 /* keycycle_lease_key copies the key's text, and a NUL, into `size` bytes at
  * `out`, which the caller wipes after use. KEYCYCLE_ETOOLARGE when they are too
- * few; `out` holds "" then, as after every failure. */
+ * few; `out` holds "" then, as after every failure. KEYCYCLE_ENOTFOUND: the key
+ * was removed since. */
 int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
                        size_t size);
 
@@ -484,8 +488,8 @@ struct keycycle_event { /* a copy; texts are cut where too long */
 
 /* A listener reads what happens to a pool, by whichever thread and in whichever
  * Lua state that shares the pool, from when it was made: the last 1024 events
- * wait for it. Each one is used by one thread at a time; a pool may have as many
- * as it likes. */
+ * wait for it. Each one is used by one thread at a time; a pool may have any
+ * number of them. */
 struct keycycle_listener;
 
 /* keycycle_pool_listen makes a listener. *out is the caller's, who closes it;
