@@ -124,6 +124,7 @@ $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
 
 # keycycle.h as C++ reads it, where there is a compiler for that.
 HAVE_CXX := $(shell command -v $(CXX))
+CXXFLAGS ?= $(CFLAGS)
 CXX_BIN := $(if $(HAVE_CXX),$(patsubst tests/%.cpp,$(BUILD)/tests/%,$(wildcard tests/unit/*/test_*.cpp)))
 $(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
 		$(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
