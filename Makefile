@@ -39,9 +39,10 @@ HOST_TOOL := src/host/txt2c.c
 LIB_SRC   := $(filter-out src/host/%,$(foreach f,$(FLOORS),$(call floor_src,$(f))))
 LIB_OBJ   := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embed.o
 HOST_SRC  := $(filter-out $(HOST_TOOL),$(wildcard src/host/*.c))
-HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o
+HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o $(BUILD)/obj/gen/modules.o
 LUA_FILES := $(filter-out lua/keycycle/meta/%,$(shell find lua/keycycle -name '*.lua' 2>/dev/null | LC_ALL=C sort))
 SCRIPTS   := $(sort $(wildcard scripts/*.lua))
+MODULES   := $(sort $(wildcard scripts/*/*.lua))
 
 all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a \
 	$(if $(HAVE_EVENT),$(BUILD)/keycycle-server.so)
@@ -65,7 +66,11 @@ $(BUILD)/gen/embed.c: $(BUILD)/txt2c $(LUA_FILES) Makefile
 
 $(BUILD)/gen/scripts.c: $(BUILD)/txt2c $(SCRIPTS) Makefile
 	@mkdir -p $(@D)
-	$(BUILD)/txt2c kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+	$(BUILD)/txt2c -l kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
+	@mkdir -p $(@D)
+	$(BUILD)/txt2c kc_modules scripts/ $(MODULES) > $@.tmp && mv $@.tmp $@
 
 # -- what is built ---------------------------------------------------------
 # The module: Lua's symbols stay undefined, only luaopen_ and keycycle_ names

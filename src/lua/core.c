@@ -5,6 +5,7 @@
  */
 #include "lua/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -24,6 +25,24 @@ void lk_set_lua_dir(lua_State *L, const char *dir)
     lua_setfield(L, LUA_REGISTRYINDEX, DIR_KEY);
 }
 
+int lk_load_embedded(lua_State *L, const struct kc_text *t, const char *chunk)
+{
+    char *text;
+    int err = kc_text_unpack(t, &text);
+    if (err == KC_ENOMEM) {
+        lua_pushliteral(L, "not enough memory");
+        return LUA_ERRMEM;
+    }
+    if (err) {
+        lua_pushfstring(L, "%s: the text in this program is damaged",
+                        chunk + 1);
+        return LUA_ERRSYNTAX;
+    }
+    int status = luaL_loadbufferx(L, text, t->len, chunk, "t"); /* no raise */
+    free(text);
+    return status;
+}
+
 /* [-0, +1, m] Load the text of kc_embed[i], or the file that stands for it. */
 static int load_text(lua_State *L, const struct kc_text *t)
 {
@@ -36,7 +55,7 @@ static int load_text(lua_State *L, const struct kc_text *t)
     }
     lua_pop(L, 1);
     const char *chunk = lua_pushfstring(L, "@%s", t->name);
-    int status = luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+    int status = lk_load_embedded(L, t, chunk);
     lua_remove(L, -2);
     return status;
 }
