@@ -189,7 +189,19 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-BENCH_ALONE := $(addprefix tests/bench/,baseline.c kept.c server.c store.c)
+$(BUILD)/tests/bench/spawn: tests/bench/spawn.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@
+
+$(BUILD)/tests/bench/empty: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+$(BUILD)/tests/bench/empty.so: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(PKG_LIBS)
+
+BENCH_ALONE := $(addprefix tests/bench/,baseline.c empty.c kept.c server.c spawn.c store.c)
 ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
@@ -301,7 +313,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
