@@ -10,7 +10,7 @@ local errors = require "keycycle.errors"
 local later = {}
 
 local function get(name)
-  if require "keycycle.core" ~= core then
+  if core.current() ~= core then
     errors.raise(errors.KeycycleError, { code = "closed",
       message = "keycycle was closed in this Lua state" })
   end

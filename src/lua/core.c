@@ -153,6 +153,15 @@ static int core_builtin_names(lua_State *L)
     return 1;
 }
 
+/* core.current(): the C part that is loaded now, which is another once the
+ * library was loaded anew; nil where it is closed. */
+static int core_current(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_getfield(L, -1, "keycycle.core");
+    return 1;
+}
+
 /* -- the C part's own functions ------------------------------------------ */
 
 static int core_step(lua_State *L)
@@ -248,6 +257,7 @@ static int core_terminal_size(lua_State *L)
 static const luaL_Reg functions[] = {
     {"builtin", core_builtin},
     {"builtin_names", core_builtin_names},
+    {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
     {"pollfd", core_pollfd},
