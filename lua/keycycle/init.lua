@@ -36,6 +36,7 @@ local keycycle = {
   load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
   run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
   step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
+  close = task.close,
 }
 
 --- Interfaces of other libraries over this one's transport: `keycycle.compat.socket_http`.
