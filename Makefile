@@ -24,13 +24,12 @@ KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 HAVE_MYSQL := $(shell $(PKG_CONFIG) --exists libmariadb && echo yes)
 MYSQL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libmariadb))
 
-# LuaRocks says in which folders they are; else pkg-config is asked.
+# Where they are pkg-config says, and LuaRocks, by folders.
 LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags lua5.4))
-DEP_CFLAGS = $(if $(CURL_INCDIR),$(addprefix -I,$(sort $(CURL_INCDIR) $(CJSON_INCDIR) \
-	$(SQLITE3_INCDIR))),$(shell $(PKG_CONFIG) --cflags libcurl libcjson sqlite3))
-DEP_LIBS   = $(if $(CURL_LIBDIR),$(addprefix -L,$(sort $(CURL_LIBDIR) $(CJSON_LIBDIR) \
-	$(SQLITE3_LIBDIR))) -lcurl -lcjson -lsqlite3,$(shell $(PKG_CONFIG) --libs \
-	libcurl libcjson sqlite3))
+DEP_CFLAGS = $(patsubst %,-I%,$(sort $(CURL_INCDIR) $(CJSON_INCDIR) $(SQLITE3_INCDIR))) \
+	$(shell $(PKG_CONFIG) --cflags libcurl libcjson sqlite3)
+DEP_LIBS   = $(patsubst %,-L%,$(sort $(CURL_LIBDIR) $(CJSON_LIBDIR) $(SQLITE3_LIBDIR))) \
+	$(or $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3),-lcurl -lcjson -lsqlite3)
 
 PKG_CFLAGS = $(LUA_CFLAGS) $(DEP_CFLAGS) $(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
 PKG_LIBS   = $(DEP_LIBS) -pthread -ldl -lm

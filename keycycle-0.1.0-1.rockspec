@@ -13,10 +13,9 @@ description = {
 }
 supported_platforms = { "linux" }
 dependencies = { "lua >= 5.4, < 5.5" }
+-- Their headers may lie where LuaRocks does not look, and pkg-config does.
 external_dependencies = {
-  CURL = { header = "curl/curl.h", library = "curl" },
-  CJSON = { header = "cjson/cJSON.h", library = "cjson" },
-  SQLITE3 = { header = "sqlite3.h", library = "sqlite3" },
+  CURL = { library = "curl" }, CJSON = { library = "cjson" }, SQLITE3 = { library = "sqlite3" },
 }
 build = {
   type = "make",
