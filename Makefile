@@ -399,7 +399,7 @@ dist:
 		find . \( -path './$(BUILD)' -o -path ./build \) -prune -o ! -type d -printf '%P\0' \
 			> $(BUILD)/dist.list; at=$$(stat -c %Y Makefile); \
 	fi; \
-	LC_ALL=C tar --null --files-from=$(BUILD)/dist.list --sort=name --format=ustar \
+	LC_ALL=C sort -z $(BUILD)/dist.list | tar --null --files-from=- --format=ustar \
 		--owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w --mtime="@$$at" \
 		--transform='s,^,$(DIST)/,S' -cf - | gzip -9n > $(BUILD)/$(DIST).tar.gz
 	@rm $(BUILD)/dist.list
