@@ -348,7 +348,7 @@ $(BUILD)/keycycle.pc: FORCE
 	echo 'Version: $(VERSION)'; \
 	echo 'Requires.private: $(REQUIRED)'; \
 	echo 'Libs: -L$${libdir} -lkeycycle'; \
-	echo 'Libs.private: -pthread -ldl'; \
+	echo 'Libs.private: -pthread -ldl -lm'; \
 	echo 'Cflags: -I$${includedir}'; } > $@.tmp && mv -f $@.tmp $@
 
 # Builds nothing anew that is there. As root, and in no other root, the linker's cache
