@@ -190,7 +190,8 @@ static int core_forked(lua_State *L)
     return 1;
 }
 
-/* What is required from now on is loaded anew. */
+/* What is required from now on is loaded anew. Last: until all of it is done
+ * a host can do it again. */
 static void unload(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -202,6 +203,8 @@ static void unload(lua_State *L)
     lua_pushnil(L);
     lua_setfield(L, -2, "keycycle.core");
     lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, LK_MODULE);
 }
 
 static int core_close(lua_State *L)

@@ -5,7 +5,7 @@
 
 #include <lua.h>
 
-#define LK_MODULE "keycycle.module" /* in the registry: what luaopen returned */
+#define LK_MODULE "keycycle.module" /* in the registry, while it is open */
 
 /* [-0, +0, m] Read the Lua library from `dir` (which holds keycycle/init.lua)
  * where a file is there, instead of the embedded one. Before luaopen_keycycle.

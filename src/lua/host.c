@@ -12,11 +12,20 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-/* [-0, +1, v] Push a function of the module. */
-static void push_function(lua_State *L, const char *name)
+/* [-0, +1, m] Push the module, or nil where it is not open. */
+static bool push_module(lua_State *L)
 {
-    if (lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) != LUA_TTABLE)
-        luaL_error(L, "keycycle was not opened in this Lua state");
+    return lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) == LUA_TTABLE;
+}
+
+/* [-0, +1, v] Push a field of the module; an error object (`closed`) is raised
+ * where it is not open. */
+static void push_field(lua_State *L, const char *name)
+{
+    if (!push_module(L)) {
+        lk_fail(L, KC_ECLOSED, "keycycle is not open in this Lua state");
+        lua_error(L);
+    }
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
 }
@@ -109,17 +118,6 @@ static int try_call(lua_State *L, lua_CFunction fn, void *arg, char *why,
     return f.err;
 }
 
-/* [-0, +0, v] What a function that needs the module raises without it. */
-static void check_open(lua_State *L)
-{
-    bool opened = lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) == LUA_TTABLE;
-    lua_pop(L, 1);
-    if (opened && !lk_is_closed(L))
-        return;
-    lk_fail(L, KC_ECLOSED, "keycycle is not open in this Lua state");
-    lua_error(L);
-}
-
 /* -- driving it ---------------------------------------------------------- */
 
 struct drive {
@@ -138,7 +136,11 @@ static void push_seconds(lua_State *L, int value, double unit)
 static int do_step(lua_State *L)
 {
     struct drive *d = lua_touserdata(L, 1);
-    push_function(L, "step");
+    if (!push_module(L) && lk_is_closed(L)) {
+        d->result = 0;
+        return 0;
+    }
+    push_field(L, "step");
     push_seconds(L, d->timeout_ms, 1e3);
     push_seconds(L, d->budget_us, 1e6);
     lua_call(L, 2, 1);
@@ -149,7 +151,7 @@ static int do_step(lua_State *L)
 static int do_pollfd(lua_State *L)
 {
     struct drive *d = lua_touserdata(L, 1);
-    push_function(L, "pollfd");
+    push_field(L, "pollfd");
     lua_call(L, 0, 1);
     d->result = (int)lua_tointeger(L, -1);
     return 0;
@@ -158,7 +160,7 @@ static int do_pollfd(lua_State *L)
 static int do_timeout(lua_State *L)
 {
     struct drive *d = lua_touserdata(L, 1);
-    push_function(L, "timeout");
+    push_field(L, "timeout");
     lua_call(L, 0, 1);
     if (!lua_isnumber(L, -1))
         return 0;
@@ -170,7 +172,7 @@ static int do_timeout(lua_State *L)
 /* (what keycycle_step failed with): in protected mode. */
 static int log_failure(lua_State *L)
 {
-    push_function(L, "log");
+    push_field(L, "log");
     lua_getfield(L, -1, "error");
     lua_pushliteral(L, "keycycle_step failed: %s");
     luaL_tolstring(L, 1, NULL);
@@ -240,8 +242,7 @@ static int to_host(lua_State *L)
 static int do_set_log(lua_State *L)
 {
     const struct log_request *r = lua_touserdata(L, 1);
-    check_open(L);
-    push_function(L, "log");
+    push_field(L, "log");
     lua_getfield(L, -1, "set_level");
     lua_pushstring(L, r->level);
     lua_getfield(L, 2, "set_sink");
@@ -271,8 +272,7 @@ PUBLIC int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
 static int do_load(lua_State *L)
 {
     const char *const *folder = lua_touserdata(L, 1);
-    check_open(L);
-    push_function(L, "load");
+    push_field(L, "load");
     lua_pushstring(L, *folder);
     lua_call(L, 1, 0);
     return 0;
@@ -286,9 +286,9 @@ PUBLIC int keycycle_load(lua_State *L, const char *folder, char *why,
 
 static int do_close(lua_State *L)
 {
-    if (lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) != LUA_TTABLE)
+    if (!push_module(L))
         return 0;
-    push_function(L, "close");
+    lua_getfield(L, -1, "close");
     lua_call(L, 0, 0);
     return 0;
 }
