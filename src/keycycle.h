@@ -115,7 +115,8 @@ int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
 
 /* keycycle_load loads the scripts of a folder: its providers/, policies/ and
  * limits/, any of which may be missing, before those of all folders that were
- * loaded earlier. It is what keycycle.load does in Lua, and reads files. All
+ * loaded earlier; those of $KEYCYCLE_PATH and of the user's own come last, with
+ * the first wrapper. It is what keycycle.load does in Lua, and reads files. All
  * or nothing: where one is faulty all stays as it was. `why` (NULL: nowhere)
  * gets at most `size` bytes of text, a NUL among them: "", or what is wrong,
  * with file and line where it lies in a script.
@@ -127,14 +128,14 @@ int keycycle_load(lua_State *L, const char *folder, char *why, size_t size);
 /* keycycle_close ends all that the module does in a state that lives on, as a
  * game's does that leaves a level: each task is cancelled and has ended, each
  * wrapper is stopped (leases are settled, usage is written, for which it waits
- * five seconds at most), connections are dropped, the log's sink is let go. It
- * is what keycycle.close does in Lua. From then on calls raise `closed`; a
- * second time it does nothing. luaopen_keycycle, as by luaL_requiref, opens
- * the module anew then.
+ * five seconds at most each), connections are dropped, the log's sink is let
+ * go. It is what keycycle.close does in Lua. From then on calls raise
+ * `closed`; a second time it does nothing. luaopen_keycycle, as by
+ * luaL_requiref, opens the module anew then. Before lua_close it is not needed.
  *
- * It may be called from anywhere in Lua. Inside a task that one goes on until
- * its next wait, which raises; what it waits for meanwhile, as a call further
- * up, is not interrupted. Before lua_close it is not needed.
+ * It may be called from a task, a subscriber, and whatever else runs in L: the
+ * others have ended when it returns, and that one, with those that wait for it
+ * on the same stack, goes on until its next wait, which raises.
  *
  * KEYCYCLE_OK, also where the module was not opened or L is NULL;
  * KEYCYCLE_EFORKED: in a forked child, where all that lives is the parent's,
