@@ -259,7 +259,6 @@ static const luaL_Reg functions[] = {
 
 static int open_core(lua_State *L)
 {
-    lk_open_runtime(L);
     luaL_newlib(L, functions);
     lua_pushstring(L, KEYCYCLE_VERSION);
     lua_setfield(L, -2, "VERSION");
@@ -278,6 +277,7 @@ static int open_core(lua_State *L)
 
 __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 {
+    lk_open_runtime(L);
     preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
