@@ -25,7 +25,7 @@ end
 local function declared()
   local f <close> = assert(io.open "src/keycycle.h")
   local text = f:read "a":gsub("/%*.-%*/", ""):gsub("//[^\n]*", ""):gsub("typedef[^;]*;", "")
-    :gsub("#[^\n]*", "")
+    :gsub("#[^\n]*", ""):gsub("%(%s*%*%s*[%w_]+%s*%)", "=") -- pointers to functions
   local names = {}
   for name in text:gmatch "%f[%w_]([%a_][%w_]*)%s*%(" do names[#names + 1] = name end
   table.sort(names)
