@@ -13,6 +13,7 @@
 #include "lua/jsonout.h"
 #include "lua/jsontext.h"
 #include "lua/lk.h"
+#include "util/ascii.h"
 
 #define MAX_TEXT (256u * 1024 * 1024)
 #define EXACT 9007199254740992.0 /* 2^53 */
@@ -121,18 +122,21 @@ static int parse(lua_State *L, const char *text, size_t len, struct box *b,
                  int keep_null)
 {
     const char *why, *end = text;
+    locale_t before = kc_numbers_begin(); /* nothing raises before its end */
     int err = kc_jsontext_clean(text, len, &b->text, &why);
+    if (err == KC_OK && b->text.len > 0) {
+        text = kc_buf_str(&b->text);
+        len = b->text.len;
+    }
+    if (err == KC_OK)
+        b->tree = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
+    kc_numbers_end(before);
     if (err == KC_ENOMEM)
         lk_nomem(L);
     if (err != KC_OK) {
         lua_pushstring(L, *why ? why : kc_err_text(err));
         return err;
     }
-    if (b->text.len > 0) {
-        text = kc_buf_str(&b->text);
-        len = b->text.len;
-    }
-    b->tree = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
     if (!b->tree) {
         lua_pushfstring(L, "not JSON, near byte %d", (int)(end - text) + 1);
         return KC_EINVALID;

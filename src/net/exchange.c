@@ -2,13 +2,12 @@
  *
  * The callbacks fill buffers and mark; they never start, stop or free.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "net/curl_impl.h"
+#include "util/ascii.h"
 #include "util/clock.h"
 
 #define USER_AGENT "keycycle/0.1"
@@ -27,7 +26,7 @@ static bool has_type(const struct kc_headers *h, const char *type)
 {
     const char *value = kc_headers_get(h, "content-type");
     size_t n = strlen(type);
-    return value && strncasecmp(value, type, n) == 0 &&
+    return value && kc_starts_with(value, type) &&
            (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
 }
 
@@ -79,7 +78,7 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
     char *value = colon + 1, *end = line + len;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    while (end > value && isspace((unsigned char)end[-1]))
+    while (end > value && kc_is_space(end[-1]))
         end--;
     *colon = *end = '\0';
     int err = kc_headers_add(&x->pub.headers, line, value);
@@ -89,7 +88,7 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
 /* Bytes before the line's end. */
 static size_t line_len(const char *line, size_t len)
 {
-    while (len > 0 && isspace((unsigned char)line[len - 1]))
+    while (len > 0 && kc_is_space(line[len - 1]))
         len--;
     return len;
 }

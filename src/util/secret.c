@@ -1,11 +1,11 @@
 /* secret.c -- a key's text, its printer and its black pen. */
 #include "util/secret.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/ascii.h"
 #include "util/sha256.h"
 
 #define PIECE 8 /* a piece of a key this long is as good as a leak */
@@ -156,10 +156,10 @@ static size_t whole_at(const struct kc_secret *s, const char *p,
                        const char *end, char before)
 {
     if (s->len < 3 || (size_t)(end - p) < s->len ||
-        memcmp(p, s->text, s->len) != 0 || isalnum((unsigned char)before))
+        memcmp(p, s->text, s->len) != 0 || kc_is_alnum(before))
         return 0;
     const char *next = p + s->len;
-    return next < end && isalnum((unsigned char)*next) ? 0 : s->len;
+    return next < end && kc_is_alnum(*next) ? 0 : s->len;
 }
 
 /* In place: what is replaced is never shorter than the stars, so that this

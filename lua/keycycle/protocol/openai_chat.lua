@@ -10,6 +10,7 @@
 ---   send_reasoning    true: the reasoning of turns with tool calls is sent back, as
 ---                     reasoning_content (DeepSeek's thinking models ask for it)
 local answer = require "keycycle.protocol.answer"
+local ascii = require "keycycle.ascii"
 local estimate = require "keycycle.protocol.estimate"
 local neutral = require "keycycle.protocol.neutral"
 
@@ -138,7 +139,7 @@ end
 local function texts_of(content)
   if type(content) == "string" then return content, "" end
   if content == nil then return "", "" end
-  if type(content) == "number" then return ("%.14g"):format(content), "" end
+  if type(content) == "number" then return ascii.point(("%.14g"):format(content)), "" end
   local said, thought = {}, {}
   for _, part in ipairs(inside_of(content)) do
     part = inside_of(part)
