@@ -45,7 +45,7 @@ local function split(opts)
   end
   local settings, general = {}, {}
   for k, v in pairs(opts) do
-    if wrapper.options[k] or wrapper.later[k] then
+    if wrapper.options[k] then
       general[k] = v
     elseif config.provider_fields[k] then
       settings[k] = v

@@ -12,6 +12,7 @@
 #include "keycycle.h"
 #include "lua/json.h"
 #include "lua/lk.h"
+#include "lua/transport.h"
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
@@ -132,6 +133,7 @@ static int core_step(lua_State *L)
         budget_us = (int64_t)(lua_tonumber(L, 2) * 1e6);
     int err = kc_runtime_step(
         lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);
+    lk_transport_tell(L);
     return lk_result(L, err);
 }
 
@@ -245,6 +247,7 @@ static int open_core(lua_State *L)
     lk_open_reader(L);
     lk_open_files(L);
     lk_open_box(L);
+    lk_open_transport(L);
     return 1;
 }
 
