@@ -76,10 +76,9 @@ void poller_turn(struct poller *p)
     int wait = !p->at_ms ? -1 : p->at_ms <= now ? 0 : (int)(p->at_ms - now);
     poll(fds, n + 1, wait);
     for (size_t i = 0; i < n; i++) {
-        int events = (fds[i].revents & (POLLIN | POLLHUP | POLLERR)
-                          ? KC_POLL_IN
-                          : 0) |
-                     (fds[i].revents & POLLOUT ? KC_POLL_OUT : 0);
+        int events =
+            (fds[i].revents & (POLLIN | POLLHUP | POLLERR) ? KC_POLL_IN : 0) |
+            (fds[i].revents & POLLOUT ? KC_POLL_OUT : 0);
         if (events)
             kc_transport_ready(p->transport, fds[i].fd, events);
     }

@@ -1,5 +1,6 @@
 /* poller.h -- the smallest loop that can drive a transport: poll() over a few
- * sockets, one timer and wake-ups, for tests of a transport without the runtime.
+ * sockets, one timer and wake-ups, for tests of a transport without the
+ * runtime.
  */
 #ifndef KC_TESTS_POLLER_H
 #define KC_TESTS_POLLER_H

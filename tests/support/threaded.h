@@ -32,7 +32,7 @@ struct threaded_job {
     atomic_bool cancelled, paused;
     bool answered;
     bool stopped; /* libcurl was told to pause */
-    int refused; /* what the exchange did not take */
+    int refused;  /* what the exchange did not take */
     struct keycycle_param list[64];
     size_t n;
 };
@@ -58,11 +58,11 @@ static inline size_t threaded_field(char *line, size_t size, size_t n,
     } else if (colon) {
         char *value = colon + 1 + strspn(colon + 1, " ");
         size_t left = len - (size_t)(value - line);
-        j->list[j->n++] = (struct keycycle_param){
-            strndup(line, (size_t)(colon - line)),
-            strndup(value, strcspn(value, "\r\n") < left
-                               ? strcspn(value, "\r\n")
-                               : left)};
+        j->list[j->n++] =
+            (struct keycycle_param){strndup(line, (size_t)(colon - line)),
+                                    strndup(value, strcspn(value, "\r\n") < left
+                                                       ? strcspn(value, "\r\n")
+                                                       : left)};
     } else if (len == 2 && line[0] == '\r') {
         long status = 0;
         curl_easy_getinfo(j->easy, CURLINFO_RESPONSE_CODE, &status);

@@ -312,8 +312,7 @@ function lease:unpaid(reason) end
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the
 --- whole, streams too); max_body, max_event (bytes); raw (boolean: the answer as the
 --- server sends it: no redirect is followed, nothing decoded; `piece` takes its body, and
---- idle_timeout holds between two pieces), transport (of core.transport; nil: what the host
---- in C has set, else libcurl).
+--- idle_timeout holds between two pieces), transport (nil: the host's in C, or libcurl).
 --- nil, err before anything is sent: bad_url, insecure (http:// to a host that
 --- is not loopback, with auth, without allow_insecure), invalid.
 ---@return keycycle.core.call?, table? err
@@ -353,35 +352,6 @@ function call:sends() end
 --- Stops it without blocking. Its lease is not settled: the caller does that
 --- (a lease that is forgotten is settled as unknown by its own collection).
 function call:close() end
-
----@class keycycle.core.transport
---- Carries calls by the program's functions, see keycycle/transport.lua: start(request,
---- exchange) returns nil, or a text: why it did not begin; cancel(exchange) and
---- pause(exchange, on) or nil. They do not raise. nil, err (no_memory).
----@param start fun(request: table, exchange: keycycle.core.exchange): string?
----@param cancel? fun(exchange: keycycle.core.exchange)
----@param pause? fun(exchange: keycycle.core.exchange, on: boolean)
----@return keycycle.core.transport?, table? err
-function core.transport(start, cancel, pause) end
-
----@class keycycle.core.exchange
-local exchange = {}
---- The status of the final answer, 200 to 599, and its header fields; once, before data. false:
---- nobody waits any more.
----@param status integer
----@param fields? table<string, string>
----@return boolean
-function exchange:headers(status, fields) end
---- The next bytes of the body. false: nobody waits any more, or it is too large.
----@return boolean
-function exchange:data(text) end
---- The answer is complete.
-function exchange:done() end
---- There is none, or no more. code: "cut" (default), "connect", "resolve", "tls", "garbage",
---- "timeout", "too_large".
----@param message? string
----@param code? string
-function exchange:fail(message, code) end
 
 ---@class keycycle.core.box
 local box = {}

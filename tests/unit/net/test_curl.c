@@ -22,8 +22,7 @@ static void a_connection_serves_one_after_the_other(void **state)
 {
     struct fixture *f = *state;
     for (int i = 0; i < 3; i++) {
-        struct kc_exchange *x =
-            fetch(f, "/ok", (struct kc_exchange_config){0});
+        struct kc_exchange *x = fetch(f, "/ok", (struct kc_exchange_config){0});
         assert_int_equal(x->err, KC_OK);
         done(f, x);
     }
@@ -112,8 +111,8 @@ static void a_header_without_a_value_and_no_expect_are_sent(void **state)
     kc_headers_init(&h);
     assert_int_equal(kc_headers_add(&h, "x-empty", ""), KC_OK);
     assert_int_equal(kc_headers_add(&h, "authorization", "Bearer t0"), KC_OK);
-    struct kc_exchange *x = fetch(
-        f, "/echo-head", (struct kc_exchange_config){.headers = &h});
+    struct kc_exchange *x =
+        fetch(f, "/echo-head", (struct kc_exchange_config){.headers = &h});
     const char *head = kc_buf_str(&x->body);
     assert_non_null(strstr(head, "\r\nx-empty:\r\n"));
     assert_non_null(strstr(head, "\r\nauthorization: Bearer t0\r\n"));

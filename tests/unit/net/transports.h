@@ -64,9 +64,10 @@ static void done(struct fixture *f, struct kc_exchange *x)
 static void an_answer_has_status_headers_and_body(void **state)
 {
     struct fixture *f = *state;
-    struct kc_exchange *x = fetch(
-        f, "/ok", (struct kc_exchange_config){.method = "POST", .body = "{}",
-                                              .body_len = 2});
+    struct kc_exchange *x =
+        fetch(f, "/ok",
+              (struct kc_exchange_config){
+                  .method = "POST", .body = "{}", .body_len = 2});
     assert_int_equal(x->err, KC_OK);
     assert_int_equal(x->status, 200);
     assert_true(x->have_headers && x->sent && !x->is_events);
@@ -164,7 +165,7 @@ static int take(struct fixture *f, struct kc_exchange *x, char *out, size_t n)
 
 static void events_come_one_by_one(void **state)
 {
-    static const char *const modes[] = {"cr", "lf", "crlf", "bom",
+    static const char *const modes[] = {"cr",       "lf",        "crlf", "bom",
                                         "comments", "multiline", "split"};
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -188,21 +189,18 @@ static void events_come_one_by_one(void **state)
 static void freeing_stops_what_runs(void **state)
 {
     struct fixture *f = *state;
-    struct kc_exchange *x =
-        begin(f, "/never", (struct kc_exchange_config){0});
+    struct kc_exchange *x = begin(f, "/never", (struct kc_exchange_config){0});
     while (!x->sent)
         poller_turn(&f->poller);
     done(f, x);
     x = begin(f, "/ok", (struct kc_exchange_config){0});
-    done(f, x); /* not even connected */
+    done(f, x);                         /* not even connected */
     assert_int_equal(f->poller.len, 0); /* no socket is watched any more */
 }
 
-#define TRANSPORT_TESTS(T) \
-    T(an_answer_has_status_headers_and_body), \
-    T(each_fault_has_its_code), \
-    T(nothing_was_sent_where_nobody_listens), \
-    T(bad_requests_are_refused_at_once), \
-    T(a_compressed_body_is_read_and_bounded), \
-    T(events_come_one_by_one), \
-    T(freeing_stops_what_runs)
+#define TRANSPORT_TESTS(T)                                                   \
+    T(an_answer_has_status_headers_and_body), T(each_fault_has_its_code),    \
+        T(nothing_was_sent_where_nobody_listens),                            \
+        T(bad_requests_are_refused_at_once),                                 \
+        T(a_compressed_body_is_read_and_bounded), T(events_come_one_by_one), \
+        T(freeing_stops_what_runs)
