@@ -123,10 +123,11 @@ endef
 $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
 
 # Several Lua states in one program, which is what only C can make.
-$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/libkeycycle.a
+$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserver.o \
+		$(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $< \
-		$(BUILD)/libkeycycle.a -o $@ $(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS) -lm
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $^ -o $@ \
+		$(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS) -lm
 
 # -- what the tests need beside the programs under test -------------------
 $(BUILD)/obj/tests/%.o: tests/%.c

@@ -33,6 +33,27 @@ extern "C" {
 
 typedef struct lua_State lua_State;
 
+/* -- errors -------------------------------------------------------------- */
+
+/* What the functions below return that say so, or that say nothing of their
+ * int. */
+enum keycycle_error {
+    KEYCYCLE_OK = 0,
+    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
+    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
+    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
+    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
+    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
+    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
+    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
+    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
+    KEYCYCLE_ESYSTEM
+};
+
+/* keycycle_error_name returns the short name of a code ("limited"), the same
+ * that Lua sees as `code`; "unknown" for what is none. Static text. */
+const char *keycycle_error_name(int err);
+
 /* -- a Lua state --------------------------------------------------------- */
 
 /* luaopen_keycycle leaves the module's table on the stack and returns 1. It
@@ -57,26 +78,6 @@ int keycycle_pollfd(lua_State *L);
  * to do by itself, -1 when only I/O can tell. Never raises. */
 int keycycle_timeout(lua_State *L);
 
-/* -- errors --------------------------------------------------------------- */
-
-/* What every function below that returns int returns. */
-enum keycycle_error {
-    KEYCYCLE_OK = 0,
-    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
-    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
-    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
-    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
-    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
-    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
-    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
-    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
-    KEYCYCLE_ESYSTEM
-};
-
-/* keycycle_error_name returns the short name of a code ("limited"), the same
- * that Lua sees as `code`; "unknown" for what is none. Static text. */
-const char *keycycle_error_name(int err);
-
 /* -- a transport of the host's own ---------------------------------------- */
 
 /* A program with an HTTP of its own, as engines have, carries the requests in
@@ -84,10 +85,7 @@ const char *keycycle_error_name(int err);
  * it when it can, from any thread; keys, limits, retries, events and time-outs
  * stay what they are. */
 
-struct keycycle_param {
-    const char *name;
-    const char *value;
-};
+struct keycycle_param; /* a name and a value: see the pool's keys */
 
 /* All of it is borrowed: what is needed after `start` is copied there. The
  * fields, and the URL of some providers, hold the API key: they must not be
@@ -217,6 +215,11 @@ int keycycle_pool_open(const struct keycycle_pool_options *options,
  * shared pool leases that are out stay counted, and are settled as unknown
  * after ten minutes. */
 void keycycle_pool_close(struct keycycle_pool *pool);
+
+struct keycycle_param {
+    const char *name;
+    const char *value;
+};
 
 struct keycycle_key { /* all zero but api_key will do; all text is copied */
     const char *api_key;

@@ -428,7 +428,7 @@ EXPORT int keycycle_set_transport(lua_State *L,
                                   const struct keycycle_transport *transport)
 {
     struct setting s = {.host = transport};
-    if (transport && !transport->start)
+    if (!L || (transport && !transport->start))
         return KC_EINVALID;
     if (!lua_checkstack(L, 4))
         return KC_ENOMEM;
