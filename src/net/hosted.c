@@ -137,18 +137,19 @@ static void drain(struct keycycle_exchange *x)
         finish(x, failed, kc_err_text(failed));
     else if (ended)
         finish(x, err, x->why); /* which nobody changes any more */
-    else if (kc_inbox_is_full(&x->in) && !x->paused)
-        set_paused(x, true);
+    else if (kc_inbox_is_full(&x->in) != x->paused)
+        set_paused(x, !x->paused);
 }
 
+/* At the next turn of the loop: a host that is quick cannot hold the reader. */
 static void resume(struct keycycle_exchange *x)
 {
     if (!x->paused || x->in.pub.done)
         return;
     x->in.heard_ms = kc_mono_ms();
-    drain(x);
-    if (!x->in.pub.done && !kc_inbox_is_full(&x->in))
-        set_paused(x, false);
+    pthread_mutex_lock(&x->t->lock);
+    kc_hosted_list(x);
+    pthread_mutex_unlock(&x->t->lock);
 }
 
 /* Those that had news when it began: who is quick cannot hold the loop. */

@@ -53,7 +53,9 @@ struct keycycle_exchange {
     void (*release)(void *data);
 };
 
-/* kc_hosted_unlist takes it off those with news; with the lock held. */
+/* kc_hosted_list puts it, once, among those with news, and wakes the loop;
+ * kc_hosted_unlist takes it off. With the lock held. */
+void kc_hosted_list(struct keycycle_exchange *x);
 void kc_hosted_unlist(struct keycycle_exchange *x);
 
 /* kc_hosted_let_go gives up a hold, the host's or the loop's, and frees what

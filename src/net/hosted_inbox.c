@@ -56,7 +56,7 @@ void kc_hosted_unlist(struct keycycle_exchange *x)
 }
 
 /* The loop is there as long as the exchange is wanted. */
-static void tell(struct keycycle_exchange *x)
+void kc_hosted_list(struct keycycle_exchange *x)
 {
     struct kc_hosted *t = x->t;
     if (x->listed)
@@ -91,7 +91,7 @@ static int leave(struct keycycle_exchange *x, int err)
     if (err == KC_ENOMEM || err == KC_ETOOLARGE)
         x->err = err;
     if (err != KC_EINVALID)
-        tell(x);
+        kc_hosted_list(x);
     pthread_mutex_unlock(&x->t->lock);
     return err;
 }
@@ -167,7 +167,7 @@ EXPORT void keycycle_exchange_end(struct keycycle_exchange *x,
         x->ended = true;
         x->err = code;
         snprintf(x->why, sizeof x->why, "%s", why ? why : kc_err_text(code));
-        tell(x);
+        kc_hosted_list(x);
         pthread_mutex_unlock(&x->t->lock);
     }
     kc_hosted_let_go(x, &x->held);

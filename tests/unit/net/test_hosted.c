@@ -313,11 +313,12 @@ static void a_stream_that_nobody_reads_pauses_then_is_too_large(void **state)
     assert_int_equal(given, 4); /* over 256 KiB */
     assert_int_equal(keycycle_exchange_data(h->x, line, sizeof line), KC_OK);
     given++;
-    while (h->resumes == 0) {
+    for (; h->resumes == 0; given--) {
         assert_int_equal(next_event(h, x, &event), KC_OK);
-        given--;
+        if (given <= 3) /* there is room again */
+            poller_turn(&h->poller);
     }
-    while (given-- > 0)
+    for (; given > 0; given--)
         assert_int_equal(next_event(h, x, &event), KC_OK);
     assert_int_equal(next_event(h, x, &event), KC_EAGAIN);
     /* A host that goes on in spite of it. */
