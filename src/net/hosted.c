@@ -21,13 +21,13 @@ static struct kc_hosted *self(struct kc_transport *t)
 /* Whether the host is at work on it; once told to stop, it never is. */
 static bool is_at_work(struct keycycle_exchange *x, bool stop)
 {
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     bool at_work = x->wanted && x->held && !x->ended;
     if (stop) {
         x->wanted = false;
         kc_hosted_unlist(x);
     }
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     return at_work;
 }
 
@@ -78,11 +78,11 @@ static bool take_bytes(struct keycycle_exchange *x)
         return true;
     kc_buf_deinit(&x->taken);
     x->fed = 0;
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     struct kc_buf empty = x->taken;
     x->taken = x->bytes;
     x->bytes = empty;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     return x->taken.len > 0;
 }
 
@@ -103,12 +103,12 @@ static int feed(struct keycycle_exchange *x, bool all)
 static void begin(struct keycycle_exchange *x)
 {
     struct kc_exchange *pub = &x->in.pub;
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     struct kc_headers none = pub->headers;
     pub->headers = x->fields;
     x->fields = none;
     pub->status = x->status;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     x->in.heard_ms = kc_mono_ms();
     if (pub->raw)
         snprintf(pub->status_line, sizeof pub->status_line, "HTTP/1.1 %d",
@@ -119,11 +119,11 @@ static void begin(struct keycycle_exchange *x)
 /* Takes in what the host has given. */
 static void drain(struct keycycle_exchange *x)
 {
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     kc_hosted_unlist(x);
     bool answered = x->answered, ended = x->ended;
     int err = x->err;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     if (x->in.pub.done)
         return;
     if (!ended && err != KC_OK) { /* it could not be taken */
@@ -147,9 +147,9 @@ static void resume(struct keycycle_exchange *x)
     if (!x->paused || x->in.pub.done)
         return;
     x->in.heard_ms = kc_mono_ms();
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     kc_hosted_list(x);
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
 }
 
 /* Those that had news when it began: who is quick cannot hold the loop. */
@@ -226,6 +226,7 @@ new_exchange(struct kc_hosted *t, const struct kc_exchange_config *c)
     size_t most = c->stream ? KC_BACKLOG_MAX : x->in.pub.body.max;
     kc_buf_init(&x->bytes, most);
     kc_buf_init(&x->taken, most);
+    pthread_mutex_init(&x->lock, NULL); /* cannot fail without attributes */
     x->t = t;
     x->ends_ms = c->total_timeout_ms ? x->in.heard_ms + c->total_timeout_ms : 0;
     x->wanted = x->held = x->kept = true;
@@ -289,10 +290,10 @@ static int call_host(struct keycycle_exchange *x,
 static void refuse(struct keycycle_exchange *x, int err)
 {
     int code = kc_hosted_code(err);
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     x->held = x->wanted = false;
     kc_hosted_unlist(x);
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     kc_inbox_end(&x->in, code == KC_ECUT ? KC_ECONNECT : code,
                  kc_err_text(err));
 }
@@ -392,10 +393,7 @@ int kc_hosted_open(const struct keycycle_transport *host,
     struct kc_hosted *t = calloc(1, sizeof *t);
     if (!t)
         return KC_ENOMEM;
-    if (pthread_mutex_init(&t->lock, NULL) != 0) {
-        free(t);
-        return KC_ENOMEM;
-    }
+    pthread_mutex_init(&t->lock, NULL);
     t->head.ops = &ops;
     t->host = *host;
     t->poller = *poller;

@@ -18,7 +18,7 @@ struct kc_hosted {
     /* The loop's alone. */
     struct keycycle_exchange *list; /* those that are not done */
     uint64_t at_ms;                 /* what the timer is set to; 0: not */
-    /* All below, and what says so in an exchange, under the lock. */
+    /* Under the lock, which is held for no longer than it takes to link. */
     pthread_mutex_t lock;
     size_t refs; /* the owner's, and one of each exchange */
     struct keycycle_exchange *first, *last; /* those with news */
@@ -35,7 +35,8 @@ struct keycycle_exchange {
     bool linked;
     bool paused;
     struct keycycle_exchange *prev, *next;
-    /* Under the transport's lock. */
+    /* Under the lock, which comes before the transport's. */
+    pthread_mutex_t lock;
     bool wanted; /* by the loop; else nothing is taken */
     bool held;   /* by the host, who has to end it */
     bool kept;   /* by the loop, who frees it, if the host does not */
@@ -47,19 +48,20 @@ struct keycycle_exchange {
     struct kc_buf bytes; /* that the loop has not taken */
     int err;             /* why it ended, or what came was not taken */
     char why[200];
-    bool listed;
-    struct keycycle_exchange *news_prev, *news_next;
     void *data;
     void (*release)(void *data);
+    /* Under both. */
+    bool listed;
+    struct keycycle_exchange *news_prev, *news_next;
 };
 
 /* kc_hosted_list puts it, once, among those with news, and wakes the loop;
- * kc_hosted_unlist takes it off. With the lock held. */
+ * kc_hosted_unlist takes it off. With the exchange's lock held. */
 void kc_hosted_list(struct keycycle_exchange *x);
 void kc_hosted_unlist(struct keycycle_exchange *x);
 
 /* kc_hosted_let_go gives up a hold, the host's or the loop's, and frees what
- * nobody holds any more. Without the lock. */
+ * nobody holds any more. Without a lock. */
 void kc_hosted_let_go(struct keycycle_exchange *x, bool *hold);
 
 /* kc_hosted_code returns `err`, or KC_ECUT for what no end can be. */

@@ -27,16 +27,17 @@ static void destroy(struct keycycle_exchange *x)
         x->release(x->data);
     kc_headers_deinit(&x->fields);
     kc_buf_deinit(&x->bytes);
+    pthread_mutex_destroy(&x->lock);
     kc_hosted_unref(x->t);
     free(x);
 }
 
 void kc_hosted_let_go(struct keycycle_exchange *x, bool *hold)
 {
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     *hold = false;
     bool gone = !x->held && !x->kept;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     if (gone)
         destroy(x);
 }
@@ -49,10 +50,12 @@ void kc_hosted_unlist(struct keycycle_exchange *x)
     struct kc_hosted *t = x->t;
     if (!x->listed)
         return;
+    pthread_mutex_lock(&t->lock);
     *(x->news_prev ? &x->news_prev->news_next : &t->first) = x->news_next;
     *(x->news_next ? &x->news_next->news_prev : &t->last) = x->news_prev;
     x->listed = false;
     t->news--;
+    pthread_mutex_unlock(&t->lock);
 }
 
 /* The loop is there as long as the exchange is wanted. */
@@ -61,12 +64,14 @@ void kc_hosted_list(struct keycycle_exchange *x)
     struct kc_hosted *t = x->t;
     if (x->listed)
         return;
+    pthread_mutex_lock(&t->lock);
     x->listed = true;
     x->news_next = NULL;
     x->news_prev = t->last;
     *(t->last ? &t->last->news_next : &t->first) = x;
     t->last = x;
     t->news++;
+    pthread_mutex_unlock(&t->lock);
     t->poller.wake(t->poller.ctx);
 }
 
@@ -78,10 +83,10 @@ static int enter(struct keycycle_exchange *x)
 {
     if (x->t->pid != getpid())
         return KC_EFORKED;
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     if (x->wanted && x->err == KC_OK)
         return KC_OK;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     return KC_ECLOSED;
 }
 
@@ -92,7 +97,7 @@ static int leave(struct keycycle_exchange *x, int err)
         x->err = err;
     if (err != KC_EINVALID)
         kc_hosted_list(x);
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     return err;
 }
 
@@ -168,7 +173,7 @@ EXPORT void keycycle_exchange_end(struct keycycle_exchange *x,
         x->err = code;
         snprintf(x->why, sizeof x->why, "%s", why ? why : kc_err_text(code));
         kc_hosted_list(x);
-        pthread_mutex_unlock(&x->t->lock);
+        pthread_mutex_unlock(&x->lock);
     }
     kc_hosted_let_go(x, &x->held);
 }
@@ -178,18 +183,18 @@ EXPORT void keycycle_exchange_set_data(struct keycycle_exchange *x, void *data,
 {
     if (x->t->pid != getpid())
         return;
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     x->data = data;
     x->release = release;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
 }
 
 EXPORT void *keycycle_exchange_get_data(struct keycycle_exchange *x)
 {
     if (x->t->pid != getpid())
         return x->data; /* the lock may be held by a thread that is not here */
-    pthread_mutex_lock(&x->t->lock);
+    pthread_mutex_lock(&x->lock);
     void *data = x->data;
-    pthread_mutex_unlock(&x->t->lock);
+    pthread_mutex_unlock(&x->lock);
     return data;
 }
