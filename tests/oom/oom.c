@@ -29,7 +29,7 @@
 static const char *const names[] = {
     "open",   "keys",   "tiers", "events", "tasks", "simulate",
     "json",   "own",    "store", "stats",  "http",  "models",
-    "config", "shared", "cpool", "box",    "agent"};
+    "config", "shared", "cpool", "box",    "agent",   "transport"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {
