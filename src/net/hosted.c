@@ -126,12 +126,12 @@ static void drain(struct keycycle_exchange *x)
     pthread_mutex_unlock(&x->lock);
     if (x->in.pub.done)
         return;
+    if (answered && !x->in.pub.have_headers)
+        begin(x);
     if (!ended && err != KC_OK) { /* it could not be taken */
         finish(x, err, kc_err_text(err));
         return;
     }
-    if (answered && !x->in.pub.have_headers)
-        begin(x);
     int failed = feed(x, ended);
     if (failed != KC_OK)
         finish(x, failed, kc_err_text(failed));
