@@ -303,7 +303,10 @@ describe("a call that ends early", function()
     assert.equal("x", stream().choices[1].delta.content)
     raises(keycycle.TimeoutError, "idle_timeout", stream)
     is_told "cancel"
-    for _ in client.chat.completions:create(request(true)) do break end
+    do
+      local early <close> = client.chat.completions:create(request(true))
+      early()
+    end
     is_told("cancel", 2)
     local left <const> = client.chat.completions:create(request(true))
     wrapper:stop()
