@@ -28,7 +28,9 @@ local told = setmetatable({}, { __mode = "k" })
 function policy.define(definition)
   if type(definition) ~= "table" then invalid("a policy is a table, not a %s", type(definition)) end
   for k, v in pairs(definition) do
-    if not fields[k] then invalid("a policy has no field %q", tostring(k)) end
+    if not fields[k] then
+      invalid("a policy has no field %q (known: %s)", tostring(k), errors.list(fields))
+    end
     if type(v) ~= fields[k] then invalid("policy.%s must be a %s", k, fields[k]) end
   end
   local most = definition.max_retries

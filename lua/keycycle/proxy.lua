@@ -53,8 +53,8 @@ local function prepare_route(client, name, given, opts)
   return call.new(entry, route, request.build(entry, route, given, opts), opts)
 end
 
-local spec_fields = { method = "string", path = "string", query = "table", body = "string",
-  headers = "table", stream = "boolean", model = "string" }
+local spec_fields = { method = "string", path = "string", query = "table", json = "any",
+  body = "string", headers = "table", stream = "boolean", model = "string" }
 
 local function check_spec(entry, spec)
   if type(spec) ~= "table" then
@@ -62,10 +62,11 @@ local function check_spec(entry, spec)
   end
   for name, value in pairs(spec) do
     local want = spec_fields[name]
-    if name ~= "json" and not want then
-      bad_request(entry, "request has no field %q", tostring(name))
+    if not want then
+      bad_request(entry, "request has no field %q (known: %s)", tostring(name),
+        errors.list(spec_fields))
     end
-    if want and type(value) ~= want then
+    if want ~= "any" and type(value) ~= want then
       bad_request(entry, "request.%s must be a %s", name, want)
     end
   end
