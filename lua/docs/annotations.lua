@@ -77,9 +77,10 @@ local function take_comment(block, line, where)
     read(block, rest)
     return
   end
-  local value, words = line:match '^%-%-%-|%s*("?[^#]-"?)%s*#?%s*([^#]*)$'
+  local value = line:match "^%-%-%-|%s*(.-)%s*$"
   if value then
-    table.insert(block.alias.values, { value = value, text = words })
+    local before, words = value:match "^(.-)%s+#%s+(.*)$"
+    table.insert(block.alias.values, { value = before or value, text = words or "" })
   else
     table.insert(block.words, (line:match "^%-%-%- ?(.*)$"))
   end
