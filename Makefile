@@ -23,7 +23,7 @@ MYSQL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libmaria
 
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED)) \
 	$(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread -ldl
+PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread -ldl -lm
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.
@@ -103,7 +103,7 @@ UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := $(addprefix tests/support/,slow_resolver.c proclib.c)
+SUPPORT_ALONE := $(addprefix tests/support/,elsewhere.c lines.c slow_resolver.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -138,7 +138,8 @@ $(BUILD)/tests/support/rawserver: $(BUILD)/obj/tests/support/rawserver_main.o \
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread
 
-$(BUILD)/tests/support/slow_resolver.so: tests/support/slow_resolver.c
+$(BUILD)/tests/support/elsewhere.so $(BUILD)/tests/support/slow_resolver.so: \
+		$(BUILD)/tests/support/%.so: tests/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
 
@@ -146,6 +147,10 @@ $(BUILD)/tests/support/proclib.so: tests/support/proclib.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
 		$(shell $(PKG_CONFIG) --libs sqlite3)
+
+$(BUILD)/tests/support/lines.so: tests/support/lines.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ -ldl
 
 $(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
 		$(BUILD)/lib/util.a
@@ -191,7 +196,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
-support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so proclib.so)
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
@@ -208,6 +213,8 @@ setup-bench:
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
+setup-coverage:
+	@tests/support/setup.sh build test coverage
 setup-peers:
 	@tests/support/setup.sh build test node
 	@KEYCYCLE_BUILD=$(BUILD) tests/support/setup.sh peers
@@ -266,6 +273,12 @@ check-peers: setup-peers
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all
 	@tests/support/run_tests.sh $(BUILD) peers
 
+# Which lines of src/ and lua/ the tests run.
+coverage: setup-coverage
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/cov SAN="--coverage" CFLAGS="-O0 -g" \
+		all unit-bins support-bins $(BUILD)/cov/tests/support/lines.so
+	@tests/support/coverage.sh $(BUILD)/cov
+
 fuzz: setup-fuzz
 	@JOBS=$(JOBS) tests/support/fuzz.sh $(BUILD)
 
@@ -316,13 +329,14 @@ help:
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
 	@echo 'make check-peers     the clients beside a mock of all providers from npm (brings node)'
+	@echo 'make coverage        the share of lines that the tests run, of src/ and of lua/'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
-	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
+	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
 	bench proof lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

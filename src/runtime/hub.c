@@ -8,6 +8,7 @@
 #include "runtime/hub_impl.h"
 #include "runtime/registry.h"
 #include "runtime/writer_impl.h"
+#include "util/num.h"
 
 int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
                bool threads, struct kc_hub **out)
@@ -380,7 +381,7 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
                        uint64_t wait_ms)
 {
     /* Whoever sleeps for ever looks at the clock once a day. */
-    uint64_t most = 86400000;
+    uint64_t most = KC_DAY_MS;
     uint64_t ms = kc_mono_ms() + (wait_ms < most ? wait_ms : most);
     struct timespec ts = {.tv_sec = (time_t)(ms / 1000),
                           .tv_nsec = (long)(ms % 1000) * 1000000};

@@ -117,6 +117,15 @@ describe("keycycle", function()
     end)
   end)
 
+  it("lets an empty variable switch off what the file says", function()
+    files.with("TIDB_DB_URL=sqlite:/nowhere/usage.db\n", function(path)
+      local code = "require \"keycycle\".MultiClientWrapper.new {} print \"no store\""
+      prints("no store\n", 0, "TIDB_DB_URL= %s --env %s -e '%s'", host, path, code)
+      local _, rc = sh("env -u TIDB_DB_URL %s --env %s -e '%s'", host, path, code)
+      assert.equal(1, rc)
+    end)
+  end)
+
   it("finds scripts in its path, and in ./.keycycle when it is told to", function()
     local folder, remove = files.folder()
     assert(os.execute("mkdir -p " .. folder .. "/scripts " .. folder .. "/.keycycle/scripts"))
