@@ -210,6 +210,8 @@ setup-test:
 	@tests/support/setup.sh build test
 setup-bench:
 	@tests/support/setup.sh build bench
+setup-docs:
+	@tests/support/setup.sh build docs
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
@@ -292,6 +294,10 @@ proof: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
+# The library's pages, by LDoc; a warning is an error.
+docs: setup-docs
+	@lua/docs/build.sh $(BUILD)
+
 lint:
 	@tests/support/lint.sh .
 
@@ -321,6 +327,7 @@ help:
 	@echo 'make demo            set up, build, and show sixty calls over two mock providers'
 	@echo 'make test            set up, build, and run every test'
 	@echo 'make                 the module, the host and the library, under build/'
+	@echo 'make docs            the pages of the library, under build/docs'
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
 	@echo 'make check-oom       every allocation fails once, of Lua and of ours'
@@ -335,8 +342,8 @@ help:
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-docs setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
-	bench proof lint format install uninstall clean help
+	bench proof docs lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

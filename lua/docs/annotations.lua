@@ -129,11 +129,6 @@ function annotations.read(path)
   for line in io.lines(path) do
     n = n + 1
     if line:find "^%-%-%-" then
-      -- Classes may follow each other without a blank line between them.
-      if line:find "^%-%-%-@class" and block.class then
-        end_block(file, variables, block, nil)
-        block = new_block()
-      end
       take_comment(block, line, ("%s:%d"):format(path, n))
     else
       end_block(file, variables, block, line ~= "" and line or nil)

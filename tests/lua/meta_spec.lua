@@ -80,6 +80,16 @@ describe("the annotations of the module", function()
     assert.same(loaded.value.names, meta.names "keycycle.script")
   end)
 
+  it("have a word for everything", function()
+    for _, file in ipairs(meta.files()) do
+      assert.truthy(file.text, file.path)
+      for _, item in ipairs(file.items) do
+        local again = item.kind == "class" and item.name == "keycycle"
+        assert.is_true(item.text ~= "" or item.private or again, file.path .. ": " .. item.name)
+      end
+    end
+  end)
+
   it("name no type that is not there", function()
     local known = {}
     for _, file in ipairs(meta.files()) do

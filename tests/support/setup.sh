@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to build ("build"), to test ("test"), to measure
-# ("bench", "coverage"), to fuzz ("clang", then "fuzzer") and to test beside others' mocks ("node",
-# then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
+# ("bench", "coverage"), to describe ("docs"), to fuzz ("clang", then "fuzzer") and to test beside
+# others' mocks ("node", then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
 # build folder. Elsewhere it names what is missing and stops.
 set -euo pipefail
 
@@ -75,6 +75,14 @@ for part in "$@"; do
     ;;
   coverage)
     want 'command -v gcovr' gcovr
+    ;;
+  docs) # LDoc's tables need discount, which Debian has for 5.1
+    want 'command -v lua5.4' lua5.4
+    want 'command -v ldoc' lua-ldoc
+    want 'command -v lua5.1' lua5.1
+    want "lua5.1 -e 'require \"lfs\" require \"pl.utils\"'" lua-filesystem
+    want "lua5.1 -e 'require \"discount\"'" lua-discount
+    want 'command -v mandoc' mandoc
     ;;
   clang)
     want 'command -v clang' clang

@@ -10,6 +10,7 @@
 ---@field run fun(args: table): any, string?
 ---@field strict? boolean
 
+--- What an agent is made of.
 ---@class keycycle.AgentOptions
 ---@field model keycycle.Model
 ---@field instructions? string|string[] the system message of each run; a list of lines is one text
@@ -40,6 +41,7 @@
 ---@field usage keycycle.Usage of all steps
 ---@field finish_reason? keycycle.FinishReason|"max_steps"
 
+--- An agent; `keycycle.Agent { … }` makes it.
 ---@class keycycle.Agent
 ---@field model keycycle.Model
 ---@field instructions? string
@@ -79,6 +81,7 @@ function agent:print_response(prompt, options) end
 --- Forgets what was said: the history is again what the agent was made with.
 function agent:reset() end
 
+--- What an agent's stream gives beside its text.
 ---@class keycycle.AgentChunk: keycycle.Chunk
 ---@field tool? keycycle.ToolRun
 

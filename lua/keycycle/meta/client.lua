@@ -22,6 +22,7 @@ function client:request(request, options) end
 ---@return table
 function client:check(request, options) end
 
+--- A request by its path.
 ---@class keycycle.AnyRequest
 ---@field path string begins with /; behind base_url
 ---@field method? string default "GET", with json or body "POST"
@@ -53,6 +54,7 @@ function stream:text() end
 --- Stops the transfer and settles the usage. Never yields; idempotent.
 function stream:close() end
 
+--- `client.chat.completions`.
 ---@class keycycle.path.completions
 local completions = {}
 
@@ -63,9 +65,11 @@ local completions = {}
 ---@return keycycle.openai.ChatCompletion
 function completions:create(request, options) end
 
+--- `client.chat`.
 ---@class keycycle.path.chat
 ---@field completions keycycle.path.completions
 
+--- `client.responses`.
 ---@class keycycle.path.responses
 local responses = {}
 
@@ -76,30 +80,37 @@ local responses = {}
 ---@return keycycle.openai.Response
 function responses:create(request, options) end
 
+--- `client.embeddings`.
 ---@class keycycle.path.embeddings
 local embeddings = {}
 
+--- Makes vectors of texts.
 ---@param request keycycle.openai.EmbeddingRequest
 ---@param options? keycycle.CallOptions
 ---@return keycycle.openai.EmbeddingList
 function embeddings:create(request, options) end
 
+--- `client.models`.
 ---@class keycycle.path.models_list
 local models_list = {}
 
+--- Lists the models.
 ---@param query? table
 ---@param options? keycycle.CallOptions
 ---@return keycycle.openai.ModelList
 function models_list:list(query, options) end
 
+--- `client.models`.
 ---@class keycycle.path.models: keycycle.path.models_list
 local models = {}
 
+--- Tells of one model.
 ---@param request { model: string }
 ---@param options? keycycle.CallOptions
 ---@return table
 function models:retrieve(request, options) end
 
+--- `client.audio.transcriptions`.
 ---@class keycycle.path.transcriptions
 local transcriptions = {}
 
@@ -109,17 +120,21 @@ local transcriptions = {}
 ---@return keycycle.openai.Transcription
 function transcriptions:create(request, options) end
 
+--- `client.audio`.
 ---@class keycycle.path.audio
 ---@field transcriptions keycycle.path.transcriptions
 
+--- `client.moderations`.
 ---@class keycycle.path.moderations
 local moderations = {}
 
+--- Tells whether a text is harmful.
 ---@param request { input: string|table, model?: string }
 ---@param options? keycycle.CallOptions
 ---@return table
 function moderations:create(request, options) end
 
+--- `client.messages`.
 ---@class keycycle.path.messages_create
 local messages_create = {}
 
@@ -130,14 +145,17 @@ local messages_create = {}
 ---@return keycycle.anthropic.Message
 function messages_create:create(request, options) end
 
+--- `client.messages`.
 ---@class keycycle.path.messages: keycycle.path.messages_create
 local messages = {}
 
+--- Counts the tokens of a request.
 ---@param request keycycle.anthropic.MessageRequest
 ---@param options? keycycle.CallOptions
 ---@return { input_tokens: integer }
 function messages:count_tokens(request, options) end
 
+--- `client.models` of Gemini.
 ---@class keycycle.path.gemini_models: keycycle.path.models_list
 local gemini_models = {}
 
@@ -148,6 +166,7 @@ local gemini_models = {}
 ---@return keycycle.gemini.Content
 function gemini_models:generate_content(request, options) end
 
+--- Gemini's own form as a stream.
 ---@param request keycycle.gemini.Request
 ---@param options? keycycle.CallOptions
 ---@return keycycle.Stream|fun(): keycycle.gemini.Content? stream
@@ -156,21 +175,25 @@ function gemini_models:generate_content(request, options) end
 ---@return keycycle.Stream
 function gemini_models:generate_content_stream(request, options) end
 
+--- Makes a vector of a content.
 ---@param request { model?: string, content: table, [string]: any }
 ---@param options? keycycle.CallOptions
 ---@return { embedding: { values: number[] } }
 function gemini_models:embed_content(request, options) end
 
+--- Makes a vector of each of several contents.
 ---@param request { model?: string, requests: table[] }
 ---@param options? keycycle.CallOptions
 ---@return { embeddings: { values: number[] }[] }
 function gemini_models:batch_embed_contents(request, options) end
 
+--- Counts the tokens of a request.
 ---@param request keycycle.gemini.Request
 ---@param options? keycycle.CallOptions
 ---@return { totalTokens: integer }
 function gemini_models:count_tokens(request, options) end
 
+--- `client.search`.
 ---@class keycycle.path.search
 local search = {}
 
@@ -180,72 +203,89 @@ local search = {}
 ---@return table
 function search:query(request, options) end
 
+--- The next page of a search.
 ---@param request { page_token: string }
 ---@param options? keycycle.CallOptions
 ---@return table
 function search:page(request, options) end
 
+--- `client.search`.
 ---@class keycycle.path.search_create
 local search_create = {}
 
+--- Searches the web.
 ---@param request { query: string, [string]: any }
 ---@param options? keycycle.CallOptions
 ---@return table
 function search_create:create(request, options) end
 
+--- `client.embed`.
 ---@class keycycle.path.embed
 local embed = {}
 
+--- Makes vectors of a video, a sound, an image or a text.
 ---@param request table
 ---@param options? keycycle.CallOptions
 ---@return table
 function embed:create(request, options) end
 
+--- `client.tasks`.
 ---@class keycycle.path.tasks
 local tasks = {}
 
+--- Begins to index a video; `video_file` is a path.
 ---@param request table
 ---@param options? keycycle.CallOptions
 ---@return table
 function tasks:create(request, options) end
 
+--- Tells how far that is.
 ---@param request { id: string }
 ---@param options? keycycle.CallOptions
 ---@return table
 function tasks:retrieve(request, options) end
 
+--- `client.indexes`.
 ---@class keycycle.path.indexes
 local indexes = {}
 
+--- Lists the indexes.
 ---@param query? table
 ---@param options? keycycle.CallOptions
 ---@return table
 function indexes:list(query, options) end
 
+--- Tells of one index.
 ---@param request? { index_id?: string } default: the key's
 ---@param options? keycycle.CallOptions
 ---@return table
 function indexes:retrieve(request, options) end
 
+--- `client.credits`.
 ---@class keycycle.path.credits
 local credits = {}
 
+--- What is left of the account's credit.
 ---@param query? table
 ---@param options? keycycle.CallOptions
 ---@return table
 function credits:retrieve(query, options) end
 
+--- `client.generation`.
 ---@class keycycle.path.generation
 local generation = {}
 
+--- What a call has cost.
 ---@param query { id: string }
 ---@param options? keycycle.CallOptions
 ---@return table
 function generation:retrieve(query, options) end
 
+--- `client.user`.
 ---@class keycycle.path.user
 local user = {}
 
+--- What is left of the account's credit.
 ---@param query? table
 ---@param options? keycycle.CallOptions
 ---@return table

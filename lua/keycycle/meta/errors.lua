@@ -4,10 +4,12 @@
 ---
 --- No field of an error shows more of a key than its last characters.
 
+--- A class of errors.
 ---@class keycycle.ErrorClass
 ---@field name string "RateLimitError"
 ---@field parent? keycycle.ErrorClass
 
+--- What went wrong, in a word for programs.
 ---@alias keycycle.ErrorCode
 ---| "limited" # no key had room in time
 ---| "queue_full" # too many wait already

@@ -19,16 +19,22 @@ keycycle.MultiClientWrapper = {}
 ---@type keycycle.MultiProviderWrappers
 keycycle.MultiProviderWrapper = {}
 
+--- The strategies by name.
 ---@type keycycle.RateLimitStrategies
 keycycle.RateLimitStrategy = {}
+--- The time, by the machine or by the program.
 ---@type keycycle.clock
 keycycle.clock = {}
+--- JSON.
 ---@type keycycle.json
 keycycle.json = {}
+--- The library's log.
 ---@type keycycle.log
 keycycle.log = {}
+--- Plain HTTP over the library's transport.
 ---@type keycycle.http
 keycycle.http = {}
+--- Interfaces of other libraries.
 ---@type keycycle.compat
 keycycle.compat = {}
 

@@ -14,27 +14,32 @@
 ---@field total_tokens integer settled
 ---@field in_flight integer
 
+--- What was used of a key.
 ---@class keycycle.KeyStats
 ---@field index integer
 ---@field suffix string
 ---@field snapshot keycycle.Snapshot
 
+--- What was used of all keys.
 ---@class keycycle.GlobalStats
 ---@field total keycycle.Snapshot
 ---@field keys keycycle.KeyStats[]
 ---@field queue { length: integer, oldest: number } callers that wait, and for how many seconds the first one does
 
+--- What was used of a key, by model.
 ---@class keycycle.KeyBreakdown
 ---@field index integer
 ---@field suffix string
 ---@field total keycycle.Snapshot
 ---@field breakdown table<string, keycycle.Snapshot> by model
 
+--- What was used of a model, by key.
 ---@class keycycle.ModelStats
 ---@field model_id string
 ---@field total keycycle.Snapshot
 ---@field keys keycycle.KeyStats[]
 
+--- The state of a key.
 ---@alias keycycle.KeyStateName
 ---| "ready"
 ---| "cooling" # after a 429 of a minute or less, or that says no time
@@ -45,6 +50,7 @@
 ---| "disabled" # by the program
 ---| "draining" # removed, with requests under way
 
+--- A key and its state.
 ---@class keycycle.KeyState
 ---@field index integer
 ---@field suffix string
@@ -76,6 +82,7 @@
 ---@field max? integer
 ---@field window? number
 
+--- Options of `get_key`.
 ---@class keycycle.KeyOptions
 ---@field estimated_tokens? number to reserve; default 0
 ---@field wait? boolean default false
@@ -85,8 +92,10 @@
 ---@field key_id? integer|string tried first
 ---@field pin_key? boolean with key_id: no other
 
+--- What can happen to a key: `wait` is a caller that waits for one, `learn` a limit that an answer told.
 ---@alias keycycle.EventName "acquire"|"rotate"|"cooldown"|"invalid"|"recover"|"wait"|"learn"
 
+--- What happened, as a subscriber is told.
 ---@class keycycle.Event
 ---@field event keycycle.EventName
 ---@field at number epoch seconds
@@ -100,10 +109,12 @@
 ---@field amount? integer of "learn" what the limit is now
 ---@field lost? integer events before it that came too fast
 
+--- The manager of a provider; `wrapper:get_manager` gives it.
 ---@class keycycle.Manager
 ---@field provider string
 local manager = {}
 
+--- What was used of each key, and of all.
 ---@return keycycle.GlobalStats
 function manager:get_global_stats() end
 
@@ -112,6 +123,7 @@ function manager:get_global_stats() end
 ---@return keycycle.KeyBreakdown?
 function manager:get_key_stats(id) end
 
+--- What was used of one model, by key.
 ---@param model string
 ---@return keycycle.ModelStats
 function manager:get_model_stats(model) end

@@ -1,6 +1,7 @@
 ---@meta _
 --- Models: one shape for every provider, and what it consists of.
 
+--- A text in a message.
 ---@class keycycle.TextPart
 ---@field type "text"
 ---@field text string
@@ -12,6 +13,7 @@
 ---@field data? string base64
 ---@field media_type? string "image/png"
 
+--- A call of a tool that a model wants.
 ---@class keycycle.ToolCall
 ---@field id string
 ---@field name string
@@ -29,12 +31,14 @@
 ---@field reasoning? string of an assistant
 ---@field extra? table the provider's own
 
+--- A tool that a model may call.
 ---@class keycycle.ToolDefinition
 ---@field name string
 ---@field description? string
 ---@field parameters? table a JSON schema of type object
 ---@field strict? boolean
 
+--- The form that an answer is to have.
 ---@class keycycle.ResponseFormat
 ---@field type "text"|"json"|"json_schema"
 ---@field schema? table
@@ -71,6 +75,7 @@
 ---@field messages keycycle.Message[]
 ---@field stream? true
 
+--- Why a model said no more.
 ---@alias keycycle.FinishReason "stop"|"length"|"tool_calls"|"content_filter"
 
 --- A neutral response. It prints as its content.

@@ -42,6 +42,7 @@
 ---@field policy? keycycle.Policy what to do after a failed attempt; default "default"
 ---@field allow_insecure? boolean lets keys go over plain http to other machines; default false
 
+--- Which of the keys with room is next.
 ---@alias keycycle.Selection
 ---| "balanced" # the least loaded of a few with room
 ---| "round_robin"
@@ -73,10 +74,12 @@
 ---@field models? string[] the only ones that it serves
 ---@field [string] string
 
+--- Options of `load_api_keys`.
 ---@class keycycle.LoadKeysOptions
 ---@field env_file? string default ".env"
 ---@field extra_params? string[] `<PROVIDER>_<PARAM>_<n>` of each key
 
+--- A key of the environment.
 ---@class keycycle.LoadedKey
 ---@field api_key string
 ---@field label? string
@@ -109,6 +112,7 @@
 --- function, called at the first use of a key and a model.
 ---@alias keycycle.Limits keycycle.RateLimits|table<string, keycycle.RateLimits>|fun(model: string, key: integer): keycycle.RateLimits?
 
+--- A policy: its name, a definition or its function alone.
 ---@alias keycycle.Policy "default"|"patient"|"fail_fast"|string|keycycle.PolicyDefinition|fun(failure: keycycle.Failure): keycycle.Action?, number?
 
 --- Options of a client and of one call.
@@ -142,6 +146,7 @@
 ---@field provider string its name
 ---@field default_model_id? string as default_model
 
+--- Options of `simulate`.
 ---@class keycycle.SimulateOptions
 ---@field calls_per_hour number
 ---@field limits? keycycle.Limits
@@ -153,6 +158,7 @@
 ---@field seed? number default 1
 ---@field model? string whose limits hold, where they are by model
 
+--- What became of the calls.
 ---@class keycycle.Simulation
 ---@field served integer
 ---@field waited integer served ones that had to wait

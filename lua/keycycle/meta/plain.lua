@@ -1,6 +1,7 @@
 ---@meta _
 --- The clock, JSON, plain HTTP, the log, and other libraries' interfaces.
 
+--- The time: `keycycle.clock`.
 ---@class keycycle.clock
 local clock = {}
 
@@ -22,9 +23,11 @@ local manual = {}
 ---@param seconds number
 function manual:advance(seconds) end
 
+--- What it shows.
 ---@return number epoch seconds
 function manual:now() end
 
+--- JSON: `keycycle.json`.
 ---@class keycycle.json
 ---@field null lightuserdata JSON's null, in what `decode` returns and in what `encode` takes
 local json = {}
@@ -46,6 +49,7 @@ function json.decode(text) end
 ---@return T
 function json.array(list) end
 
+--- Plain HTTP: `keycycle.http`.
 ---@class keycycle.http
 local http = {}
 
@@ -55,6 +59,7 @@ local http = {}
 ---@return keycycle.HttpResponse
 function http.request(request) end
 
+--- A request of plain HTTP.
 ---@class keycycle.HttpRequest
 ---@field url string
 ---@field method? string default "GET", with a body "POST"
@@ -62,13 +67,16 @@ function http.request(request) end
 ---@field body? string
 ---@field timeout? number seconds; default 60
 
+--- Its answer.
 ---@class keycycle.HttpResponse
 ---@field status integer
 ---@field headers table<string, string> by lower-case names
 ---@field body string
 
+--- How grave a line is.
 ---@alias keycycle.LogLevel "error"|"warn"|"info"|"debug"
 
+--- The library's log: `keycycle.log`.
 ---@class keycycle.log
 local log = {}
 
@@ -90,18 +98,22 @@ function log.set_sink(fn) end
 ---@param ... any
 function log.write(level, format, ...) end
 
+--- Writes a line of that level.
 ---@param format string
 ---@param ... any
 function log.error(format, ...) end
 
+--- Writes a line of that level.
 ---@param format string
 ---@param ... any
 function log.warn(format, ...) end
 
+--- Writes a line of that level.
 ---@param format string
 ---@param ... any
 function log.info(format, ...) end
 
+--- Writes a line of that level.
 ---@param format string
 ---@param ... any
 function log.debug(format, ...) end

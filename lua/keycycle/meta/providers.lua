@@ -2,38 +2,53 @@
 --- The clients of the providers that are built in. Any other server that speaks as OpenAI does
 --- has the client `keycycle.client.openai_compatible`.
 
+--- The client of any server that speaks as OpenAI does.
 ---@class keycycle.client.openai_compatible: keycycle.Client
 ---@field chat keycycle.path.chat
 ---@field embeddings keycycle.path.embeddings
 ---@field models keycycle.path.models
 
+--- The client of `openai`.
 ---@class keycycle.client.openai: keycycle.client.openai_compatible
 ---@field responses keycycle.path.responses
 ---@field audio keycycle.path.audio
 ---@field moderations keycycle.path.moderations
 
+--- The client of `gemini_openai`.
 ---@class keycycle.client.gemini_openai: keycycle.client.openai_compatible
+
+--- The client of `nvidia`.
 ---@class keycycle.client.nvidia: keycycle.client.openai_compatible
 
+--- The client of `mistral`.
 ---@class keycycle.client.mistral: keycycle.client.openai_compatible
 ---@field audio keycycle.path.audio
+
+--- The client of `sambanova`.
 ---@class keycycle.client.sambanova: keycycle.client.mistral
 
+--- The client of `ollama`.
 ---@class keycycle.client.ollama: keycycle.client.openai_compatible
 ---@field responses keycycle.path.responses
+
+--- The client of `xai`.
 ---@class keycycle.client.xai: keycycle.client.ollama
 
+--- The client of `groq`.
 ---@class keycycle.client.groq: keycycle.client.openai_compatible
 ---@field responses keycycle.path.responses
 ---@field audio keycycle.path.audio
 
+--- The client of `cerebras`.
 ---@class keycycle.client.cerebras: keycycle.Client
 ---@field chat keycycle.path.chat
 ---@field models keycycle.path.models
 
+--- The client of `huggingface`.
 ---@class keycycle.client.huggingface: keycycle.client.cerebras
 ---@field responses keycycle.path.responses
 
+--- The client of `azure_openai`.
 ---@class keycycle.client.azure_openai: keycycle.Client
 ---@field chat keycycle.path.chat
 ---@field embeddings keycycle.path.embeddings
@@ -41,6 +56,7 @@
 ---@field responses keycycle.path.responses
 ---@field audio keycycle.path.audio
 
+--- The client of `cloudflare`.
 ---@class keycycle.client.cloudflare: keycycle.client.openai_compatible
 ---@field responses keycycle.path.responses
 local cloudflare = {}
@@ -51,6 +67,7 @@ local cloudflare = {}
 ---@return table
 function cloudflare:run(request, options) end
 
+--- The client of `deepseek`.
 ---@class keycycle.client.deepseek: keycycle.client.cerebras
 ---@field responses keycycle.path.responses
 ---@field user keycycle.path.user
@@ -59,40 +76,50 @@ function cloudflare:run(request, options) end
 ---@class keycycle.client.rerank: keycycle.client.openai_compatible
 local rerank = {}
 
+--- Orders texts by how well they answer a question.
 ---@param request keycycle.cohere.RerankRequest
 ---@param options? keycycle.CallOptions
 ---@return table
 function rerank:rerank(request, options) end
 
+--- The client of `together`.
 ---@class keycycle.client.together: keycycle.client.rerank
 ---@field audio keycycle.path.audio
 
+--- The client of `llamacpp`.
 ---@class keycycle.client.llamacpp: keycycle.client.rerank
 ---@field responses keycycle.path.responses
 
+--- The client of `vllm`.
 ---@class keycycle.client.vllm: keycycle.client.llamacpp
 ---@field audio keycycle.path.audio
 
+--- The client of `fireworks`.
 ---@class keycycle.client.fireworks: keycycle.client.llamacpp
 ---@field messages keycycle.path.messages_create
 
+--- The client of `openrouter`.
 ---@class keycycle.client.openrouter: keycycle.client.fireworks
 ---@field credits keycycle.path.credits
 ---@field generation keycycle.path.generation
 
+--- The client of `perplexity`.
 ---@class keycycle.client.perplexity: keycycle.Client
 ---@field responses keycycle.path.responses
 ---@field embeddings keycycle.path.embeddings
 ---@field models keycycle.path.models_list
 ---@field search keycycle.path.search_create
 
+--- The client of `anthropic`.
 ---@class keycycle.client.anthropic: keycycle.Client
 ---@field messages keycycle.path.messages
 ---@field models keycycle.path.models
 
+--- The client of `gemini`.
 ---@class keycycle.client.gemini: keycycle.Client
 ---@field models keycycle.path.gemini_models
 
+--- The client of `cohere`.
 ---@class keycycle.client.cohere: keycycle.Client
 ---@field models keycycle.path.models_list
 ---@field audio keycycle.path.audio
@@ -105,21 +132,25 @@ local cohere = {}
 ---@return keycycle.cohere.Chat
 function cohere:chat(request, options) end
 
+--- Makes vectors of texts or images.
 ---@param request keycycle.cohere.EmbedRequest
 ---@param options? keycycle.CallOptions
 ---@return table
 function cohere:embed(request, options) end
 
+--- Orders texts by how well they answer a question.
 ---@param request keycycle.cohere.RerankRequest
 ---@param options? keycycle.CallOptions
 ---@return table
 function cohere:rerank(request, options) end
 
+--- Splits a text into tokens.
 ---@param request { text: string, model?: string }
 ---@param options? keycycle.CallOptions
 ---@return { tokens: integer[] }
 function cohere:tokenize(request, options) end
 
+--- The client of `twelvelabs`.
 ---@class keycycle.client.twelvelabs: keycycle.Client
 ---@field search keycycle.path.search
 ---@field embed keycycle.path.embed

@@ -20,6 +20,7 @@ function script.policy(definition) end
 ---@return keycycle.RateLimits
 function script.RateLimits(limits) end
 
+--- The global of users' files.
 ---@type keycycle.script
 keycycle = {}
 
@@ -50,6 +51,7 @@ keycycle = {}
 ---@field value string holds {api_key}, once: "Bearer {api_key}"
 ---@field optional? boolean a server that asks for no key; default false
 
+--- The protocols that are built in.
 ---@alias keycycle.ProtocolName
 ---| "openai_chat"
 ---| "openai_responses"
@@ -88,6 +90,7 @@ keycycle = {}
 ---@field estimate? fun(request: table): integer tokens to reserve; default: by its size
 ---@field estimate_input? fun(request: table): integer how many of these are input
 
+--- What `encode` makes of a request.
 ---@class keycycle.EncodedRequest
 ---@field json table
 ---@field path? string in place of the route's
@@ -104,6 +107,7 @@ keycycle = {}
 ---@field format? "seconds"|"go"|"ms"|"epoch"|"epoch_ms"|"rfc3339"|"ietf"|"any" of reset; default "seconds"
 ---@field learn? boolean false: it tells how long to wait and nothing else
 
+--- What a refusal is.
 ---@alias keycycle.Kind
 ---| "temporary" # for a short while: the same key again
 ---| "overloaded" # the provider is
@@ -118,6 +122,7 @@ keycycle = {}
 ---| "not_found"
 ---| "permission_region"
 
+--- What a refusal holds for.
 ---@alias keycycle.Scope "request"|"key"|"model"|"group"|"provider"
 
 --- One rule of what a refusal means; the first that fits holds.
@@ -161,6 +166,7 @@ keycycle = {}
 ---@field cached_tokens? string
 ---@field reasoning_tokens? string
 
+--- What a provider counts against its limits.
 ---@class keycycle.ChargeDefinition
 ---@field requests_failed? boolean false: a refused request is not counted
 ---@field max_tokens? "reserve"|"actual" "reserve": what was reserved stays counted where the answer is shorter
@@ -178,11 +184,13 @@ keycycle = {}
 ---@field date? string when they were
 ---@field [string] keycycle.RateLimits
 
+--- A policy: what is done after a failed attempt.
 ---@class keycycle.PolicyDefinition
 ---@field name? string default: that of its file
 ---@field max_retries? integer attempts beyond the first; default 5
 ---@field decide fun(failure: keycycle.Failure): keycycle.Action?, number? what to do, after how many seconds; nil: the default policy decides
 
+--- What a policy answers.
 ---@alias keycycle.Action
 ---| "retry" # the same key
 ---| "rotate" # another key

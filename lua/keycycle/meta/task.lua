@@ -1,6 +1,7 @@
 ---@meta _
 --- Tasks: what `keycycle.spawn` and the calls of Async clients return.
 
+--- A task; T is what its function returns.
 ---@class keycycle.Task<T>
 ---@field await fun(self: keycycle.Task<T>): T waits for its end and returns its results; raises the very error that it failed with
 local task = {}

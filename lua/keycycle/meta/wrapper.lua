@@ -1,6 +1,7 @@
 ---@meta _
 --- Wrappers: providers with their keys, limits and clients.
 
+--- How wrappers of several providers are made: `keycycle.MultiClientWrapper`.
 ---@class keycycle.MultiClientWrappers
 local wrappers = {}
 
@@ -103,6 +104,7 @@ function wrapper:save(seconds) end
 --- Idempotent. Later calls raise KeycycleError (`closed`).
 function wrapper:stop() end
 
+--- How wrappers of one provider are made: `keycycle.MultiProviderWrapper`.
 ---@class keycycle.MultiProviderWrappers
 local provider_wrappers = {}
 
