@@ -92,7 +92,7 @@ end
 --- once a policy. Its seconds hold even where the provider asked for more; without
 --- any, "retry" waits for as long as the provider asked.
 ---@param given table a policy
----@param failure table API.md section 9
+---@param failure table keycycle.Failure
 ---@return string action, number seconds
 function policy.decide(given, failure)
   local action, seconds = read(failure, pcall(given.decide, failure))

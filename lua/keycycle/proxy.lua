@@ -198,7 +198,7 @@ local client_mt = {
 
 --- Makes a rotating client of a registered provider.
 ---@param entry table
----@param opts? table the options of API.md section 4
+---@param opts? keycycle.CallOptions
 ---@param async? boolean each call returns a task at once; its `await` gives the results
 --- and raises what is wrong, with the arguments too
 function proxy.new(entry, opts, async)

@@ -154,7 +154,7 @@ end
 --- Registers a provider, or again: keys and limits are swapped, counters kept.
 --- Without `keys` they come from the environment. Chainable.
 ---@param name string
----@param given table API.md section 3
+---@param given? keycycle.ProviderConfig
 function methods:register_provider(name, given)
   check_open(self)
   if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
@@ -190,7 +190,7 @@ end
 ---@param name string
 ---@param class? any a built-in face (keycycle.OpenAI, or keycycle.AsyncOpenAI, whose calls
 --- are tasks), or any Lua client's class: a function, or a table with `new` or `__call`
----@param opts? table API.md section 4
+---@param opts? keycycle.CallOptions
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
   if faces.is_face(class) then
