@@ -90,6 +90,18 @@
 ---@field extra? table
 ---@field raw? any what the provider sent
 
+--- What a protocol's `decode` makes of an answer: of a neutral response what there is.
+---@class keycycle.DecodedResponse
+---@field id? string
+---@field model? string
+---@field content? string default ""
+---@field reasoning? string
+---@field tool_calls? keycycle.ToolCall[] default: none
+---@field finish_reason? keycycle.FinishReason
+---@field usage? keycycle.Usage
+---@field extra? table
+---@field raw? any default: the answer
+
 --- A piece of a call of a tool, in a chunk.
 ---@class keycycle.ToolCallPiece
 ---@field index? integer which call it belongs to

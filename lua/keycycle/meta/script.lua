@@ -84,7 +84,7 @@ keycycle = {}
 --- model's stream.
 ---@class keycycle.ProtocolDefinition
 ---@field encode? fun(request: keycycle.Request): keycycle.EncodedRequest
----@field decode? fun(body: table): keycycle.Response the whole answer
+---@field decode? fun(body: table): keycycle.DecodedResponse the whole answer
 ---@field event? fun(kind: string, data: table, state: table): keycycle.Chunk? one event; `state` is the stream's own table
 ---@field usage? fun(body: table): keycycle.Usage? default: decode's
 ---@field estimate? fun(request: table): integer tokens to reserve; default: by its size
