@@ -2,7 +2,7 @@
 ---
 --- Objects (tables with a metatable) are shown as `tostring` has them. No key is shown.
 local entry = require "keycycle.entry"
-local printer = require "keycycle.printer"
+local printer = require "keycycle.agent.printer"
 
 local MOST_LINES, DEEPEST, MOST_BYTES = 200, 6, 500
 local HIDDEN = "***"

@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "host/nearest.h"
+#include "lua/core.h"
 #include "util/embed.h"
 
 #define MAX_PATH 4096
@@ -64,7 +65,7 @@ static int load_built_in(lua_State *L, const char *name)
         if (strcmp(t->name, file) != 0)
             continue;
         snprintf(chunk, sizeof chunk, "@keycycle/scripts/%s", t->name);
-        return luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+        return lk_load_embedded(L, t, chunk);
     }
     return -1;
 }
@@ -189,7 +190,7 @@ static struct list *list_all(bool here, size_t *own)
     for (const struct kc_text *t = kc_scripts; t->name; t++) {
         struct command *c = add(list, t->name);
         if (c)
-            set_about(c, t->text, strcspn(t->text, "\n"));
+            set_about(c, t->first_line, strlen(t->first_line));
     }
     *own = list->n;
     each_folder(here, list_from, list);

@@ -9,6 +9,7 @@
 #include <lualib.h>
 
 #include "host/coroutines.h"
+#include "host/modules.h"
 #include "host/signals.h"
 #include "host/trouble.h"
 #include "keycycle.h"
@@ -112,6 +113,7 @@ static int open_all(lua_State *L)
         lk_set_lua_dir(L, lua_tostring(L, 1));
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, modules, 0);
+    kc_modules_preload(L);
     return 0;
 }
 

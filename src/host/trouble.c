@@ -33,10 +33,11 @@ static bool is_among(const struct kc_text *t, const char *name, size_t len)
  * keycycle, too. */
 static bool is_library(const char *name, size_t len)
 {
-    size_t skip = sizeof COMMANDS - 1;
+    size_t skip = sizeof COMMANDS - 1, top = sizeof LIBRARY - 1;
     if (len < sizeof LIBRARY || strncmp(name, LIBRARY, sizeof LIBRARY - 1) != 0)
         return false;
     return is_among(kc_embed, name, len) ||
+           is_among(kc_modules, name + top, len - top) ||
            (len > skip && strncmp(name, COMMANDS, skip) == 0 &&
             is_among(kc_scripts, name + skip, len - skip));
 }

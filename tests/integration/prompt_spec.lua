@@ -187,10 +187,10 @@ describe("The prompt", function()
 
   it("lets a line read from the terminal", function()
     local t <close> = start(installed "libedit.so.2" and "libedit.so.2" or "none")
-    t:type "io.read()\r"
-    t:expect "\n"
+    t:type "print 'go' or io.read()\r"
+    t:expect "go\r\n"
     t:type "typed\r"
-    t:expect "\ntyped\r\n"
+    t:expect "typed\r\ntyped\r\n"
   end)
 end)
 

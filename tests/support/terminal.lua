@@ -4,7 +4,7 @@ local proc = require "tests.support.proc"
 local terminal = {}
 
 local PASTE = "\27%[%?2004%a\r?" -- readline's, around each line: how a paste is marked
-local LONG = 10 -- seconds that anything may take
+local LONG = 60 -- seconds that anything may take
 
 local methods = {}
 local terminal_mt = { __index = methods }
