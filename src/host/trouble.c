@@ -161,7 +161,7 @@ int kc_trouble_describe(lua_State *L)
 {
     lua_settop(L, 1);
     const char *message = push_message(L); /* at 2 */
-    bool object = !lua_isstring(L, 1); /* no place stands in it */
+    bool object = !lua_isstring(L, 1);     /* no place stands in it */
     bool signal = is_of_signal(message);
     push_task_trace(L); /* at 3 */
     bool from_task = lua_isstring(L, 3);

@@ -75,6 +75,8 @@ describe("keycycle", function()
       prints("1\n", 0, "%s --env=%s -e 'print(#require \"keycycle\".load_api_keys \"kctest\")'",
         host, path)
     end)
+    prints("1\n", 0, "bash -c '%s --env <(echo KCTEST_API_KEY_1=sk-test-0123456789abcdefghij) -e "
+      .. "\"print(#require(\\\"keycycle\\\").load_api_keys(\\\"kctest\\\"))\"'", host)
     prints("a\n", 0, "%s -e 'print(\"a\") error(\"b\", 0)' -e 'print \"c\"' 2>/dev/null || true",
       host)
   end)
