@@ -147,6 +147,13 @@ $(BUILD)/tests/support/proclib.so: tests/support/proclib.c
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
 		$(shell $(PKG_CONFIG) --libs sqlite3)
 
+# Programs that embed the library, each as a user would build it.
+HOST_COMMON := $(BUILD)/obj/tests/hosts/host.o
+HOSTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/hosts/host.c,$(wildcard tests/hosts/*.c)))
+$(BUILD)/tests/hosts/%: $(BUILD)/obj/tests/hosts/%.o $(HOST_COMMON) $(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
 $(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
 		$(BUILD)/lib/util.a
 	@mkdir -p $(@D)
@@ -191,6 +198,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
+host-bins: $(HOSTS)
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
@@ -271,7 +279,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) hosts/frame support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
@@ -283,7 +291,7 @@ lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/hosts/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
 DESTDIR ?=
 PREFIX  ?= /usr/local
@@ -321,7 +329,7 @@ help:
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
+.PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
 	bench proof lint format install uninstall clean help
 

@@ -4,6 +4,7 @@
 local build = os.getenv "KEYCYCLE_BUILD" or "build"
 package.path = "tests/bench/?.lua;" .. package.path
 
+local frame = require "frame"
 local shell = require "shell"
 local wire = require "wire"
 
@@ -45,3 +46,4 @@ if os.getenv "BENCH" ~= "wire" then
   io.write(shell.output(build .. "/tests/bench/store"))
 end
 wire.run(build)
+frame.run(build)
