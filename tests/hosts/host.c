@@ -13,7 +13,7 @@
 #include "keycycle.h"
 
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/allocator_interface.h>
+size_t __sanitizer_get_current_allocated_bytes(void); /* gcc has no header */
 #endif
 
 void host_must(lua_State *L, int status)
