@@ -15,6 +15,7 @@
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
+#define MODULES "keycycle.modules" /* in the registry: name -> module */
 
 /* -- the embedded library ------------------------------------------------ */
 
@@ -41,14 +42,26 @@ static int load_text(lua_State *L, const struct kc_text *t)
     return status;
 }
 
-/* A loader as package.preload wants it; the upvalue is a place in kc_embed. */
-static int open_embedded(lua_State *L)
+/* A loader as package.preload wants it, of the part of the library that the
+ * upvalue opens: a place in kc_embed, or a function. A part is loaded when it
+ * is first needed, and once, for it holds state: also where a program, or its
+ * test runner, empties package.loaded meanwhile. */
+static int open_part(lua_State *L)
 {
-    lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
-    if (load_text(L, &kc_embed[i]) != LUA_OK)
+    lua_settop(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_isinteger(L, -1) &&
+        load_text(L, &kc_embed[lua_tointeger(L, -1)]) != LUA_OK)
         return lua_error(L);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
     return 1;
 }
 
@@ -74,7 +87,7 @@ static void preload(lua_State *L)
             continue; /* that is luaopen_keycycle itself */
         push_modname(L, kc_embed[i].name);
         lua_pushinteger(L, i);
-        lua_pushcclosure(L, open_embedded, 1);
+        lua_pushcclosure(L, open_part, 1);
         lua_rawset(L, -3);
     }
     lua_pop(L, 1);
@@ -253,6 +266,7 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
     preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
+    lua_pushcclosure(L, open_part, 1);
     lua_setfield(L, -2, "keycycle.core");
     lua_pop(L, 1);
     for (int i = 0; kc_embed[i].name; i++) {
