@@ -149,10 +149,20 @@ $(BUILD)/tests/support/proclib.so: tests/support/proclib.c
 
 # Programs that embed the library, each as a user would build it.
 HOST_COMMON := $(BUILD)/obj/tests/hosts/host.o
-HOSTS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/hosts/host.c,$(wildcard tests/hosts/*.c)))
+HOST_APART := $(addprefix tests/hosts/,host.c rtld_local.c)
+HOSTS := $(BUILD)/tests/hosts/rtld_local $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out $(HOST_APART),$(wildcard tests/hosts/*.c)))
 $(BUILD)/tests/hosts/%: $(BUILD)/obj/tests/hosts/%.o $(HOST_COMMON) $(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+# One that finds Lua while it runs.
+$(BUILD)/tests/hosts/rtld_local: $(BUILD)/obj/tests/hosts/rtld_local.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -ldl
+
+# The library for hosts that do not show their Lua to others.
+$(BUILD)/libkeycycle.so: $(LIB_OBJ)
+	$(CC) -shared $(SAN) $(LDFLAGS) -Wl,-z,nodelete $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
 $(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
 		$(BUILD)/lib/util.a
@@ -198,7 +208,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 
 unit-bins: $(UNIT_BIN)
 fuzz-bins: $(FUZZ_BIN)
-host-bins: $(HOSTS)
+host-bins: $(HOSTS) $(BUILD)/libkeycycle.so
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
@@ -225,19 +235,19 @@ demo: setup
 	@$(BUILD)/keycycle demo
 
 test check: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins host-bins
 	@$(MAKE) --no-print-directory -s $(PARALLEL) asan
 	@tests/support/run_tests.sh $(BUILD)
 
 # The whole program with address and undefined behaviour checks.
 asan:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		$(BUILD)/asan/keycycle $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
+		$(BUILD)/asan/keycycle host-bins $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
 
 # All that is run so checked.
 asan-bins:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		all unit-bins support-bins $(BUILD)/asan/tests/oom/oom
+		all unit-bins support-bins host-bins $(BUILD)/asan/tests/oom/oom
 
 check-asan: setup-test
 	@$(MAKE) --no-print-directory asan-bins

@@ -25,7 +25,9 @@ end
 ---@param build string the folder
 ---@param command string the program and its arguments, a format for what follows
 function hosts.figures(build, command, ...)
-  local text, rc = hosts.sh("GLIBC_TUNABLES=glibc.malloc.tcache_count=0 timeout 120 %s/tests/hosts/%s", build, command:format(...))
+  -- Without its cache malloc knows what is free.
+  local text, rc = hosts.sh("GLIBC_TUNABLES=glibc.malloc.tcache_count=0 timeout 300 "
+    .. "%s/tests/hosts/%s", build, command:format(...))
   if rc ~= 0 then error(("%s: %s\nrc=%d"):format(command, text, rc)) end
   local figures = {}
   for name, value in text:gmatch "([%w_]+) (%-?[%d.]+) %S+\n" do figures[name] = tonumber(value) end
