@@ -265,11 +265,15 @@ soak: setup-test
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
 	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
-# The floors that threads share, watched for races.
+# The floors that threads share, and Lua states in threads, watched for races.
 check-tsan: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
 		CFLAGS="-O1 -g" unit-bins
 	@tests/support/run_tests.sh $(BUILD)/tsan unit
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
+		CFLAGS="-O1 -g" $(BUILD)/tsan/tests/hosts/threads
+	@KEYCYCLE_HOSTS=$(BUILD)/tsan tests/support/run_tests.sh $(BUILD) threads
 
 check-valgrind: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all
@@ -329,7 +333,7 @@ help:
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
 	@echo 'make check-oom       every allocation fails once, of Lua and of ours'
-	@echo 'make check-tsan      the unit tests under the thread sanitizer'
+	@echo 'make check-tsan      the unit tests, and states in threads, under the thread sanitizer'
 	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'

@@ -1,17 +1,16 @@
 --- What the closing program closes a state in the middle of: WHAT is "call", "stream",
---- "key" or "name". Returns a function that says whether it is there. All states have one
---- pool between them.
+--- "key" or "name". Returns a function that says whether it is there.
 --- arguments: WHAT BASE_URL
 local keycycle = require "keycycle"
 
 local what, base_url = ...
 local KEY = "sk-test-0123456789abcdefghij"
 
-wrapper = keycycle.MultiClientWrapper.new {}
+local wrapper = keycycle.MultiClientWrapper.new {}
 wrapper:register_provider("p", { base_url = base_url, keys = { KEY }, default_model = "m",
   allow_insecure = true, limits = { concurrent_requests = what == "key" and 1 or 4 } })
 local manager = wrapper:get_manager "p"
-client = wrapper:get_rotating_client("p", { max_retries = 0, timeout = 60 })
+local client = wrapper:get_rotating_client("p", { max_retries = 0, timeout = 60 })
 
 local function request(stream)
   return { stream = stream, messages = { { role = "user", content = "hi" } } }
@@ -27,17 +26,18 @@ local begin = {
 }
 begin.key, begin.name = begin.call, begin.call
 
+local held = what == "key" and assert(manager:get_key())
+
 local there = {
-  call = function() 
+  call = function()
     turns = turns + 1
     return turns == 8
   end,
   stream = function() return pieces > 0 end,
-  key = function() return manager:get_global_stats().queue.length == 3 end,
+  key = function() return held and manager:get_global_stats().queue.length == 3 end,
   name = function() return look_ups() > before end,
 }
 
-if what == "key" then held = assert(manager:get_key()) end
 for _ = 1, 3 do keycycle.spawn(begin[what]) end
 
 return there[what]

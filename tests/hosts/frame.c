@@ -133,16 +133,17 @@ int main(int argc, char **argv)
         host_run_file(L, argv[4], argc - 5, argv + 5);
         play(L, 1000000000 / (uint64_t)(fps ? fps : 1), frames, &f);
         lua_close(L);
-        if (i == rounds / 2 - 1) { /* what is kept for good is there by now */
+        if (i + 1 == rounds / 2) { /* what is kept for good is there by now */
             heap = host_heap();
             fds = host_count("fd");
         }
     }
+    ptrdiff_t grown = (ptrdiff_t)(host_heap() - heap); /* printf allocates */
     printf("frames %zu 1\nlive %d 1\n", f.frames, f.live);
     print("step_cpu", f.cpu_ns, f.frames);
     print("step_wall", f.wall_ns, f.frames);
     if (rounds > 1) { /* since the middle one */
-        printf("heap_grown %td B\n", (ptrdiff_t)(host_heap() - heap));
+        printf("heap_grown %td B\n", grown);
         printf("descriptors_grown %d 1\n", host_count("fd") - fds);
     }
     free(f.cpu_ns);

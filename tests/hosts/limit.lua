@@ -6,9 +6,9 @@ local keycycle = require "keycycle"
 local base_url, key = ...
 
 enter "wrapper"
-wrapper = keycycle.MultiClientWrapper.new { shared = "limit" }
+local wrapper = keycycle.MultiClientWrapper.new { shared = "limit" }
 wrapper:register_provider("p", { base_url = base_url, keys = { key }, default_model = "m" })
-client = wrapper:get_rotating_client("p", { max_retries = 0 })
+local client = wrapper:get_rotating_client("p", { max_retries = 0 })
 
 local function ask(words)
   local request = { messages = { { role = "user", content = words } } }
@@ -31,7 +31,7 @@ enter "stream"
 read "one two three four"
 
 enter "tasks"
-tasks = {}
+local tasks = {}
 
 --- How many tasks failed, all for want of memory.
 function check()

@@ -1,12 +1,12 @@
 --- What each state of the threads program does: three calls and a stream at once. `count`
---- adds to the program's sums: calls that begun, that ended, and of states that are not
+--- adds to the program's sums: calls that began, that ended, and of states that are not
 --- closed before (`to_the_end`) those that ended.
 --- arguments: BASE_URL KEY
 local keycycle = require "keycycle"
 
 local base_url, key = ...
 
-wrapper = keycycle.MultiClientWrapper.new { shared = "crew" }
+local wrapper = keycycle.MultiClientWrapper.new { shared = "crew" }
 wrapper:register_provider("p", { base_url = base_url, keys = { key }, default_model = "m",
   limits = { concurrent_requests = 4 } })
 local client = wrapper:get_rotating_client("p", { max_retries = 0, timeout = 60 })

@@ -49,7 +49,7 @@ for _, build in ipairs(hosts.builds) do
     it("runs out of it in every part, and goes on once there is some", function()
       local mock = servers.mock("--keys " .. KEY)
       local ok, got, text = pcall(hosts.figures, build, "limit %d tests/hosts/limit.lua %s %s",
-        sanitized and 4096 or 1024, mock.url, KEY)
+        sanitized and 4096 or 2048, mock.url, KEY)
       mock.stop()
       assert(ok, got)
       for _, part in ipairs { "require", "wrapper", "call", "tasks" } do
@@ -68,7 +68,7 @@ for _, build in ipairs(hosts.builds) do
       it("holds nothing of those that were closed in the middle of a " .. what, function()
         local url = what == "name" and "http://" .. page or raw.url(page)
         local got, text = hosts.figures(build, "closing %d tests/hosts/closing.lua %s %s/v1",
-          ROUNDS or sanitized and 32 or 96, what, url)
+          ROUNDS or sanitized and 24 or 48, what, url)
         assert.is_true(got.heap_grown < hosts.SLACK, text)
         assert.same({ 0, 1 }, { got.descriptors_grown, got.threads }, text)
         assert.equal(what == "name", got.look_ups > 0, text)
