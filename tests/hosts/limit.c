@@ -18,14 +18,18 @@
 #include "hosts/host.h"
 #include "keycycle.h"
 
-/* SCRIPT says which part it enters, by the name. */
-enum part { REQUIRE, WRAPPER, CALL, STREAM, TASKS, NONE, PARTS = NONE };
+/* SCRIPT says which part it enters, by the name; a step is what keycycle_step
+ * does for itself. */
+enum part { REQUIRE, WRAPPER, CALL, STREAM, TASKS, STEP, NONE };
 
-static const char *const names[] = {"require", "wrapper", "call",
-                                    "stream",  "tasks",   NULL};
+#define PARTS NONE
+
+static const char *const names[] = {"require", "wrapper", "call", "stream",
+                                    "tasks",   "step",    NULL};
 
 struct play {
     size_t used, limit;
+    size_t room; /* above what is in use before the first step; SIZE_MAX: any */
     enum part part, first_short; /* where it is; where memory ran out first */
     int short_of[PARTS];         /* how often memory ran out there */
     const char *script;
@@ -108,6 +112,10 @@ static void ran_out(struct play *p, enum part part)
 static void step_all(lua_State *L, struct play *p)
 {
     int live;
+    if (p->room < SIZE_MAX) {
+        lua_gc(L, LUA_GCCOLLECT);
+        p->limit = p->used + p->room;
+    }
     while ((live = keycycle_step(L, 1000, -1)) != 0) {
         if (live > 0)
             continue;
@@ -115,7 +123,7 @@ static void step_all(lua_State *L, struct play *p)
             fprintf(stderr, "a step failed without a limit\n");
             exit(1);
         }
-        ran_out(p, p->part);
+        ran_out(p, STEP);
     }
     bool limited = p->limit != SIZE_MAX;
     p->limit = SIZE_MAX;
@@ -141,9 +149,11 @@ static int play_once(lua_State *L, struct play *p)
     return LUA_OK;
 }
 
-/* A state with `limit` bytes beyond what Lua's own libraries take. */
-static void play_with(struct play *p, size_t limit)
+/* A state with `limit` bytes beyond what Lua's own libraries take, and with
+ * `room` for its steps; SIZE_MAX: any. */
+static void play_with(struct play *p, size_t limit, size_t room)
 {
+    p->room = room;
     p->used = 0;
     p->limit = SIZE_MAX;
     p->first_short = NONE;
@@ -151,9 +161,10 @@ static void play_with(struct play *p, size_t limit)
     if (!L)
         abort();
     luaL_openlibs(L);
-    p->limit = p->used + limit;
+    if (limit < SIZE_MAX)
+        p->limit = p->used + limit;
     int status = play_once(L, p);
-    p->limit = SIZE_MAX;
+    p->limit = p->room = SIZE_MAX;
     if (status != LUA_OK && play_once(L, p) != LUA_OK) {
         fprintf(stderr, "no second play after a limit of %zu bytes\n", limit);
         exit(1);
@@ -189,6 +200,38 @@ static void must_be_settled(struct keycycle_pool *pool, size_t limit)
     exit(1);
 }
 
+/* Each limit up to one that is enough; that one. */
+static size_t play_with_limits(struct play *p, struct keycycle_pool *pool,
+                               size_t step)
+{
+    size_t limit = 0;
+    bool fine = false;
+    for (int quiet = 0; quiet < ENOUGH;) {
+        play_with(p, limit, SIZE_MAX);
+        must_be_settled(pool, limit);
+        quiet = p->first_short == NONE ? quiet + 1 : 0;
+        if (!fine && p->first_short != REQUIRE) { /* to where that began */
+            fine = true;
+            limit -= limit < COARSE * step ? limit : COARSE * step;
+        }
+        limit += fine ? step : COARSE * step;
+    }
+    return limit;
+}
+
+/* Each room for steps up to one that is enough; that one. */
+static size_t play_with_rooms(struct play *p, struct keycycle_pool *pool,
+                              size_t step)
+{
+    size_t room = 0;
+    for (int quiet = 0; quiet < ENOUGH; room += step) {
+        play_with(p, SIZE_MAX, room);
+        must_be_settled(pool, room);
+        quiet = p->first_short == NONE ? quiet + 1 : 0;
+    }
+    return room;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -198,21 +241,10 @@ int main(int argc, char **argv)
     size_t step = (size_t)host_number(argv[1]);
     struct play p = {.script = argv[2], .args = {argv[3], argv[4]}};
     struct keycycle_pool *pool = open_pool(argv[4]);
-    size_t limit = 0;
-    int plays = 0;
-    bool fine = false;
     must_be_settled(pool, 0); /* it is published */
-    for (int quiet = 0; quiet < ENOUGH; plays++) {
-        play_with(&p, limit);
-        must_be_settled(pool, limit);
-        quiet = p.first_short == NONE ? quiet + 1 : 0;
-        if (!fine && p.first_short != REQUIRE) { /* back to where that began */
-            fine = true;
-            limit -= limit < COARSE * step ? limit : COARSE * step;
-        }
-        limit += fine ? step : COARSE * step;
-    }
-    printf("plays %d 1\nenough %zu B\n", plays, limit);
+    size_t limit = play_with_limits(&p, pool, step);
+    size_t room = play_with_rooms(&p, pool, step / 4);
+    printf("enough %zu B\nenough_for_steps %zu B\n", limit, room);
     for (int i = 0; i < PARTS; i++)
         printf("short_in_%s %d 1\n", names[i], p.short_of[i]);
     keycycle_pool_close(pool);
