@@ -1,9 +1,9 @@
 --- keycycle agent: a model with a few harmless tools; keys rotate between its steps.
 local keycycle = require "keycycle"
-local arithmetic = require "keycycle.arithmetic"
+local arithmetic = require "keycycle.agent.arithmetic"
 local command = require "keycycle.command"
-local folder = require "keycycle.folder"
-local printer = require "keycycle.printer"
+local folder = require "keycycle.agent.folder"
+local printer = require "keycycle.agent.printer"
 
 local usage = [[
 usage: keycycle agent [options] ["PROMPT"]

@@ -1,6 +1,6 @@
 --- keycycle batch: a file of requests, many at a time; goes on where it was stopped.
 local keycycle = require "keycycle"
-local batch = require "keycycle.batch"
+local batch = require "keycycle.command.batch"
 local command = require "keycycle.command"
 local report = require "keycycle.report"
 

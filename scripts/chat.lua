@@ -2,7 +2,7 @@
 local keycycle = require "keycycle"
 local collect = require "keycycle.protocol.collect"
 local command = require "keycycle.command"
-local printer = require "keycycle.printer"
+local printer = require "keycycle.agent.printer"
 local report = require "keycycle.report"
 
 local usage = [[

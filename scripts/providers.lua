@@ -1,10 +1,10 @@
 --- keycycle providers: what is loaded, from where, and which providers have keys.
 local keycycle = require "keycycle"
 local command = require "keycycle.command"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local provider = require "keycycle.provider"
 local report = require "keycycle.report"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local usage = [[
 usage: keycycle providers

@@ -4,12 +4,12 @@ local command = require "keycycle.command"
 local config = require "keycycle.config"
 local core = require "keycycle.core"
 local json = require "keycycle.json"
-local printer = require "keycycle.printer"
+local printer = require "keycycle.agent.printer"
 local report = require "keycycle.report"
-local screen = require "keycycle.screen"
-local usage_document = require "keycycle.usage_document"
-local usage_report = require "keycycle.usage_report"
-local usage_tables = require "keycycle.usage_tables"
+local screen = require "keycycle.report.screen"
+local usage_document = require "keycycle.report.usage_document"
+local usage_report = require "keycycle.report.usage"
+local usage_tables = require "keycycle.report.usage_tables"
 
 local usage = [[
 usage: keycycle stats [options] [PROVIDER...]

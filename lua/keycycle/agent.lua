@@ -3,10 +3,10 @@
 --- A run asks the model, makes the calls of tools that it wants, tells it their results and
 --- asks again, until it answers without any. Each call of the model is a call like others:
 --- it takes a key of its own, so that keys rotate in the middle of a conversation.
-local agent_stream = require "keycycle.agent_stream"
-local conversation = require "keycycle.conversation"
+local agent_stream = require "keycycle.agent.stream"
+local conversation = require "keycycle.agent.conversation"
 local errors = require "keycycle.errors"
-local printer = require "keycycle.printer"
+local printer = require "keycycle.agent.printer"
 local task = require "keycycle.task"
 local tools = require "keycycle.tools"
 

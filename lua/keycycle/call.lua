@@ -1,21 +1,21 @@
 --- One call: the one place that owns the budget of attempts and the deadline.
 ---
---- It takes a lease (waits.lua), makes an attempt, and on a failure asks the classifier
+--- It takes a lease (call/waits.lua), makes an attempt, and on a failure asks the classifier
 --- what it means, tells the pool what that proves, and asks the policy what to do.
 --- A lease is always held in a to-be-closed variable: whatever raises, it ends.
 local core = require "keycycle.core"
-local attempt = require "keycycle.attempt"
-local charge = require "keycycle.charge"
+local attempt = require "keycycle.call.attempt"
+local charge = require "keycycle.limit.charge"
 local errors = require "keycycle.errors"
-local failure = require "keycycle.failure"
-local hold = require "keycycle.hold"
-local limit_headers = require "keycycle.limit_headers"
+local failure = require "keycycle.call.failure"
+local hold = require "keycycle.call.hold"
+local limit_headers = require "keycycle.limit.headers"
 local log = require "keycycle.log"
-local penalty = require "keycycle.penalty"
+local penalty = require "keycycle.refusal.penalty"
 local policy = require "keycycle.policy"
-local usage = require "keycycle.usage"
-local waits = require "keycycle.waits"
-local wire = require "keycycle.wire"
+local usage = require "keycycle.call.usage"
+local waits = require "keycycle.call.waits"
+local wire = require "keycycle.call.wire"
 
 local call = {}
 

@@ -8,14 +8,14 @@
 --- is known, how long it really takes until the window that is used up begins anew
 --- (Gemini states seconds for a day's quota): classify.cooling gives the one to obey.
 local core = require "keycycle.core"
-local delay = require "keycycle.delay"
-local error_body = require "keycycle.error_body"
+local delay = require "keycycle.refusal.delay"
+local error_body = require "keycycle.refusal.body"
 local errors = require "keycycle.errors"
-local generic_rules = require "keycycle.generic_rules"
-local hook = require "keycycle.hook"
-local paths = require "keycycle.paths"
-local rules = require "keycycle.rules"
-local window = require "keycycle.window"
+local generic_rules = require "keycycle.refusal.generic"
+local hook = require "keycycle.loader.hook"
+local paths = require "keycycle.refusal.paths"
+local rules = require "keycycle.refusal.rules"
+local window = require "keycycle.refusal.window"
 
 local classify = {}
 

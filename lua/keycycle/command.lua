@@ -1,7 +1,7 @@
 --- The arguments of the built-in commands, and the provider that they talk to.
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local provider = require "keycycle.provider"
 
 local command = {}

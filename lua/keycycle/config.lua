@@ -1,12 +1,12 @@
 --- Keys from the environment and from tables, checked before anything is made.
 ---
 --- Errors name the variable or the place, never a key's text.
-local dotenv = require "keycycle.dotenv"
+local dotenv = require "keycycle.config.dotenv"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
-local options = require "keycycle.options"
+local options = require "keycycle.config.options"
 local provider = require "keycycle.provider"
-local tiers = require "keycycle.tiers"
+local tiers = require "keycycle.limit.tiers"
 
 local invalid = errors.invalid
 
@@ -27,8 +27,9 @@ local function missing(fmt, ...)
   })
 end
 
---- A function that looks a variable up: the real environment, then the file. The
---- file `.env` may be missing, one that was named must be there.
+--- A function that looks a variable up: the real environment, then the file (an
+--- empty variable is not looked for there). The file `.env` may be missing, one that was
+--- named must be there.
 ---@param env_file? string
 ---@return fun(name: string): string?
 function config.environment(env_file)
@@ -41,7 +42,7 @@ function config.environment(env_file)
   end
   return function(name)
     local value = os.getenv(name)
-    if value == nil or value == "" then value = values and values[name] end
+    if value == nil then value = values and values[name] end
     return value ~= "" and value or nil
   end
 end

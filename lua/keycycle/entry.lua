@@ -5,11 +5,11 @@ local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local limit_levels = require "keycycle.limit_levels"
+local limit_levels = require "keycycle.limit.levels"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
-local stream = require "keycycle.stream"
-local template = require "keycycle.template"
+local stream = require "keycycle.call.stream"
+local template = require "keycycle.call.template"
 
 local entry = {}
 

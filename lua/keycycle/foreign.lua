@@ -15,7 +15,7 @@ local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
 local info = require "keycycle.info"
 local instances = require "keycycle.foreign.instances"
-local options = require "keycycle.options"
+local options = require "keycycle.config.options"
 local stream = require "keycycle.foreign.stream"
 
 local foreign = {}
@@ -23,9 +23,6 @@ local foreign = {}
 -- A client, or a step along a path of it -> { client, path, steps }; that of the client
 -- has what all calls need, too.
 local states = setmetatable({}, { __mode = "k" })
-
---- Whether a value can be made clients of: a function, or a table with `new` or `__call`.
-foreign.is_class = instances.is_class
 
 -- What is known beside the options of every call, and what only our own transport serves.
 local own_options = { construct = "function", failure = "function" }

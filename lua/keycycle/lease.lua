@@ -1,11 +1,11 @@
 --- What a program with its own HTTP tells a lease: `lease:headers` and `lease:fail`,
 --- methods beside those of the C module.
 local core = require "keycycle.core"
-local charge = require "keycycle.charge"
+local charge = require "keycycle.limit.charge"
 local classify = require "keycycle.classify"
 local entry = require "keycycle.entry"
-local limit_headers = require "keycycle.limit_headers"
-local penalty = require "keycycle.penalty"
+local limit_headers = require "keycycle.limit.headers"
+local penalty = require "keycycle.refusal.penalty"
 local provider = require "keycycle.provider"
 
 local methods = core.lease_methods

@@ -1,10 +1,10 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
-local choice = require "keycycle.choice"
+local choice = require "keycycle.call.choice"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local events = require "keycycle.events"
-local options = require "keycycle.options"
+local options = require "keycycle.config.options"
 local task = require "keycycle.task"
 require "keycycle.lease" -- what a program tells the leases that it is given
 

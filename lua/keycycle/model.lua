@@ -2,11 +2,11 @@
 --- that the provider's chat speaks, and comes back as a neutral response or stream.
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
-local model_methods = require "keycycle.model_methods"
+local model_methods = require "keycycle.model.methods"
 local neutral = require "keycycle.protocol.neutral"
-local options = require "keycycle.options"
-local request = require "keycycle.request"
-local wire = require "keycycle.wire"
+local options = require "keycycle.config.options"
+local request = require "keycycle.call.request"
+local wire = require "keycycle.call.wire"
 
 local model = {}
 

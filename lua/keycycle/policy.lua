@@ -1,9 +1,9 @@
 --- Policies: one function that says what to do after a failed attempt.
-local builtin = require "keycycle.builtin"
+local builtin = require "keycycle.loader.builtin"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
-local scripts = require "keycycle.scripts"
-local shape = require "keycycle.shape"
+local scripts = require "keycycle.loader.scripts"
+local shape = require "keycycle.config.shape"
 
 local invalid = errors.invalid
 

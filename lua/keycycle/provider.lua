@@ -1,15 +1,15 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
-local address = require "keycycle.address"
-local builtin = require "keycycle.builtin"
-local charge = require "keycycle.charge"
+local address = require "keycycle.call.address"
+local builtin = require "keycycle.loader.builtin"
+local charge = require "keycycle.limit.charge"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local limit_headers = require "keycycle.limit_headers"
-local limit_table = require "keycycle.limit_table"
-local rules = require "keycycle.rules"
-local scripts = require "keycycle.scripts"
-local shape = require "keycycle.shape"
+local limit_headers = require "keycycle.limit.headers"
+local limit_table = require "keycycle.limit.table"
+local rules = require "keycycle.refusal.rules"
+local scripts = require "keycycle.loader.scripts"
+local shape = require "keycycle.config.shape"
 
 local invalid = errors.invalid
 

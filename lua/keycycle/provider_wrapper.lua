@@ -5,11 +5,14 @@
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local failure = require "keycycle.failure"
+local failure = require "keycycle.call.failure"
 local handed = require "keycycle.handed"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
-local stat_tables = require "keycycle.stat_tables"
+local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
+
+local stat_tables = later.module "keycycle.report.statistics"
 
 local invalid = errors.invalid
 
@@ -65,9 +68,11 @@ end
 -- Around a MultiClientWrapper that has the provider.
 local function around(inner, name)
   local entry = inner.entries[name]
-  return setmetatable({ provider = name, manager = inner:get_manager(name),
+  local self = setmetatable({ provider = name, manager = inner:get_manager(name),
     default_model_id = entry.config.default_model, inner = inner, entry = entry,
     handed = handed.new() }, wrapper_mt)
+  task.stop_at_close(self)
+  return self
 end
 
 --- Makes a wrapper of one provider, its keys from the environment (API.md section 2).

@@ -6,10 +6,10 @@
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local info = require "keycycle.info"
-local options = require "keycycle.options"
-local request = require "keycycle.request"
+local options = require "keycycle.config.options"
+local request = require "keycycle.call.request"
 local task = require "keycycle.task"
-local template = require "keycycle.template"
+local template = require "keycycle.call.template"
 
 local proxy = {}
 

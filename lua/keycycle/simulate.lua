@@ -3,8 +3,8 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
-local limit_plan = require "keycycle.limit_plan"
-local limit_table = require "keycycle.limit_table"
+local limit_plan = require "keycycle.limit.plan"
+local limit_table = require "keycycle.limit.table"
 
 local simulate = {}
 

@@ -4,8 +4,8 @@
 --- so a cancellation, the end of the run's time, and that of memory: these are raised.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local group = require "keycycle.group"
-local schema = require "keycycle.schema"
+local group = require "keycycle.task.group"
+local schema = require "keycycle.agent.schema"
 local task = require "keycycle.task"
 
 local tools = {}

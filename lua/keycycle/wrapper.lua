@@ -4,17 +4,20 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local fallback = require "keycycle.fallback"
-local foreign = require "keycycle.foreign"
-local loader = require "keycycle.loader"
+local functions = require "keycycle.foreign.functions"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
-local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
 local store = require "keycycle.store"
 local task = require "keycycle.task"
+
+local fallback = later.module "keycycle.model.fallback"
+local foreign = later.module "keycycle.foreign"
+local loader = later.module "keycycle.loader"
+local model = later.module "keycycle.model"
 
 local invalid = errors.invalid
 
@@ -78,10 +81,13 @@ function wrapper.new(opts)
   opts = check_options(opts)
   load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
-  return setmetatable({
+  task.check_open()
+  local self = setmetatable({
     entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
     store = store.open(opts), stopped = false, ended = false,
   }, wrapper_mt)
+  task.stop_at_close(self)
+  return self
 end
 
 --- Makes a wrapper with `providers[name] = ProviderEnvConfig`, keys from the
@@ -195,7 +201,7 @@ function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
   if faces.is_face(class) then
     faces.check(class, known.adapter)
-  elseif foreign.is_class(class) then
+  elseif functions.is_class(class) then
     return foreign.new(known, class, opts)
   elseif type(class) == "table" and opts == nil and class.face == nil then
     opts = class
@@ -214,7 +220,7 @@ function methods:get_model(name, opts)
 end
 
 --- A model over a chain of models, `{ "groq/llama-3.3-70b-versatile", "gemini/…", … }`,
---- with one deadline and one budget of attempts: see fallback.lua.
+--- with one deadline and one budget of attempts: see model/fallback.lua.
 ---@param chain table
 function methods:fallback(chain)
   check_open(self)

@@ -1,4 +1,4 @@
-/* storedata.h -- rows of a store as plain Lua tables: see store_data.lua. */
+/* storedata.h -- rows of a store as plain Lua tables: see store/data.lua. */
 #ifndef KC_LUA_STOREDATA_H
 #define KC_LUA_STOREDATA_H
 

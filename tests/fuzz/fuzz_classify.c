@@ -6,9 +6,9 @@
 
 static const char chunk[] =
     "local keycycle = require 'keycycle'\n"
-    "local error_body = require 'keycycle.error_body'\n"
+    "local error_body = require 'keycycle.refusal.body'\n"
     "local provider = require 'keycycle.provider'\n"
-    "local rules = require 'keycycle.rules'\n"
+    "local rules = require 'keycycle.refusal.rules'\n"
     "local names = provider.names()\n"
     "names[#names + 1] = 'nobody'\n"
     "local statuses = { 400, 401, 402, 403, 404, 413, 429, 500, 502, 503, 529,\n"

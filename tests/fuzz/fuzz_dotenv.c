@@ -3,7 +3,7 @@
 #include "fuzz/fuzz_lua.h"
 
 static const char chunk[] =
-    "local dotenv = require 'keycycle.dotenv'\n"
+    "local dotenv = require 'keycycle.config.dotenv'\n"
     "local function nothing() end\n"
     "return function(bytes)\n"
     "  for name, value in pairs(dotenv.parse(bytes, nothing)) do\n"

@@ -6,8 +6,8 @@
 
 static const char chunk[] =
     "local keycycle = require 'keycycle'\n"
-    "local builtin = require 'keycycle.builtin'\n"
-    "local limit_headers = require 'keycycle.limit_headers'\n"
+    "local builtin = require 'keycycle.loader.builtin'\n"
+    "local limit_headers = require 'keycycle.limit.headers'\n"
     "local now = 1767225600\n"
     "local clock = keycycle.clock.manual(now)\n"
     "local formats = { 'go', 'seconds', 'ms', 'epoch', 'epoch_ms', 'rfc3339',\n"

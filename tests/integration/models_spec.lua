@@ -6,7 +6,7 @@ local collect = require "keycycle.protocol.collect"
 local conform = require "tests.support.conform"
 local facts = require "tests.support.facts"
 local raises = require "tests.support.raises"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 local servers = require "tests.support.servers"
 
 setup(conform.start)

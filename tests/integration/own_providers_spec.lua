@@ -301,7 +301,7 @@ describe("a provider whose wire format is in its file", function()
 
   it("encodes what is asked in the neutral form", function()
     start("lyra", ANSWERS)
-    local made = require "keycycle.wire".encode(provider.get "lyra", "chat", { model = "great",
+    local made = require "keycycle.call.wire".encode(provider.get "lyra", "chat", { model = "great",
       messages = { { role = "user", content = "a" }, { role = "user", content = "b" } } })
     assert.same({ json = { who = "great", lines = { "a", "b" } } }, made)
   end)

@@ -7,7 +7,7 @@ local collect = require "keycycle.protocol.collect"
 local conform = require "tests.support.conform"
 local facts = require "tests.support.facts"
 local provider = require "keycycle.provider"
-local wire = require "keycycle.wire"
+local wire = require "keycycle.call.wire"
 
 setup(conform.start)
 teardown(conform.stop)

@@ -9,7 +9,7 @@ local facts = require "tests.support.facts"
 local files = require "tests.support.files"
 local provider = require "keycycle.provider"
 local turn = require "keycycle.mock.turn"
-local wire = require "keycycle.wire"
+local wire = require "keycycle.call.wire"
 
 setup(conform.start)
 teardown(conform.stop)

@@ -1,4 +1,4 @@
-local address = require "keycycle.address"
+local address = require "keycycle.call.address"
 
 describe("a base_url", function()
   it("is scheme, host, port and path, and nothing else", function()

@@ -1,4 +1,4 @@
-local arithmetic = require "keycycle.arithmetic"
+local arithmetic = require "keycycle.agent.arithmetic"
 
 describe("arithmetic", function()
   it("has the usual order", function()

@@ -1,4 +1,4 @@
-local batch = require "keycycle.batch"
+local batch = require "keycycle.command.batch"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local files = require "tests.support.files"

@@ -1,6 +1,6 @@
 --- What a script's function notes in a table that the caller keeps for it.
 local core = require "keycycle.core"
-local scripts = require "keycycle.box"
+local scripts = require "keycycle.loader.box"
 
 describe("a hook", function()
   it("gives back what it made of its last argument, where that is asked for", function()

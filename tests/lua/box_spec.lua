@@ -1,7 +1,7 @@
 --- The box from the host's side: what crosses, what a script sees, and how a script lives on
 --- when its box ends. tests/lua/escape_spec.lua is about those that try to get out.
 local core = require "keycycle.core"
-local scripts = require "keycycle.box"
+local scripts = require "keycycle.loader.box"
 local log = require "keycycle.log"
 
 --- Time enough on any machine: here only instructions count.
@@ -425,7 +425,7 @@ end)
 
 describe("the built-in files", function()
   it("run in the box as they do outside, and give the same data #pure", function()
-    local builtin = require "keycycle.builtin"
+    local builtin = require "keycycle.loader.builtin"
     local folders = { provider = "providers", policy = "policies", limits = "limits" }
     local function same(given, there, path)
       if type(given) == "table" then

@@ -1,5 +1,5 @@
 require "keycycle"
-local breaker = require "keycycle.breaker"
+local breaker = require "keycycle.call.breaker"
 
 -- A breaker whose pauses are the longest of their span, and how often it told those
 -- who wait to ask again.

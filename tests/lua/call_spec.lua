@@ -1,9 +1,9 @@
 --- What a call does after a failure, with attempts that a test answers itself.
 local keycycle = require "keycycle"
-local attempt = require "keycycle.attempt"
+local attempt = require "keycycle.call.attempt"
 local core = require "keycycle.core"
 local raises = require "tests.support.raises"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 local task = require "keycycle.task"
 
 local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba",

@@ -1,7 +1,7 @@
 local keycycle = require "keycycle"
-local charge = require "keycycle.charge"
+local charge = require "keycycle.limit.charge"
 local raises = require "tests.support.raises"
-local usage = require "keycycle.usage"
+local usage = require "keycycle.call.usage"
 
 local KEYS = { "sk-test-0123456789abcdefghij" }
 

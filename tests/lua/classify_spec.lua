@@ -1,6 +1,6 @@
 local keycycle = require "keycycle"
 local classify = require "keycycle.classify"
-local delays = require "keycycle.delay"
+local delays = require "keycycle.refusal.delay"
 local provider = require "keycycle.provider"
 
 local function kind(status, headers, body, name)

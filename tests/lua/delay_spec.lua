@@ -1,5 +1,5 @@
 local core = require "keycycle.core"
-local delay = require "keycycle.delay"
+local delay = require "keycycle.refusal.delay"
 
 local DAY = 86400
 local NOW = 1767225600 -- 2026-01-01T00:00:00Z

@@ -1,4 +1,4 @@
-local dotenv = require "keycycle.dotenv"
+local dotenv = require "keycycle.config.dotenv"
 
 local function none() end
 

@@ -1,5 +1,5 @@
 local keycycle = require "keycycle"
-local error_body = require "keycycle.error_body"
+local error_body = require "keycycle.refusal.body"
 
 local json = keycycle.json
 

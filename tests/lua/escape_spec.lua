@@ -370,7 +370,7 @@ describe("a script beside others", function()
   end)
 
   it("is stopped at every call, while it is called", function()
-    local scripts, log = require "keycycle.box", require "keycycle.log"
+    local scripts, log = require "keycycle.loader.box", require "keycycle.log"
     log.set_sink(function() end)
     local script = assert(scripts.load("return { f = function() while true do end end }", "@e.lua"))
     measure("twenty calls of a loop", function()

@@ -1,4 +1,4 @@
-local extractors = require "keycycle.extractors"
+local extractors = require "keycycle.foreign.extractors"
 
 local function counts(body)
   local used = extractors.usage(body)

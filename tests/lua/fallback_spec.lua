@@ -1,8 +1,8 @@
 --- Fallback chains, with attempts that a test answers itself: who is asked, in what order,
 --- how often and after what waits, and what is raised.
 local keycycle = require "keycycle"
-local attempt = require "keycycle.attempt"
-local hold = require "keycycle.hold"
+local attempt = require "keycycle.call.attempt"
+local hold = require "keycycle.call.hold"
 local raises = require "tests.support.raises"
 
 local real, wrapper, clock, chain

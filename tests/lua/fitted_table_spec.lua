@@ -1,5 +1,5 @@
 --- Tables fit a terminal: what is cut, what is left out, and what never is.
-local fitted_table = require "keycycle.fitted_table"
+local fitted_table = require "keycycle.report.fitted_table"
 
 local function written(columns, lines, width)
   local text = ""

@@ -1,6 +1,6 @@
-local builtin = require "keycycle.builtin"
+local builtin = require "keycycle.loader.builtin"
 local keycycle = require "keycycle"
-local limit_headers = require "keycycle.limit_headers"
+local limit_headers = require "keycycle.limit.headers"
 local raises = require "tests.support.raises"
 
 local NOW = 1767225600 -- 2026-01-01T00:00:00Z

@@ -1,8 +1,8 @@
-local builtin = require "keycycle.builtin"
+local builtin = require "keycycle.loader.builtin"
 local keycycle = require "keycycle"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local raises = require "tests.support.raises"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local Invalid = keycycle.InvalidConfigurationError
 

@@ -2,7 +2,7 @@ local files = require "tests.support.files"
 local keycycle = require "keycycle"
 local provider = require "keycycle.provider"
 local raises = require "tests.support.raises"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local KEY = "sk-test-0123456789abcdefghij"
 

@@ -1,9 +1,9 @@
 --- Models, with attempts that a test answers itself.
 local keycycle = require "keycycle"
-local attempt = require "keycycle.attempt"
+local attempt = require "keycycle.call.attempt"
 local collect = require "keycycle.protocol.collect"
 local raises = require "tests.support.raises"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba" }
 local TOOL = { name = "weather", parameters = { type = "object", properties = {} } }

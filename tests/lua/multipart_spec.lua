@@ -1,5 +1,5 @@
 local keycycle = require "keycycle"
-local multipart = require "keycycle.multipart"
+local multipart = require "keycycle.call.multipart"
 local raises = require "tests.support.raises"
 
 local function parts(fields) return multipart.parts(fields, keycycle.json.encode) end

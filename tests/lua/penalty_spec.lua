@@ -1,5 +1,5 @@
 local keycycle = require "keycycle"
-local penalty = require "keycycle.penalty"
+local penalty = require "keycycle.refusal.penalty"
 
 local KEYS = { "sk-test-0123456789abcdefghij", "sk-test-9876543210jihgfedcba",
   "sk-test-aaaaabbbbbcccccddddd" }

@@ -1,7 +1,7 @@
 local keycycle = require "keycycle"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
-local scripts = require "keycycle.scripts"
+local scripts = require "keycycle.loader.scripts"
 
 local function failure(kind, more)
   local f = { kind = kind, scope = "key", status = 500, provider = "p", model = "m",

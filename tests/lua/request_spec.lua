@@ -1,7 +1,7 @@
 local keycycle = require "keycycle"
 local provider = require "keycycle.provider"
 local raises = require "tests.support.raises"
-local request = require "keycycle.request"
+local request = require "keycycle.call.request"
 
 local function entry(name, config)
   return { name = name, adapter = provider.get(name), config = config or {} }

@@ -1,6 +1,6 @@
 local keycycle = require "keycycle"
-local error_body = require "keycycle.error_body"
-local rules = require "keycycle.rules"
+local error_body = require "keycycle.refusal.body"
+local rules = require "keycycle.refusal.rules"
 
 local function seen(status, body, headers)
   local read = error_body.read(body)

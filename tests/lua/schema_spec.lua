@@ -1,6 +1,6 @@
 local keycycle = require "keycycle"
 local raises = require "tests.support.raises"
-local schema = require "keycycle.schema"
+local schema = require "keycycle.agent.schema"
 
 local json = keycycle.json
 

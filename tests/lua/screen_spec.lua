@@ -1,5 +1,5 @@
 --- What is shown again and again, on a terminal and elsewhere.
-local screen = require "keycycle.screen"
+local screen = require "keycycle.report.screen"
 
 local function sink()
   local out = { text = "" }

@@ -1,7 +1,7 @@
 local keycycle = require "keycycle"
 local log = require "keycycle.log"
 local chat = require "keycycle.protocol.openai_chat"
-local stream = require "keycycle.stream"
+local stream = require "keycycle.call.stream"
 
 local KEY = "sk-test-0123456789abcdefghij"
 

@@ -1,4 +1,4 @@
-local template = require "keycycle.template"
+local template = require "keycycle.call.template"
 
 local values = { account_id = "ab/c?d", model = "org/model:free", resource = "evil.test/",
   deployment = "{model}", loop = "{loop}", n = 7 }

@@ -1,6 +1,6 @@
 local files = require "tests.support.files"
 local keycycle = require "keycycle"
-local limit_table = require "keycycle.limit_table"
+local limit_table = require "keycycle.limit.table"
 local raises = require "tests.support.raises"
 
 local Invalid = keycycle.InvalidConfigurationError

@@ -1,7 +1,7 @@
 --- What a store found, in the shape in which it is told; and as a document for programs.
 local json = require "keycycle.json"
-local usage_document = require "keycycle.usage_document"
-local usage_report = require "keycycle.usage_report"
+local usage_document = require "keycycle.report.usage_document"
+local usage_report = require "keycycle.report.usage"
 local usage = require "tests.support.usage"
 
 local DAY = 86400

@@ -1,6 +1,6 @@
 local chat = require "keycycle.protocol.openai_chat"
 local log = require "keycycle.log"
-local usage = require "keycycle.usage"
+local usage = require "keycycle.call.usage"
 
 local body = { usage = { prompt_tokens = 3, completion_tokens = 4, total_tokens = 7 } }
 

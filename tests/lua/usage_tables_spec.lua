@@ -1,6 +1,6 @@
 --- A report as tables for people.
-local usage_report = require "keycycle.usage_report"
-local usage_tables = require "keycycle.usage_tables"
+local usage_report = require "keycycle.report.usage"
+local usage_tables = require "keycycle.report.usage_tables"
 local usage = require "tests.support.usage"
 
 local DAY = 86400

@@ -1,4 +1,4 @@
-local window = require "keycycle.window"
+local window = require "keycycle.refusal.window"
 
 describe("the window that a sentence names", function()
   it("is found in each of the usual wordings", function()

@@ -2,7 +2,7 @@ local keycycle = require "keycycle"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local raises = require "tests.support.raises"
-local wire = require "keycycle.wire"
+local wire = require "keycycle.call.wire"
 
 describe("a provider's protocol", function()
   it("is a built-in one by name", function()

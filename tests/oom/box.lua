@@ -2,7 +2,7 @@
 --- one takes its place.
 local keycycle = require "keycycle"
 local core = require "keycycle.core"
-local scripts = require "keycycle.box"
+local scripts = require "keycycle.loader.box"
 
 local text = [[
   local seen = 0

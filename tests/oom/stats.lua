@@ -1,9 +1,9 @@
 --- What a store knows is read, and told in tables and as a document.
 local keycycle = require "keycycle"
 local core = require "keycycle.core"
-local usage_document = require "keycycle.usage_document"
-local usage_report = require "keycycle.usage_report"
-local usage_tables = require "keycycle.usage_tables"
+local usage_document = require "keycycle.report.usage_document"
+local usage_report = require "keycycle.report.usage"
+local usage_tables = require "keycycle.report.usage_tables"
 
 local file = os.tmpname()
 local url = "sqlite:" .. file

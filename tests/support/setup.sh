@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing to build ("build"), to test ("test"), to measure
-# ("bench"), to fuzz ("clang", then "fuzzer") and to test beside others' mocks ("node",
+# ("bench", "coverage"), to fuzz ("clang", then "fuzzer") and to test beside others' mocks ("node",
 # then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
 # build folder. Elsewhere it names what is missing and stops.
 set -euo pipefail
@@ -76,6 +76,9 @@ for part in "$@"; do
     lib 'libevent_openssl openssl' libssl-dev
     want 'command -v openssl' openssl
     want 'command -v taskset' util-linux
+    ;;
+  coverage)
+    want 'command -v gcovr' gcovr
     ;;
   clang)
     want 'command -v clang' clang

@@ -1,10 +1,10 @@
 --- A lease in the hands of another client: what is seen of its answer is counted, and the
 --- lease is settled with that once, whatever ends it.
 local classify = require "keycycle.classify"
-local extractors = require "keycycle.extractors"
-local hook = require "keycycle.hook"
-local penalty = require "keycycle.penalty"
-local usage = require "keycycle.usage"
+local extractors = require "keycycle.foreign.extractors"
+local hook = require "keycycle.loader.hook"
+local penalty = require "keycycle.refusal.penalty"
+local usage = require "keycycle.call.usage"
 
 local use = {}
 

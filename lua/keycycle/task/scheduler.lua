@@ -1,0 +1,369 @@
+--- Resumes tasks when what they wait for is ready; what a task is to its user is in
+--- task.lua.
+---
+--- `wait` is the one primitive: inside a task's own coroutine it yields to the
+--- scheduler, anywhere else it steps the loop until the thing is ready, running
+--- I/O but resuming no other task. So every call blocks or yields by itself.
+---
+--- Memory may run out anywhere. A task that was spawned is still queued, resumed,
+--- cancelled and ended: none of this takes any, or it is done at the next turn.
+local core = require "keycycle.core"
+local errors = require "keycycle.errors"
+local log = require "keycycle.log"
+local runnable = require "keycycle.task.runnable"
+local trace = require "keycycle.task.trace"
+
+local scheduler = {}
+
+local push = runnable.push
+local running, isyieldable, yield = coroutine.running, coroutine.isyieldable, coroutine.yield
+local resume_thread, status = coroutine.resume, coroutine.status
+
+-- There is one scheduler in a Lua state, as there is one runtime.
+local live = {} -- task -> true, which keeps it; false while it is being spawned
+local live_count = 0
+local waiting = {} -- id of a waitable -> task
+local after_turn = {} -- functions to call when a turn of the loop is over
+local current -- the task whose code runs now, in whatever coroutine
+local by_thread = setmetatable({}, { __mode = "k" })
+local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
+local ending = false -- close is under way
+local to_stop = setmetatable({}, { __mode = "k" }) -- what close stops -> its number
+local stoppable = 0
+
+--- What a wait yields, through generators up to the scheduler.
+scheduler.token = {}
+
+local token = scheduler.token
+
+local function cancelled(t)
+  return errors.new(errors.CancelledError, {
+    code = "cancelled", message = t.why or "the task was cancelled",
+  })
+end
+
+local function raise_closed()
+  errors.raise(errors.KeycycleError, { code = "closed",
+    message = "keycycle was closed in this Lua state" })
+end
+
+--- Raises `closed` once `close` was called: nothing new may begin.
+function scheduler.check_open()
+  if phase ~= "open" then raise_closed() end
+end
+
+--- The task whose code runs now, in whatever coroutine.
+function scheduler.current()
+  return current
+end
+
+--- The running task if this very thread is its own and may yield.
+function scheduler.yielding()
+  if not current or by_thread[running()] ~= current or not isyieldable() then return nil end
+  return current
+end
+
+local yielding = scheduler.yielding
+
+--- Makes `co`, which is resumed next, one of the running task's own where that may
+--- yield here: then its waits are yielded, as `token`, to whoever resumes it.
+function scheduler.adopt(co)
+  by_thread[co] = yielding()
+end
+
+--- Yields until `id` is marked ready, or the task is pushed for another reason.
+---@param t table the task that runs, in a thread that may yield
+---@param id? integer of a waitable
+function scheduler.park(t, id)
+  if id then waiting[id] = t end
+  yield(token)
+  if id then waiting[id] = nil end
+end
+
+--- Raises CancelledError if the running task was cancelled.
+function scheduler.check_cancelled()
+  if current and current.cancel_requested then error(cancelled(current), 0) end
+end
+
+local park, check_cancelled = scheduler.park, scheduler.check_cancelled
+
+local function step_core(timeout, budget)
+  local ok, err = core.step(timeout, budget)
+  if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
+end
+
+--- Has the task that waits for this id, if one does, look at its waitable again.
+---@param id integer
+function scheduler.wake(id)
+  local t = waiting[id]
+  if t then push(t) end
+end
+
+-- Takes the waitables that became ready to their tasks.
+local function collect_ready()
+  local id = core.next_ready()
+  while id do
+    local t = waiting[id]
+    if t then push(t) end
+    id = core.next_ready()
+  end
+end
+
+--- Has `fn()` called after each turn of the loop, once however often it is given.
+--- It must not raise.
+function scheduler.after_each_turn(fn)
+  for _, known in ipairs(after_turn) do
+    if known == fn then return end
+  end
+  after_turn[#after_turn + 1] = fn
+end
+
+local function end_turn()
+  for _, fn in ipairs(after_turn) do fn() end
+end
+
+-- Runs I/O until it is ready, but no task: those that could go on are queued.
+local function block(waitable)
+  if phase == "closed" then raise_closed() end
+  while not waitable:ready() do
+    step_core(nil)
+    collect_ready()
+  end
+  runnable.wake()
+  end_turn()
+end
+
+--- Waits until `waitable:ready()`. Raises CancelledError in a cancelled task.
+---@param waitable table|userdata with id() and ready()
+function scheduler.wait(waitable)
+  check_cancelled()
+  while not waitable:ready() do
+    local t = yielding()
+    if t then
+      park(t, waitable:id())
+    else
+      block(waitable)
+    end
+    check_cancelled()
+  end
+end
+
+local function end_task(t)
+  live[t] = nil
+  live_count = live_count - 1
+  by_thread[t.co] = nil
+  t.co = false -- what memory was too short to close is collected
+  runnable.ended(t)
+  local group = t.group
+  while group do
+    group.tasks[t] = nil
+    group.count = group.count - 1
+    if group.count == 0 then runnable.ended(group) end
+    group = group.parent
+  end
+  runnable.tell()
+end
+
+--- Ends a task that has not begun to run, and never will.
+function scheduler.end_unstarted(t)
+  t.err = cancelled(t)
+  t.failed, t.args = true, false
+  end_task(t)
+end
+
+local function keep_results(t, ok, ...)
+  if status(t.co) ~= "dead" then return (...) ~= token end
+  if ok then
+    t.results = table.pack(...)
+  else
+    t.failed, t.err = true, (...)
+    t.trace = trace.of(t.co, t.err)
+  end
+end
+
+-- Takes it off the queue and lets it go on; true: it was yielded by hand, which is
+-- no wait.
+local function go_on(t)
+  runnable.pop()
+  return keep_results(t, resume_thread(t.co))
+end
+
+-- What a failed task left to be closed is closed: its waits there raise if it was
+-- cancelled, else they block. What a handler raises is the error from then on.
+local function unwind(t, memory)
+  if not t.results and not t.failed then t.failed, t.err = true, memory end
+  if not t.failed then return end
+  local ok, err = coroutine.close(t.co)
+  if not ok then t.err = err end
+  t.unseen = trace.watch(t) or false
+  if errors.is_error(t.err) and not t.err.traceback then t.err.traceback = t.trace or nil end
+end
+
+-- Resumes the first of the queue. Where memory runs out it stays in it, or comes
+-- back.
+local function resume(t)
+  local lives = live[t]
+  if lives == false then live[t] = nil end
+  -- One that runs already, further down the stack, sees a cancellation itself.
+  if not lives or status(t.co) ~= "suspended" then return runnable.pop() end
+  if t.args and t.cancel_requested then
+    scheduler.end_unstarted(t)
+    return runnable.pop()
+  end
+  local before = current
+  current = t
+  local ok, again = pcall(go_on, t)
+  local dead = status(t.co) == "dead"
+  if dead then pcall(unwind, t, again) end -- it may have no memory either
+  current = before
+  if dead then end_task(t) elseif again then push(t) end
+  if not ok and not dead then error(again, 0) end
+end
+
+--- Adds a task that runs `fn(table.unpack(t.args))` from the next step on. `t.group`,
+--- and the groups above, know it until it has ended.
+---@param t table with the fields of task.spawn_in
+---@param fn function
+function scheduler.add(t, fn)
+  scheduler.check_open()
+  core.pollfd() -- there is a loop to wake
+  t.co = coroutine.create(function()
+    local args = t.args
+    t.args = false
+    return fn(table.unpack(args, 1, args.n))
+  end)
+  by_thread[t.co] = t
+  local group = t.group
+  while group do
+    group.tasks[t] = false
+    group = group.parent
+  end
+  live[t] = false
+  push(t) -- the last that may raise: what is not live never runs
+  live[t], live_count, group = true, live_count + 1, t.group
+  while group do
+    group.tasks[t], group.count, group.done = true, group.count + 1, false
+    group = group.parent
+  end
+end
+
+-- I/O and timers, then what is runnable now; what becomes so meanwhile waits for its turn.
+local function turn(timeout, budget)
+  runnable.begin_step()
+  local stop_at = budget and core.mono() + budget
+  step_core(timeout, budget)
+  collect_ready()
+  trace.forget()
+  runnable.tell() -- what an earlier turn had no memory for
+  local upto = runnable.last_turn()
+  local t = runnable.next(upto)
+  while t do
+    resume(t)
+    t = not (stop_at and core.mono() >= stop_at) and runnable.next(upto)
+  end
+  end_turn()
+end
+
+--- Does what is due: I/O, timers and the tasks they wake.
+---@param timeout? number seconds to wait at most for something to do; nil: until
+--- there is; 0: never blocks
+---@param budget? number seconds after which no further event or task is started; the
+--- wait does not count
+---@return integer live how many tasks have not ended
+function scheduler.step(timeout, budget)
+  if phase == "closed" then return 0 end
+  if runnable.any() then timeout = 0 end
+  if budget and timeout ~= 0 then
+    step_core(timeout, 0) -- the wait, and the first event
+    timeout = 0
+  end
+  local ok, err = pcall(turn, timeout, budget)
+  runnable.end_step(not ok)
+  if not ok then error(err, 0) end
+  return live_count
+end
+
+--- Seconds until step has something to do by itself; nil: only I/O can tell.
+function scheduler.timeout()
+  if phase == "closed" then return nil end
+  if runnable.any() then return 0 end
+  return core.timeout()
+end
+
+--- Nothing can go on by itself: no I/O, no timer, nothing to resume. Raises once all
+--- is closed.
+function scheduler.stuck()
+  if phase == "closed" then raise_closed() end
+  return not runnable.any() and core.timeout() == nil and core.io_pending() == 0
+end
+
+--- Has `close` call `what:stop()`, unless it is collected before. Raises `closed`.
+function scheduler.stop_at_close(what)
+  scheduler.check_open()
+  stoppable = stoppable + 1
+  to_stop[what] = stoppable
+end
+
+-- One that has caught its cancellation and then yields by hand: there is no end else.
+local function force(t)
+  local before = current
+  current = t
+  t.failed, t.err = true, cancelled(t)
+  pcall(unwind, t)
+  current = before
+  end_task(t)
+end
+
+-- Each ends at the wait that it is in, for this and all later ones raise. Those that run,
+-- further down the stack, end so by themselves.
+local function end_tasks()
+  for t in pairs(live) do
+    t.cancel_requested, t.why = true, t.why or "keycycle was closed"
+    push(t)
+  end
+  local upto = runnable.last_turn()
+  local t = runnable.next(upto)
+  while t do
+    resume(t)
+    t = runnable.next(upto)
+  end
+  for left in pairs(live) do
+    if left.co and status(left.co) == "suspended" then force(left) end
+  end
+  runnable.tell()
+end
+
+-- The newest first: it may be around another.
+local function stop_all()
+  local list = {}
+  for what in pairs(to_stop) do list[#list + 1] = what end
+  table.sort(list, function(a, b) return to_stop[a] > to_stop[b] end)
+  for _, what in ipairs(list) do
+    what:stop()
+    to_stop[what] = nil
+  end
+end
+
+local function end_all()
+  end_tasks()
+  stop_all()
+  core.close()
+end
+
+--- Ends all that goes on in this Lua state: every task is cancelled and has ended but those
+--- that called this, what `stop_at_close` was told of is stopped, connections are dropped.
+--- From within itself, and a second time, it does nothing. Raises `forked`, and for want of
+--- memory; then it can be called again.
+function scheduler.close()
+  if ending or phase == "closed" then return end
+  if core.forked() then error(errors.from_core { code = "forked",
+    message = "the process was forked: what lives here is the parent's" }, 0) end
+  phase, ending = "closing", true
+  local ok, err = pcall(end_all)
+  ending = false
+  if not ok then error(err, 0) end
+  phase = "closed"
+  log.set_sink(nil) -- whose it was may be gone next
+end
+
+return scheduler
