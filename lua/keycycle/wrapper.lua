@@ -4,18 +4,21 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local fallback = require "keycycle.model.fallback"
-local foreign = require "keycycle.foreign"
-local loader = require "keycycle.loader"
+local functions = require "keycycle.foreign.functions"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
-local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
 local store = require "keycycle.store"
 local task = require "keycycle.task"
 local transport = require "keycycle.transport"
+
+local fallback = later.module "keycycle.model.fallback"
+local foreign = later.module "keycycle.foreign"
+local loader = later.module "keycycle.loader"
+local model = later.module "keycycle.model"
 
 local invalid = errors.invalid
 
@@ -78,12 +81,15 @@ function wrapper.new(opts)
   opts = check_options(opts)
   load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
+  task.check_open()
   local entries = {}
-  return setmetatable({
+  local self = setmetatable({
     entries = entries, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
     transport = transport.open(opts.transport, entries), store = store.open(opts),
     stopped = false, ended = false,
   }, wrapper_mt)
+  task.stop_at_close(self)
+  return self
 end
 
 --- Makes a wrapper with `providers[name] = ProviderEnvConfig`, keys from the
@@ -156,7 +162,7 @@ end
 --- Registers a provider, or again: keys and limits are swapped, counters kept.
 --- Without `keys` they come from the environment. Chainable.
 ---@param name string
----@param given table API.md section 3
+---@param given? keycycle.ProviderConfig
 function methods:register_provider(name, given)
   check_open(self)
   if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
@@ -192,12 +198,12 @@ end
 ---@param name string
 ---@param class? any a built-in face (keycycle.OpenAI, or keycycle.AsyncOpenAI, whose calls
 --- are tasks), or any Lua client's class: a function, or a table with `new` or `__call`
----@param opts? table API.md section 4
+---@param opts? keycycle.CallOptions
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
   if faces.is_face(class) then
     faces.check(class, known.adapter)
-  elseif foreign.is_class(class) then
+  elseif functions.is_class(class) then
     return foreign.new(known, class, opts)
   elseif type(class) == "table" and opts == nil and class.face == nil then
     opts = class
