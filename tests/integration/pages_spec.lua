@@ -168,8 +168,9 @@ describe("the page for embedders", function()
     local seen = 0
     for _, block in ipairs(of_language(EMBEDDERS, "c")) do
       if not is_file(block) then
-        files.put(folder .. "/part.c", ("#include <poll.h>\n#include <lauxlib.h>\n"
-          .. "#include <keycycle.h>\n#line %d\n%s"):format(block.line, block.text))
+        files.put(folder .. "/part.c", ("#include <poll.h>\n#include <stdio.h>\n"
+          .. "#include <lauxlib.h>\n#include <keycycle.h>\n#line %d\n%s")
+          :format(block.line, block.text))
         local out, rc = sh("cc %s -Wno-unused-function -fsyntax-only %s/part.c "
           .. "$(pkg-config --cflags lua5.4)", FLAGS, folder)
         assert.equal(0, rc, out)

@@ -158,6 +158,12 @@ function keycycle.pollfd() end
 ---@return number?
 function keycycle.timeout() end
 
+--- Ends all that the library does in this Lua state: every task is cancelled and has ended,
+--- wrappers are stopped, connections are dropped, the log's sink is let go. Later calls raise
+--- KeycycleError (`closed`) and `step` returns 0; `require "keycycle"` begins anew. Idempotent.
+--- Raises KeycycleError (`forked`) in a forked child.
+function keycycle.close() end
+
 --- As `coroutine.wrap`, for generators that make our calls inside a task: the waits go
 --- through to the task, all other yields to the caller.
 ---@param fn function
