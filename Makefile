@@ -210,8 +210,6 @@ setup-test:
 	@tests/support/setup.sh build test
 setup-bench:
 	@tests/support/setup.sh build bench
-setup-docs:
-	@tests/support/setup.sh build docs
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
@@ -295,8 +293,10 @@ proof: setup-test
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 # The library's pages, by LDoc; a warning is an error.
-docs: setup-docs
+docs:
+	@tests/support/setup.sh build docs
 	@lua/docs/build.sh $(BUILD)
+.PHONY: docs
 
 lint:
 	@tests/support/lint.sh .
@@ -342,8 +342,8 @@ help:
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
 	@echo 'make format install uninstall clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-docs setup-fuzz setup-peers setup-coverage demo test \
+.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
-	bench proof docs lint format install uninstall clean help
+	bench proof lint format install uninstall clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

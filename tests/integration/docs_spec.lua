@@ -48,7 +48,7 @@ describe("make docs", function()
   it("warns of nothing, and its links lead to what is there", function()
     local has = "command -v ldoc >/dev/null && lua5.1 -e 'require \"discount\"' 2>/dev/null"
     if not os.execute(has) then
-      pending "LDoc and discount are not here: make setup-docs"
+      pending "LDoc and discount are not here: make docs brings them"
       return
     end
     local said, rc = output("lua/docs/build.sh " .. folder)
