@@ -131,7 +131,7 @@ describe("the page for adapter authors", function()
   end)
 end)
 
-describe("the page for embedders", function()
+describe("the page for embedders #plain", function()
   local mock, edit
   setup(function()
     mock = servers.mock "--rpm 20 --keys sk-mock-1,sk-mock-2"

@@ -29,7 +29,7 @@ local function of_kind(member, value)
   return type(value) == "string" and "string" or "table"
 end
 
-describe("the annotations of the module", function()
+describe("the annotations of the module #pure", function()
   it("name all that it has, and nothing else, of the same kind", function()
     local known = meta.members "keycycle"
     assert.same(meta.keys(keycycle), meta.names "keycycle")
@@ -108,7 +108,7 @@ describe("the annotations of the module", function()
   end)
 end)
 
-describe("the annotated methods", function()
+describe("the annotated methods #pure", function()
   it("are those of the objects", function()
     local task = keycycle.spawn(function() end)
     local agent = keycycle.Agent { model = wrapper:get_model "openai" }
@@ -183,7 +183,7 @@ end
 
 local odd = { no_such_field = 1 }
 
-describe("the annotated options", function()
+describe("the annotated options #pure", function()
   it("are those of wrappers and providers", function()
     assert.same(known_by(keycycle.MultiClientWrapper.new, odd), meta.names "keycycle.Options")
     assert.same(known_by(keycycle.MultiClientWrapper.new, { transport = odd }),
@@ -246,7 +246,7 @@ describe("the annotated options", function()
   end)
 end)
 
-describe("the annotated words", function()
+describe("the annotated words #pure", function()
   -- The literals of a type: `"a"|"b"`.
   local function words(type_of)
     local list = {}
