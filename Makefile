@@ -122,6 +122,17 @@ endef
 
 $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
 
+# keycycle.h as C++ reads it, where there is a compiler for that.
+HAVE_CXX := $(shell command -v $(CXX))
+CXXFLAGS ?= $(CFLAGS)
+CXX_BIN := $(if $(HAVE_CXX),$(patsubst tests/%.cpp,$(BUILD)/tests/%,$(wildcard tests/unit/*/test_*.cpp)))
+$(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
+		$(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 -Wall -Wextra -Wpedantic -Isrc $(shell $(PKG_CONFIG) --cflags cmocka) \
+		-pthread $(SAN) $(CPPFLAGS) $(CXXFLAGS) $< $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a) \
+		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS) -lm
+
 # Several Lua states in one program, which is what only C can make.
 $(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
@@ -194,7 +205,8 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $(OOM_WRAP:%=-Wl,--wrap=%) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-unit-bins: $(UNIT_BIN)
+unit-bins: $(UNIT_BIN) $(CXX_BIN)
+	$(if $(HAVE_CXX),,@echo 'no C++ compiler: the tests in C++ are left out')
 fuzz-bins: $(FUZZ_BIN)
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_resolver.so proclib.so)
 
