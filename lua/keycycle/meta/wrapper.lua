@@ -127,6 +127,10 @@ local one = {}
 
 --- A client whose calls rotate over the keys; as of MultiClientWrapper, without the provider.
 ---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.AsyncOpenAI, options?: keycycle.CallOptions): keycycle.async.OpenAI
+---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.AsyncAnthropic, options?: keycycle.CallOptions): keycycle.async.Anthropic
+---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.AsyncGemini, options?: keycycle.CallOptions): keycycle.async.Gemini
+---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.AsyncCohere, options?: keycycle.CallOptions): keycycle.async.Cohere
+---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.AsyncTwelveLabs, options?: keycycle.CallOptions): keycycle.async.TwelveLabs
 ---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.Anthropic, options?: keycycle.CallOptions): keycycle.client.anthropic
 ---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.Gemini, options?: keycycle.CallOptions): keycycle.client.gemini
 ---@overload fun(self: keycycle.MultiProviderWrapper, class: keycycle.face.Cohere, options?: keycycle.CallOptions): keycycle.client.cohere
