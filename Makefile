@@ -39,9 +39,10 @@ HOST_TOOL := src/host/txt2c.c
 LIB_SRC   := $(filter-out src/host/%,$(foreach f,$(FLOORS),$(call floor_src,$(f))))
 LIB_OBJ   := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embed.o
 HOST_SRC  := $(filter-out $(HOST_TOOL),$(wildcard src/host/*.c))
-HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o
+HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o $(BUILD)/obj/gen/modules.o
 LUA_FILES := $(filter-out lua/keycycle/meta/%,$(shell find lua/keycycle -name '*.lua' 2>/dev/null | LC_ALL=C sort))
 SCRIPTS   := $(sort $(wildcard scripts/*.lua))
+MODULES   := $(sort $(wildcard scripts/*/*.lua))
 
 all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a \
 	$(if $(HAVE_EVENT),$(BUILD)/keycycle-server.so)
@@ -65,7 +66,11 @@ $(BUILD)/gen/embed.c: $(BUILD)/txt2c $(LUA_FILES) Makefile
 
 $(BUILD)/gen/scripts.c: $(BUILD)/txt2c $(SCRIPTS) Makefile
 	@mkdir -p $(@D)
-	$(BUILD)/txt2c kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+	$(BUILD)/txt2c -l kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
+	@mkdir -p $(@D)
+	$(BUILD)/txt2c kc_modules scripts/ $(MODULES) > $@.tmp && mv $@.tmp $@
 
 # -- what is built ---------------------------------------------------------
 # The module: Lua's symbols stay undefined, only luaopen_ and keycycle_ names
@@ -184,7 +189,19 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-BENCH_ALONE := $(addprefix tests/bench/,baseline.c kept.c server.c store.c)
+$(BUILD)/tests/bench/spawn: tests/bench/spawn.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@
+
+$(BUILD)/tests/bench/empty: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+$(BUILD)/tests/bench/empty.so: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(PKG_LIBS)
+
+BENCH_ALONE := $(addprefix tests/bench/,baseline.c empty.c kept.c server.c spawn.c store.c)
 ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
@@ -296,7 +313,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.

@@ -24,9 +24,6 @@ local foreign = {}
 -- has what all calls need, too.
 local states = setmetatable({}, { __mode = "k" })
 
---- Whether a value can be made clients of: a function, or a table with `new` or `__call`.
-foreign.is_class = instances.is_class
-
 -- What is known beside the options of every call, and what only our own transport serves.
 local own_options = { construct = "function", failure = "function" }
 local own_transport = { "base_url", "headers", "request_timeout", "idle_timeout" }

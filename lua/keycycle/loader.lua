@@ -1,16 +1,18 @@
 --- Loads users' providers, policies and limits: which folders, in what order, and all
 --- or nothing. The scripts themselves run in the box.
 local core = require "keycycle.core"
-local box = require "keycycle.loader.box"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
+local later = require "keycycle.later"
 local limit_table = require "keycycle.limit.table"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local scripts = require "keycycle.loader.scripts"
 local shape = require "keycycle.config.shape"
-local trust = require "keycycle.call.trust"
+
+local box = later.module "keycycle.loader.box"
+local trust = later.module "keycycle.call.trust"
 
 local loader = {}
 

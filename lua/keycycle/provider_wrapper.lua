@@ -7,9 +7,11 @@ local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
 local failure = require "keycycle.call.failure"
 local handed = require "keycycle.handed"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
-local stat_tables = require "keycycle.report.statistics"
 local wrapper = require "keycycle.wrapper"
+
+local stat_tables = later.module "keycycle.report.statistics"
 
 local invalid = errors.invalid
 

@@ -4,17 +4,20 @@ local config = require "keycycle.config"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local fallback = require "keycycle.model.fallback"
-local foreign = require "keycycle.foreign"
-local loader = require "keycycle.loader"
+local functions = require "keycycle.foreign.functions"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
 local manager = require "keycycle.manager"
-local model = require "keycycle.model"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
 local store = require "keycycle.store"
 local task = require "keycycle.task"
+
+local fallback = later.module "keycycle.model.fallback"
+local foreign = later.module "keycycle.foreign"
+local loader = later.module "keycycle.loader"
+local model = later.module "keycycle.model"
 
 local invalid = errors.invalid
 
@@ -195,7 +198,7 @@ function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
   if faces.is_face(class) then
     faces.check(class, known.adapter)
-  elseif foreign.is_class(class) then
+  elseif functions.is_class(class) then
     return foreign.new(known, class, opts)
   elseif type(class) == "table" and opts == nil and class.face == nil then
     opts = class

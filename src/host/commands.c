@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 
+#include "lua/core.h"
 #include "util/embed.h"
 
 #define MAX_PATH 4096
@@ -21,7 +22,7 @@ static int load_built_in(lua_State *L, const char *name)
         if (strcmp(t->name, file) != 0)
             continue;
         snprintf(chunk, sizeof chunk, "@keycycle/scripts/%s", t->name);
-        return luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+        return lk_load_embedded(L, t, chunk);
     }
     return -1;
 }
@@ -85,10 +86,8 @@ void kc_command_describe(FILE *out)
     fputs("commands:\n", out);
     for (const struct kc_text *t = kc_scripts; t->name; t++) {
         int name = (int)(strlen(t->name) - strlen(".lua"));
-        int line = (int)strcspn(t->text, "\n");
-        const char *said = memchr(t->text, ':', (size_t)line);
+        const char *said = strchr(t->first_line, ':');
         if (said)
-            fprintf(out, "  %-10.*s %.*s\n", name, t->name,
-                    (int)(t->text + line - said) - 2, said + 2);
+            fprintf(out, "  %-10.*s %s\n", name, t->name, said + 2);
     }
 }

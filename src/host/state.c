@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "host/modules.h"
 #include "keycycle.h"
 #include "lua/core.h"
 
@@ -73,6 +74,7 @@ lua_State *kc_state_new(const char *lua_dir)
     lua_pushcfunction(L, open_server);
     lua_setfield(L, -2, "keycycle.server");
     lua_pop(L, 1);
+    kc_modules_preload(L);
     return L;
 }
 

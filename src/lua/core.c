@@ -5,6 +5,7 @@
  */
 #include "lua/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
+#define MODULES "keycycle.modules" /* in the registry: name -> module */
 
 /* -- the embedded library ------------------------------------------------ */
 
@@ -22,6 +24,24 @@ void lk_set_lua_dir(lua_State *L, const char *dir)
 {
     lua_pushstring(L, dir);
     lua_setfield(L, LUA_REGISTRYINDEX, DIR_KEY);
+}
+
+int lk_load_embedded(lua_State *L, const struct kc_text *t, const char *chunk)
+{
+    char *text;
+    int err = kc_text_unpack(t, &text);
+    if (err == KC_ENOMEM) {
+        lua_pushliteral(L, "not enough memory");
+        return LUA_ERRMEM;
+    }
+    if (err) {
+        lua_pushfstring(L, "%s: the text in this program is damaged",
+                        chunk + 1);
+        return LUA_ERRSYNTAX;
+    }
+    int status = luaL_loadbufferx(L, text, t->len, chunk, "t"); /* no raise */
+    free(text);
+    return status;
 }
 
 /* [-0, +1, m] Load the text of kc_embed[i], or the file that stands for it. */
@@ -36,19 +56,31 @@ static int load_text(lua_State *L, const struct kc_text *t)
     }
     lua_pop(L, 1);
     const char *chunk = lua_pushfstring(L, "@%s", t->name);
-    int status = luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+    int status = lk_load_embedded(L, t, chunk);
     lua_remove(L, -2);
     return status;
 }
 
-/* A loader as package.preload wants it; the upvalue is a place in kc_embed. */
-static int open_embedded(lua_State *L)
+/* A loader as package.preload wants it, of the part of the library that the
+ * upvalue opens: a place in kc_embed, or a function. A part is loaded when it
+ * is first needed, and once, for it holds state: also where a program, or its
+ * test runner, empties package.loaded meanwhile. */
+static int open_part(lua_State *L)
 {
-    lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
-    if (load_text(L, &kc_embed[i]) != LUA_OK)
+    lua_settop(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_isinteger(L, -1) &&
+        load_text(L, &kc_embed[lua_tointeger(L, -1)]) != LUA_OK)
         return lua_error(L);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
     return 1;
 }
 
@@ -74,7 +106,7 @@ static void preload(lua_State *L)
             continue; /* that is luaopen_keycycle itself */
         push_modname(L, kc_embed[i].name);
         lua_pushinteger(L, i);
-        lua_pushcclosure(L, open_embedded, 1);
+        lua_pushcclosure(L, open_part, 1);
         lua_rawset(L, -3);
     }
     lua_pop(L, 1);
@@ -118,6 +150,15 @@ static int core_builtin_names(lua_State *L)
         lua_pushlstring(L, t->name + len, (size_t)(end - t->name) - len);
         lua_rawseti(L, -2, ++n);
     }
+    return 1;
+}
+
+/* core.current(): the C part that is loaded now, which is another once the
+ * library was loaded anew; nil where it is closed. */
+static int core_current(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_getfield(L, -1, "keycycle.core");
     return 1;
 }
 
@@ -216,6 +257,7 @@ static int core_terminal_size(lua_State *L)
 static const luaL_Reg functions[] = {
     {"builtin", core_builtin},
     {"builtin_names", core_builtin_names},
+    {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
     {"pollfd", core_pollfd},
@@ -253,6 +295,7 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
     preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
+    lua_pushcclosure(L, open_part, 1);
     lua_setfield(L, -2, "keycycle.core");
     lua_pop(L, 1);
     for (int i = 0; kc_embed[i].name; i++) {

@@ -5,6 +5,7 @@ local build = os.getenv "KEYCYCLE_BUILD" or "build"
 package.path = "tests/bench/?.lua;" .. package.path
 
 local shell = require "shell"
+local start = require "start"
 local wire = require "wire"
 
 -- The engine's lines, and what they say of a mutex pair and a clock reading.
@@ -43,5 +44,6 @@ if os.getenv "BENCH" ~= "wire" then
   bench_lease(m + c)
   bench_kept()
   io.write(shell.output(build .. "/tests/bench/store"))
+  start.run(build)
 end
 wire.run(build)

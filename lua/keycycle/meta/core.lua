@@ -1,13 +1,11 @@
 ---@meta keycycle.core
 --- The C module under the Lua library. Not for programs: names may change.
 ---
---- Misuse (a wrong type, a closed object) raises; what the world can cause
---- comes back as `nil, err`, where err is a plain table
---- `{ code, message, retry_after, limit, max, window }`. Nothing here yields or knows
---- of tasks: whatever takes time is a *waitable*, an object with `id()` (an
---- integer that is never reused), `ready()` and `close()`. When a waitable may
---- have become ready its id appears once in `next_ready()`; `ready()` is the
---- truth. Seconds are floats; times `_at` are seconds since the epoch.
+--- Misuse (a wrong type, a closed object) raises; what the world can cause comes back as `nil,
+--- err`: a plain table `{ code, message, retry_after, limit, max, window }`. Nothing here yields
+--- or knows of tasks: what takes time is a *waitable*, an object with `id()` (an integer, never
+--- used again), `ready()` and `close()`. When it may have become ready its id appears once in
+--- `next_ready()`; `ready()` is the truth. Seconds are floats; times `_at` since the epoch.
 local core = {}
 
 core.VERSION = "0.1.0"
@@ -20,6 +18,8 @@ function core.builtin(file, env) end
 --- Names of the embedded files in a folder ("keycycle/providers/"), sorted.
 ---@return string[]
 function core.builtin_names(folder) end
+--- This module as it is loaded now: another one, or nil, once the library was closed.
+function core.current() end
 
 --- Sizes of a folder's plain *.lua files by name; or nil, why, and whether there is no
 --- such folder.
