@@ -64,7 +64,7 @@ function tags.type(block, rest) block.type = rest end
 function tags.overload(block, rest) table.insert(block.overloads, rest) end
 function tags.private(block) block.private = true end
 function tags.generic() end
-function tags.meta(block, rest) block.meta = rest end
+function tags.meta() end
 
 local function new_block()
   return { words = {}, params = {}, returns = {}, overloads = {} }
@@ -137,6 +137,21 @@ function annotations.read(path)
   end
   end_block(file, variables, block, nil)
   return file
+end
+
+--- The annotations of the public module, file by file, in the order of their names: all but
+--- those of the C module under it.
+---@param folder string
+---@return table[] files
+function annotations.of_module(folder)
+  local files = {}
+  local pipe <close> = assert(io.popen(("LC_ALL=C ls '%s'"):format(folder)))
+  for name in pipe:lines() do
+    local path = folder .. "/" .. name
+    local file <close> = assert(io.open(path))
+    if file:read "l" ~= "---@meta keycycle.core" then files[#files + 1] = annotations.read(path) end
+  end
+  return files
 end
 
 local function add_to(classes, item)

@@ -4,7 +4,6 @@ package.path = "./?.lua;" .. package.path
 local annotations = require "lua.docs.annotations"
 
 local ANNOTATIONS = "lua/keycycle/meta"
-local of_core = { core = true, reader = true }
 
 -- The pages, and the name that each has here.
 local topics = { { "README.md", "overview" }, { "src/README.md", "embedding" },
@@ -19,17 +18,6 @@ end
 local function write(path, text)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
-end
-
-local function list_files()
-  local files = {}
-  local pipe <close> = assert(io.popen("LC_ALL=C ls " .. ANNOTATIONS))
-  for name in pipe:lines() do
-    if not of_core[name:match "^(.*)%.lua$"] then
-      files[#files + 1] = annotations.read(ANNOTATIONS .. "/" .. name)
-    end
-  end
-  return files
 end
 
 local function short(name)
@@ -213,7 +201,7 @@ local function topic_of(path)
 end
 
 local function main(folder)
-  local files = list_files()
+  local files = annotations.of_module(ANNOTATIONS)
   local places, owners = index(files)
   for _, file in ipairs(files) do
     write(("%s/%s.lua"):format(folder, file.name), module_of(file, places, owners))

@@ -3,18 +3,9 @@ local annotations = require "lua.docs.annotations"
 
 local meta = {}
 
-local of_core = { core = true, reader = true }
-
---- The annotations of the public module, file by file, in the order of their names.
+--- The annotations of the public module, file by file.
 function meta.files()
-  local paths = {}
-  local pipe <close> = assert(io.popen "ls lua/keycycle/meta/*.lua")
-  for path in pipe:lines() do
-    if not of_core[path:match "([^/]+)%.lua$"] then paths[#paths + 1] = path end
-  end
-  table.sort(paths)
-  for i, path in ipairs(paths) do paths[i] = annotations.read(path) end
-  return paths
+  return annotations.of_module "lua/keycycle/meta"
 end
 
 meta.classes = annotations.classes(meta.files())
