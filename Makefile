@@ -12,6 +12,9 @@ PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
 REQUIRED := lua5.4 libcurl libcjson sqlite3
+# One place says it. The first number is that of the interface of libkeycycle.so.
+VERSION := $(shell sed -n 's/^.define KEYCYCLE_VERSION "\(.*\)"/\1/p' src/keycycle.h)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 KC_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
@@ -21,9 +24,15 @@ KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 HAVE_MYSQL := $(shell $(PKG_CONFIG) --exists libmariadb && echo yes)
 MYSQL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libmariadb))
 
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED)) \
-	$(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread -ldl -lm
+# Where they are pkg-config says, and LuaRocks, by folders.
+LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags lua5.4))
+DEP_CFLAGS = $(patsubst %,-I%,$(sort $(CURL_INCDIR) $(CJSON_INCDIR) $(SQLITE3_INCDIR))) \
+	$(shell $(PKG_CONFIG) --cflags libcurl libcjson sqlite3)
+DEP_LIBS   = $(patsubst %,-L%,$(sort $(CURL_LIBDIR) $(CJSON_LIBDIR) $(SQLITE3_LIBDIR))) \
+	$(or $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3),-lcurl -lcjson -lsqlite3)
+
+PKG_CFLAGS = $(LUA_CFLAGS) $(DEP_CFLAGS) $(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
+PKG_LIBS   = $(DEP_LIBS) -pthread -ldl -lm
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.
@@ -44,7 +53,7 @@ LUA_FILES := $(filter-out lua/keycycle/meta/%,$(shell find lua/keycycle -name '*
 SCRIPTS   := $(sort $(wildcard scripts/*.lua))
 MODULES   := $(sort $(wildcard scripts/*/*.lua))
 
-all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a \
+all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so \
 	$(if $(HAVE_EVENT),$(BUILD)/keycycle-server.so)
 
 $(BUILD)/obj/%.o: src/%.c
@@ -73,10 +82,23 @@ $(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
 	$(BUILD)/txt2c kc_modules scripts/ $(MODULES) > $@.tmp && mv $@.tmp $@
 
 # -- what is built ---------------------------------------------------------
-# The module: Lua's symbols stay undefined, only luaopen_ and keycycle_ names
-# are exported; nodelete because libcurl's resolver may outlive a Lua state.
+# Exported is what keycycle.h declares; nodelete because libcurl's resolver may
+# outlive a Lua state.
+SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete
+
+# The module: Lua's symbols stay undefined, since the program has them.
 $(BUILD)/keycycle.so: $(LIB_OBJ)
-	$(CC) -shared $(SAN) $(LDFLAGS) -Wl,-z,nodelete $^ -o $@ $(PKG_LIBS)
+	$(SHARED) $^ -o $@ $(PKG_LIBS)
+
+# The library for programs in C: it brings Lua, also where the program has it out of
+# sight of others, and nothing is undefined.
+SONAME := libkeycycle.so.$(SOVERSION)
+$(BUILD)/libkeycycle.so.$(VERSION): $(LIB_OBJ)
+	$(SHARED) -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+$(BUILD)/libkeycycle.so: $(BUILD)/libkeycycle.so.$(VERSION)
+	@ln -sf $(<F) $(BUILD)/$(SONAME)
+	@ln -sf $(SONAME) $@
 
 $(BUILD)/libkeycycle.a: $(LIB_OBJ)
 	@rm -f $@
@@ -139,10 +161,11 @@ $(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
 		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS) -lm
 
 # Several Lua states in one program, which is what only C can make.
-$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/libkeycycle.a
+$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserver.o \
+		$(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $< \
-		$(BUILD)/libkeycycle.a -o $@ $(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS) -lm
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $^ -o $@ \
+		$(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS)
 
 # -- what the tests need beside the programs under test -------------------
 $(BUILD)/obj/tests/%.o: tests/%.c
@@ -333,21 +356,90 @@ lint:
 format:
 	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
-DESTDIR ?=
-PREFIX  ?= /usr/local
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.4 \
-		$(DESTDIR)$(PREFIX)/lib/keycycle $(DESTDIR)$(PREFIX)/include
-	install $(BUILD)/keycycle $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(BUILD)/keycycle.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/
-	install -m 644 $(BUILD)/libkeycycle.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 src/keycycle.h $(DESTDIR)$(PREFIX)/include/
-	$(if $(HAVE_EVENT),install -m 644 $(BUILD)/keycycle-server.so $(DESTDIR)$(PREFIX)/lib/keycycle/)
+# -- what is installed -----------------------------------------------------
+DESTDIR    ?=
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+LUA_CMOD_DIR ?= $(LIBDIR)/lua/5.4
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+# Where the program looks for its server, from the place that it is at.
+SERVER_DIR = $(patsubst %/,%,$(dir $(BINDIR)))/lib/keycycle
+MAN_PAGE  := $(wildcard src/host/keycycle.1)
+META      := $(sort $(wildcard lua/keycycle/meta/*.lua))
+INSTALL   ?= install
+
+# It names the folders that are given now.
+$(BUILD)/keycycle.pc: FORCE
+	@mkdir -p $(@D)
+	@{ echo 'prefix=$(PREFIX)'; \
+	echo 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)'; \
+	echo 'includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)'; \
+	echo; \
+	echo 'Name: keycycle'; \
+	echo 'Description: rotates the API keys of AI providers, for programs in C and Lua 5.4'; \
+	echo 'Version: $(VERSION)'; \
+	echo 'Requires.private: $(REQUIRED)'; \
+	echo 'Libs: -L$${libdir} -lkeycycle'; \
+	echo 'Libs.private: -pthread -ldl -lm'; \
+	echo 'Cflags: -I$${includedir}'; } > $@.tmp && mv -f $@.tmp $@
+
+# Builds nothing anew that is there. As root, and in no other root, the linker's cache
+# learns of the library.
+LDCONFIG = @if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
+
+install: all $(BUILD)/keycycle.pc
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(LUA_CMOD_DIR) \
+		$(PKGCONFIGDIR) $(DATADIR)/keycycle/meta)
+	$(INSTALL) $(BUILD)/keycycle $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 644 $(BUILD)/keycycle.so $(DESTDIR)$(LUA_CMOD_DIR)/
+	$(INSTALL) -m 644 $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libkeycycle.so
+	$(INSTALL) -m 644 $(BUILD)/keycycle.pc $(DESTDIR)$(PKGCONFIGDIR)/
+	$(INSTALL) -m 644 src/keycycle.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 $(META) $(DESTDIR)$(DATADIR)/keycycle/meta/
+	$(if $(MAN_PAGE),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1)
+	$(if $(MAN_PAGE),$(INSTALL) -m 644 $(MAN_PAGE) $(DESTDIR)$(MANDIR)/man1/)
+	$(if $(HAVE_EVENT),$(INSTALL) -d $(DESTDIR)$(SERVER_DIR))
+	$(if $(HAVE_EVENT),$(INSTALL) -m 644 $(BUILD)/keycycle-server.so $(DESTDIR)$(SERVER_DIR)/)
+	$(LDCONFIG)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/keycycle $(DESTDIR)$(PREFIX)/lib/lua/5.4/keycycle.so \
-		$(DESTDIR)$(PREFIX)/lib/libkeycycle.a $(DESTDIR)$(PREFIX)/include/keycycle.h \
-		$(DESTDIR)$(PREFIX)/lib/keycycle/keycycle-server.so
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/keycycle $(LUA_CMOD_DIR)/keycycle.so \
+		$(addprefix $(LIBDIR)/,libkeycycle.a libkeycycle.so $(SONAME) libkeycycle.so.$(VERSION)) \
+		$(PKGCONFIGDIR)/keycycle.pc $(INCLUDEDIR)/keycycle.h $(MANDIR)/man1/keycycle.1 \
+		$(SERVER_DIR)/keycycle-server.so \
+		$(META:lua/keycycle/%=$(DATADIR)/keycycle/%))
+	rmdir $(addprefix $(DESTDIR),$(SERVER_DIR) $(DATADIR)/keycycle/meta $(DATADIR)/keycycle) \
+		2>/dev/null || true
+	$(LDCONFIG)
+
+# What LuaRocks calls: the module alone, with the folders that it names.
+rock: $(BUILD)/keycycle.so
+install-rock:
+	$(INSTALL) -d $(INST_LIBDIR)
+	$(INSTALL) -m 755 $(BUILD)/keycycle.so $(INST_LIBDIR)/
+
+# The sources as an archive that is the same whoever makes it: what git tracks, or, in
+# an archive that was unpacked, all that is there.
+DIST := keycycle-$(VERSION)
+dist:
+	@mkdir -p $(BUILD)
+	@if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then \
+		git ls-files -z > $(BUILD)/dist.list; at=$$(git log -1 --format=%ct); \
+	else \
+		find . \( -path './$(BUILD)' -o -path ./build \) -prune -o ! -type d -printf '%P\0' \
+			> $(BUILD)/dist.list; at=$$(stat -c %Y Makefile); \
+	fi; \
+	LC_ALL=C sort -zu $(BUILD)/dist.list | tar --null --files-from=- --format=ustar \
+		--owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w --mtime="@$$at" \
+		--transform='s,^,$(DIST)/,S' -cf - | gzip -9n > $(BUILD)/$(DIST).tar.gz
+	@rm $(BUILD)/dist.list
+	@echo $(BUILD)/$(DIST).tar.gz
 
 clean:
 	rm -rf $(BUILD)
@@ -369,10 +461,12 @@ help:
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
-	@echo 'make format install uninstall clean'
+	@echo 'make install         under PREFIX (/usr/local), also below DESTDIR; make uninstall'
+	@echo 'make dist            the sources as build/$(DIST).tar.gz'
+	@echo 'make format clean'
 
 .PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
-	bench proof lint format install uninstall clean help
+	bench proof lint format install uninstall rock install-rock dist clean help FORCE
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

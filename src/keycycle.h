@@ -11,7 +11,8 @@
  *     }
  *
  * or it watches keycycle_pollfd and calls keycycle_step(L, 0, -1) when that is
- * readable. All calls on one lua_State come from the thread that runs it.
+ * readable. All calls on one lua_State come from the thread that runs it, and
+ * lua_close ends all of it; keycycle_close does so where the state lives on.
  *
  * A program without Lua has the engine: keycycle_pool_*, from any thread. A
  * pool with a name is one with that of every Lua state which gives the same
@@ -37,29 +38,117 @@ const char *keycycle_version(void);
 
 typedef struct lua_State lua_State;
 
+/* -- errors -------------------------------------------------------------- */
+
+/* What they mean is keycycle_error_text's to say, and each function's contract.
+ * From KEYCYCLE_ERESOLVE to KEYCYCLE_ECANCELLED they are of HTTP: no pool's. */
+enum keycycle_error {
+    KEYCYCLE_OK = 0,
+    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
+    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
+    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
+    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
+    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
+    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
+    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
+    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
+    KEYCYCLE_ESYSTEM
+};
+
+/* keycycle_error_name returns the short name of a code ("limited"), the same
+ * that Lua sees as `code`; keycycle_error_text a clause in English. Static
+ * text; "unknown" and the like for what is no code. */
+const char *keycycle_error_name(int err);
+const char *keycycle_error_text(int err);
+
 /* -- a Lua state --------------------------------------------------------- */
 
 /* luaopen_keycycle leaves the module's table on the stack and returns 1. It
- * does no I/O, starts no thread and sets no global; its scripts are inside. It
- * raises Lua errors, like every lua_CFunction. */
+ * does no I/O, starts no thread and sets no global; its scripts are inside. The
+ * state needs `package` and `require`, and for a program's scripts all that
+ * luaL_openlibs opens. It raises Lua errors, like every lua_CFunction. */
 int luaopen_keycycle(lua_State *L);
+
+/* The functions below are called on the thread that runs L, and on no other at
+ * the same time. L is the state or any of its coroutines that is not suspended:
+ * all mean the same. They never raise, leave the stack of L as it was, and do
+ * no harm where luaopen_keycycle was not called yet, or L is NULL. */
 
 /* keycycle_step does what is due: I/O, timers, and the tasks that they wake.
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
  * something happens) and starts no further event or task once `budget_us` are
- * spent (-1: no bound). Returns how many tasks live, or -1 when it failed: for
- * want of memory, or in a forked child. The error goes to keycycle.log then (to
- * standard error, where the program sets no sink). Never raises. */
+ * spent (-1: no bound). Returns how many tasks live: with 0 nothing of what
+ * was started as a task goes on. After keycycle_close: 0. -1 when it failed:
+ * for want of memory, in a forked child, or where the module was not opened;
+ * the error goes to the log then, and the next step goes on. */
 int keycycle_step(lua_State *L, int timeout_ms, int budget_us);
 
 /* keycycle_pollfd returns a descriptor that is readable whenever
- * keycycle_step(L, 0, …) has something to do, or -1. It belongs to the module.
- * Never raises. */
+ * keycycle_step(L, 0, …) has something to do; the same one until
+ * keycycle_close. It belongs to the module: poll it, and do nothing else with
+ * it. -1 for want of memory or of descriptors, and where the module is not
+ * open. */
 int keycycle_pollfd(lua_State *L);
 
 /* keycycle_timeout returns the milliseconds until keycycle_step has something
- * to do by itself, -1 when only I/O can tell. Never raises. */
+ * to do by itself, -1 when only I/O can tell, or where the module is not
+ * open. */
 int keycycle_timeout(lua_State *L);
+
+enum keycycle_log_level {
+    KEYCYCLE_LOG_OFF, /* nothing at all */
+    KEYCYCLE_LOG_ERROR,
+    KEYCYCLE_LOG_WARN, /* the default: and errors */
+    KEYCYCLE_LOG_INFO,
+    KEYCYCLE_LOG_DEBUG
+};
+
+/* What takes a line of the log: its level, and a text without control
+ * characters, which is gone after the call. No line shows a key. It is called
+ * inside Lua: it must not raise, nor call L or the functions here with it. */
+typedef void keycycle_log_fn(void *ctx, enum keycycle_log_level level,
+                             const char *line);
+
+/* keycycle_set_log has all lines down to `level` go to fn(ctx, …), on the
+ * thread that runs L; NULL: to standard error, as at first. It is what
+ * keycycle.log.set_level and set_sink do in Lua, and the last one holds. `ctx`
+ * is kept: it must last until another sink is set, keycycle_close has returned
+ * KEYCYCLE_OK, or L is closed; lua_close itself may log.
+ * KEYCYCLE_EINVALID: no such level, or L is NULL or suspended;
+ * KEYCYCLE_ECLOSED: the module is not open in L; KEYCYCLE_ENOMEM. Nothing is
+ * changed then. */
+int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
+                     keycycle_log_fn *fn, void *ctx);
+
+/* keycycle_load loads the scripts of a folder: its providers/, policies/ and
+ * limits/, any of which may be missing, before those of all folders that were
+ * loaded earlier; those of $KEYCYCLE_PATH and of the user's own come last, with
+ * the first wrapper. It is what keycycle.load does in Lua, and reads files. All
+ * or nothing: where one is faulty all stays as it was. `why` (NULL: nowhere)
+ * gets at most `size` bytes of text, a NUL among them: "", or what is wrong,
+ * with file and line where it lies in a script.
+ * KEYCYCLE_EINVALID: `folder` is not there or cannot be read, a script in it
+ * is faulty, or `folder` or L is NULL, or L suspended; KEYCYCLE_ECLOSED: the
+ * module is not open in L; KEYCYCLE_ENOMEM. */
+int keycycle_load(lua_State *L, const char *folder, char *why, size_t size);
+
+/* keycycle_close ends all that the module does in a state that lives on, as a
+ * game's does that leaves a level: each task is cancelled and has ended, each
+ * wrapper is stopped (leases are settled, usage is written, for which it waits
+ * five seconds at most each), connections are dropped, the log's sink is let
+ * go. It is what keycycle.close does in Lua. From then on calls raise
+ * `closed`; a second time it does nothing. luaopen_keycycle, as by
+ * luaL_requiref, opens the module anew then. Before lua_close it is not needed.
+ *
+ * It may be called from a task, a subscriber, and whatever else runs in L: the
+ * others have ended when it returns, and that one, with those that wait for it
+ * on the same stack, goes on until its next wait, which raises.
+ *
+ * KEYCYCLE_OK, also where the module was not opened or L is NULL;
+ * KEYCYCLE_EFORKED: in a forked child, where all that lives is the parent's,
+ * and nothing is done; KEYCYCLE_ENOMEM: not all of it is done, call it again;
+ * KEYCYCLE_EINVALID: L is suspended. */
+int keycycle_close(lua_State *L);
 
 /* -- a pool of keys ------------------------------------------------------
  *
@@ -99,27 +188,6 @@ int keycycle_timeout(lua_State *L);
 #define KEYCYCLE_NEVER UINT64_MAX     /* a time that does not come by itself */
 #define KEYCYCLE_RESERVED UINT64_MAX  /* a total: what was reserved was right */
 #define KEYCYCLE_MODEL_MAX 128        /* bytes of a model's name, the NUL too */
-
-/* What they mean is keycycle_error_text's to say, and each function's contract.
- * From KEYCYCLE_ERESOLVE to KEYCYCLE_ECANCELLED they are of HTTP: no pool's. */
-enum keycycle_error {
-    KEYCYCLE_OK = 0,
-    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
-    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
-    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
-    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
-    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
-    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
-    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
-    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
-    KEYCYCLE_ESYSTEM
-};
-
-/* keycycle_error_name returns the short name of a code ("limited"), the same
- * that Lua sees as `code`; keycycle_error_text a clause in English. Static
- * text; "unknown" and the like for what is no code. */
-const char *keycycle_error_name(int err);
-const char *keycycle_error_text(int err);
 
 enum keycycle_strategy { /* what a key's limits hold for */
     KEYCYCLE_PER_MODEL,  /* each model by itself */

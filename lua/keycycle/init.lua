@@ -38,6 +38,7 @@ local keycycle = {
   run = call("keycycle.task.group", "run"), gather = call("keycycle.task.group", "gather"),
   spawn = task.spawn, sleep = task.sleep, wrap = task.wrap,
   step = task.step, pollfd = task.pollfd, timeout = task.timeout,
+  close = task.close,
 }
 
 --- Interfaces of other libraries over this one's transport: `keycycle.compat.socket_http`.

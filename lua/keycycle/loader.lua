@@ -10,6 +10,7 @@ local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local scripts = require "keycycle.loader.scripts"
 local shape = require "keycycle.config.shape"
+local task = require "keycycle.task"
 
 local box = later.module "keycycle.loader.box"
 local trust = later.module "keycycle.call.trust"
@@ -195,6 +196,7 @@ end
 
 -- Reads the folders and puts what they define in force, or raises and changes nothing.
 local function load_folders(list)
+  task.check_open()
   local found, all = {}, { provider = {}, policy = {}, limits = {} }
   local sources = { provider = {}, policy = {}, limits = {} }
   for _, dir in ipairs(list) do list_folder(dir, found) end

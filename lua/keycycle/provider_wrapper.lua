@@ -9,6 +9,7 @@ local failure = require "keycycle.call.failure"
 local handed = require "keycycle.handed"
 local later = require "keycycle.later"
 local log = require "keycycle.log"
+local task = require "keycycle.task"
 local wrapper = require "keycycle.wrapper"
 
 local stat_tables = later.module "keycycle.report.statistics"
@@ -67,9 +68,11 @@ end
 -- Around a MultiClientWrapper that has the provider.
 local function around(inner, name)
   local entry = inner.entries[name]
-  return setmetatable({ provider = name, manager = inner:get_manager(name),
+  local self = setmetatable({ provider = name, manager = inner:get_manager(name),
     default_model_id = entry.config.default_model, inner = inner, entry = entry,
     handed = handed.new() }, wrapper_mt)
+  task.stop_at_close(self)
+  return self
 end
 
 --- Makes a wrapper of one provider, its keys from the environment.

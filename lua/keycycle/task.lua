@@ -19,6 +19,8 @@ local task_mt = { __name = "keycycle.task", __index = methods }
 task.wait = scheduler.wait
 task.wake = scheduler.wake
 task.after_each_turn = scheduler.after_each_turn
+task.check_open = scheduler.check_open
+task.stop_at_close = scheduler.stop_at_close
 task.wrap = generator.wrap
 
 -- Misuse: told at the place of who called the function `name`.
@@ -219,6 +221,14 @@ end
 
 --- Seconds until step has something to do by itself; nil: only I/O can tell.
 task.timeout = scheduler.timeout
+
+--- Ends all that this library does in this Lua state, which lives on: each task is
+--- cancelled and has ended, each wrapper is stopped as by `stop` (leases are settled, usage
+--- is written), connections are dropped, and the log goes to standard error again. Called in
+--- a task it ends all others at once, and this one at its next wait. From then on calls
+--- raise KeycycleError (`closed`) and `step` returns 0. To go on, `require "keycycle"` again:
+--- it is loaded anew. A second call does nothing. Raises KeycycleError (`forked`).
+task.close = scheduler.close
 
 --- The stacks of the tasks that an error came from, as text, or nil: for a host that shows
 --- an error which nobody caught. Soon after it was raised: a text's is forgotten.

@@ -81,10 +81,13 @@ function wrapper.new(opts)
   opts = check_options(opts)
   load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
-  return setmetatable({
+  task.check_open()
+  local self = setmetatable({
     entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
     store = store.open(opts), stopped = false, ended = false,
   }, wrapper_mt)
+  task.stop_at_close(self)
+  return self
 end
 
 --- Makes a wrapper with `providers[name] = ProviderEnvConfig`, keys from the

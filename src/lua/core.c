@@ -204,7 +204,9 @@ static int core_timeout(lua_State *L)
 
 static int core_wake(lua_State *L)
 {
-    kc_loop_wake(kc_runtime_loop(lk_runtime(L)));
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    if (rt)
+        kc_loop_wake(kc_runtime_loop(rt));
     return 0;
 }
 
@@ -227,6 +229,32 @@ static int core_forked(lua_State *L)
     struct kc_runtime *rt = lk_peek_runtime(L);
     lua_pushboolean(L, rt && kc_runtime_forked(rt));
     return 1;
+}
+
+/* What is required from now on is loaded anew. Last: until all of it is done
+ * a host can do it again. */
+static void unload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (int i = 0; kc_embed[i].name; i++) {
+        push_modname(L, kc_embed[i].name);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, -2, "keycycle.core");
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, MODULES);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, LK_MODULE);
+}
+
+static int core_close(lua_State *L)
+{
+    lk_close_runtime(L);
+    unload(L);
+    return 0;
 }
 
 static int core_set_error(lua_State *L)
@@ -266,6 +294,7 @@ static const luaL_Reg functions[] = {
     {"pending", core_pending},
     {"io_pending", core_io_pending},
     {"forked", core_forked},
+    {"close", core_close},
     {"set_error", core_set_error},
     {"isatty", core_isatty},
     {"terminal_size", core_terminal_size},
@@ -292,6 +321,7 @@ static int open_core(lua_State *L)
 
 __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 {
+    lk_open_runtime(L);
     preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
@@ -305,99 +335,9 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
             return lua_error(L);
         lua_pushliteral(L, "keycycle");
         lua_call(L, 1, 1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, LK_MODULE);
         return 1;
     }
     return luaL_error(L, "keycycle: built without its Lua library");
-}
-
-/* -- for hosts in C ------------------------------------------------------ */
-
-/* Runs in protected mode: (function name, arguments…) of keycycle.task. The
- * name comes as a pointer, which needs no memory. */
-static int call_task(lua_State *L)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "keycycle.task");
-    lua_remove(L, -2);
-    lua_getfield(L, -1, lua_touserdata(L, 1));
-    lua_replace(L, 1);
-    lua_pop(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
-}
-
-static void push_call(lua_State *L, const char *name)
-{
-    lua_pushcfunction(L, call_task);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)name);
-}
-
-static int push_seconds(lua_State *L, int value, double unit)
-{
-    if (value < 0)
-        lua_pushnil(L);
-    else
-        lua_pushnumber(L, value / unit);
-    return 1;
-}
-
-/* Runs in protected mode: (what keycycle_step failed with). */
-static int log_failure(lua_State *L)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "keycycle.log");
-    lua_getfield(L, -1, "error");
-    lua_pushliteral(L, "keycycle_step failed: %s");
-    luaL_tolstring(L, 1, NULL);
-    lua_call(L, 2, 0);
-    return 0;
-}
-
-__attribute__((visibility("default"))) int
-keycycle_step(lua_State *L, int timeout_ms, int budget_us)
-{
-    if (!lua_checkstack(L, 8))
-        return -1;
-    int top = lua_gettop(L);
-    push_call(L, "step");
-    push_seconds(L, timeout_ms, 1e3);
-    push_seconds(L, budget_us, 1e6);
-    int live = -1;
-    if (lk_pcall(L, 3, 1) == LUA_OK) {
-        live = (int)lua_tointeger(L, -1);
-    } else {
-        lua_pushcfunction(L, log_failure);
-        lua_insert(L, -2);
-        lk_pcall(L, 1, 0); /* what a log raises is nobody's */
-    }
-    lua_settop(L, top);
-    return live;
-}
-
-__attribute__((visibility("default"))) int keycycle_pollfd(lua_State *L)
-{
-    if (!lua_checkstack(L, 4))
-        return -1;
-    int top = lua_gettop(L);
-    int fd = -1;
-    lua_pushcfunction(L, core_pollfd);
-    if (lk_pcall(L, 0, 1) == LUA_OK)
-        fd = (int)lua_tointeger(L, -1);
-    lua_settop(L, top);
-    return fd;
-}
-
-__attribute__((visibility("default"))) int keycycle_timeout(lua_State *L)
-{
-    if (!lua_checkstack(L, 8))
-        return -1;
-    int top = lua_gettop(L);
-    int ms = -1;
-    push_call(L, "timeout");
-    if (lk_pcall(L, 1, 1) == LUA_OK && lua_isnumber(L, -1)) {
-        lua_Number s = lua_tonumber(L, -1);
-        ms = s > 2e6 ? 2000000000 : (int)(s * 1000 + 0.999);
-    }
-    lua_settop(L, top);
-    return ms;
 }

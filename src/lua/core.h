@@ -7,6 +7,8 @@
 
 #include "util/embed.h"
 
+#define LK_MODULE "keycycle.module" /* in the registry, while it is open */
+
 /* [-0, +0, m] Read the Lua library from `dir` (which holds keycycle/init.lua)
  * where a file is there, instead of the embedded one. Before luaopen_keycycle.
  * The folder is trusted. */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <cJSON.h>
+#include <cjson/cJSON.h>
 #include <lauxlib.h>
 
 #include "lua/jsonout.h"

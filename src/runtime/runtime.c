@@ -17,7 +17,8 @@ struct kc_runtime {
     size_t pending;
     size_t calls;
     bool stepping;
-    struct kc_pause *pauses; /* on manual clocks */
+    bool closed;                   /* the transport goes with the last call */
+    struct kc_pause *pauses;       /* on manual clocks */
     struct kc_follower *followers; /* of manual clocks */
     struct kc_follower *woken;     /* of wake-ups */
 };
@@ -72,16 +73,30 @@ struct kc_runtime *kc_runtime_ref(struct kc_runtime *rt)
     return rt;
 }
 
-void kc_runtime_unref(struct kc_runtime *rt)
+static void drop_transport(struct kc_runtime *rt)
 {
-    if (!rt || --rt->refs > 0)
-        return;
     if (kc_runtime_forked(rt))
         kc_transport_forget(rt->transport);
     else
         kc_transport_close(rt->transport);
+    rt->transport = NULL;
+    kc_loop_disarm(rt->loop, &rt->transport_timer);
+}
+
+void kc_runtime_unref(struct kc_runtime *rt)
+{
+    if (!rt || --rt->refs > 0)
+        return;
+    drop_transport(rt);
     kc_loop_free(rt->loop);
     free(rt);
+}
+
+void kc_runtime_close(struct kc_runtime *rt)
+{
+    rt->closed = true;
+    if (rt->calls == 0)
+        drop_transport(rt);
 }
 
 bool kc_runtime_forked(const struct kc_runtime *rt)
@@ -154,6 +169,8 @@ size_t kc_runtime_calls(const struct kc_runtime *rt)
 void kc_runtime_add_call(struct kc_runtime *rt, int n)
 {
     rt->calls += (size_t)n; /* wraps as meant for -1 */
+    if (rt->closed && rt->calls == 0)
+        drop_transport(rt);
 }
 
 /* -- the ready queue ----------------------------------------------------- */

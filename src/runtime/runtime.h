@@ -34,6 +34,10 @@ struct kc_runtime *kc_runtime_ref(struct kc_runtime *rt);
  * it only forgets: nothing shared with the parent is touched. Takes NULL. */
 void kc_runtime_unref(struct kc_runtime *rt);
 
+/* kc_runtime_close drops all connections, now or with the last call that is
+ * under way. No call may begin afterwards; what lives may end. Idempotent. */
+void kc_runtime_close(struct kc_runtime *rt);
+
 /* kc_runtime_forked: the process has forked since the runtime was made. */
 bool kc_runtime_forked(const struct kc_runtime *rt);
 

@@ -171,6 +171,25 @@ describe("the page for embedders #plain", function()
     assert.is_true(seen >= 4)
   end)
 
+  it("has commands that compile what is installed", function()
+    local out, rc = sh("env -u MAKEFLAGS -u MFLAGS make -s BUILD='%s' install PREFIX=%s/there LDCONFIG=",
+      servers.build, folder)
+    assert.equal(0, rc, out)
+    write_files(EMBEDDERS, edit)
+    local seen = 0
+    for _, block in ipairs(of_language(EMBEDDERS, "sh")) do
+      for command in block.text:gmatch "cc [^\n]+" do
+        if not command:find("-Isrc", 1, true) then
+          out, rc = sh("cd %s && export PKG_CONFIG_PATH=%s/there/lib/pkgconfig && %s && "
+            .. "LD_LIBRARY_PATH=%s/there/lib ./a.out", folder, folder, command, folder)
+          assert.equal(0, rc, command .. "\n" .. out)
+          seen = seen + 1
+        end
+      end
+    end
+    assert.equal(2, seen)
+  end)
+
   it("has functions that are compiled without a warning", function()
     local seen = 0
     for _, block in ipairs(of_language(EMBEDDERS, "c")) do

@@ -75,7 +75,8 @@ local in_library = "^src/(%l+)/"
 local function check_c(path)
   local floor = path:match(in_library)
   local lines, opened = lines_of(path), nil
-  if #lines > 600 then finding(path, 600, "the file has %d lines", #lines) end
+  local most = path == "src/keycycle.h" and 900 or 600 -- which is the manual, too
+  if #lines > most then finding(path, most, "the file has %d lines", #lines) end
   for n, line in ipairs(lines) do
     local header = line:match '^#include%s+[<"]([^>"]+)[>"]'
     if header and floor and below[floor] then check_include(path, n, floor, header) end

@@ -87,18 +87,6 @@ function core.pending() end
 ---@return integer
 function core.io_pending() end
 
---- Whether a file descriptor (1: standard output) is a terminal; its columns and rows.
-function core.isatty(fd) end
----@return integer? columns, integer? rows
-function core.terminal_size(fd) end
-
---- After a fork, in the child: true.
-function core.forked() end
-
---- The function that makes the error object which C raises on misuse of a
---- lease: fn(code, message) -> object.
-function core.set_error(fn) end
-
 ---@class keycycle.core.timer: keycycle.core.waitable
 --- Ready once `seconds` have passed, by `clock` where one is given.
 ---@return keycycle.core.timer
