@@ -139,8 +139,9 @@ function annotations.read(path)
   return file
 end
 
---- The annotations of the public module, file by file, in the order of their names: all but
---- those of the C module under it.
+--- The annotations of the public module, file by file, in the order of their names: those
+--- that begin with `---@meta keycycle` or, for a part of it, `---@meta _`. The others are of
+--- modules that are not for programs.
 ---@param folder string
 ---@return table[] files
 function annotations.of_module(folder)
@@ -149,7 +150,8 @@ function annotations.of_module(folder)
   for name in pipe:lines() do
     local path = folder .. "/" .. name
     local file <close> = assert(io.open(path))
-    if file:read "l" ~= "---@meta keycycle.core" then files[#files + 1] = annotations.read(path) end
+    local of = file:read "l":match "^%-%-%-@meta (%S+)$"
+    if of == "keycycle" or of == "_" then files[#files + 1] = annotations.read(path) end
   end
   return files
 end

@@ -24,6 +24,7 @@ local live = {} -- task -> true, which keeps it; false while it is being spawned
 local live_count = 0
 local waiting = {} -- id of a waitable -> task
 local after_turn = {} -- functions to call when a turn of the loop is over
+local NO_MEMORY = "not enough memory" -- Lua's own words
 local current -- the task whose code runs now, in whatever coroutine
 local by_thread = setmetatable({}, { __mode = "k" })
 local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
@@ -216,8 +217,11 @@ local function resume(t)
   local dead = status(t.co) == "dead"
   if dead then pcall(unwind, t, again) end -- it may have no memory either
   current = before
+  -- What a debug hook raises here, by which a host stops a program, goes on to the program.
+  local hooked = not ok and again ~= NO_MEMORY
+  t.observed = t.observed or hooked
   if dead then end_task(t) elseif again then push(t) end
-  if not ok and not dead then error(again, 0) end
+  if not ok and (not dead or hooked) then error(again, 0) end
 end
 
 --- Adds a task that runs `fn(table.unpack(t.args))` from the next step on. `t.group`,
@@ -281,6 +285,14 @@ function scheduler.step(timeout, budget)
   runnable.end_step(not ok)
   if not ok then error(err, 0) end
   return live_count
+end
+
+--- The tasks that have not ended.
+---@return table[]
+function scheduler.tasks()
+  local list = {}
+  for t in pairs(live) do list[#list + 1] = t end
+  return list
 end
 
 --- Seconds until step has something to do by itself; nil: only I/O can tell.
