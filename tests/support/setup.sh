@@ -61,6 +61,10 @@ for part in "$@"; do
     want "lua5.4 -e 'require \"cqueues\"'" lua-cqueues
     want "lua5.4 -e 'require \"luv\"'" lua-luv
     want 'command -v nginx || test -x /usr/sbin/nginx' nginx-light
+    # Programs of others that embed Lua 5.4.
+    want 'command -v lighttpd || test -x /usr/sbin/lighttpd' lighttpd
+    want 'test -e /usr/lib/lighttpd/mod_magnet.so' lighttpd-modules-lua
+    want 'command -v clingo' gringo
     want 'command -v openssl' openssl
     # The bare server: the package with the service brings three times as much.
     want 'command -v mariadbd || test -x /usr/sbin/mariadbd' mariadb-server-core
@@ -112,12 +116,12 @@ if ! command -v apt-get >/dev/null; then
 setup: something is missing, and this system has no apt. Install by hand:
   Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
           mariadb-connector-c-devel lua libcmocka-devel mariadb-server nginx openssl openssl-devel
-          valgrind ShellCheck clang compiler-rt nodejs npm
+          valgrind ShellCheck clang compiler-rt nodejs npm lighttpd lighttpd-mod_magnet clingo
   Arch:   base-devel lua54 curl cjson sqlite libevent mariadb-libs cmocka mariadb nginx openssl valgrind
-          shellcheck clang compiler-rt nodejs npm
+          shellcheck clang compiler-rt nodejs npm lighttpd clingo
   Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev
           mariadb-connector-c-dev lua5.4 cmocka-dev mariadb nginx openssl openssl-dev valgrind
-          shellcheck clang compiler-rt nodejs npm
+          shellcheck clang compiler-rt nodejs npm lighttpd lighttpd-mod_magnet clingo
   and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
           luasoap
 TEXT
