@@ -141,6 +141,23 @@ describe("the annotations", function()
     fits("keycycle.Candidate", candidates[1])
   end)
 
+  it("have what a transport is given", function()
+    local given, methods
+    local own = keycycle.MultiClientWrapper.new { scripts = false, transport = {
+      start = function(request, exchange)
+        given, methods = request, {}
+        for _, name in ipairs(meta.names "keycycle.Exchange") do methods[name] = exchange[name] end
+        exchange:fail("no", "connect")
+      end } }
+    own:register_provider("local", { base_url = mock.url, keys = KEYS, default_model = "m" })
+    assert.is_false(pcall(function()
+      own:get_model("local", { max_retries = 0 }):invoke "hello"
+    end))
+    own:stop()
+    fits("keycycle.TransportRequest", given)
+    assert.same(meta.names "keycycle.Exchange", meta.keys(methods, true))
+  end)
+
   it("have what functions of the module return", function()
     fits("keycycle.Verdict", keycycle.classify("gemini", { status = 429,
       body = '{"error":{"message":"PerDayPerProject; retry in 5s"}}' }))

@@ -186,6 +186,8 @@ local odd = { no_such_field = 1 }
 describe("the annotated options #pure", function()
   it("are those of wrappers and providers", function()
     assert.same(known_by(keycycle.MultiClientWrapper.new, odd), meta.names "keycycle.Options")
+    assert.same(known_by(keycycle.MultiClientWrapper.new, { transport = odd }),
+      meta.names "keycycle.Transport")
     assert.same(known_by(keycycle.ProviderEnvConfig, odd), meta.names "keycycle.ProviderConfig")
     assert.same(known_by(keycycle.MultiProviderWrapper.new, odd),
       meta.names "keycycle.ProviderOptions")

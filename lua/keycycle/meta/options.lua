@@ -13,6 +13,7 @@
 ---@field scripts? string|string[]|boolean folders to load before those of the search path; false: load none
 ---@field shared? string all wrappers of this process with that name, in whatever Lua state and thread, have one pool a provider
 ---@field clock? keycycle.ManualClock a clock that the program moves; not with `shared`
+---@field transport? keycycle.Transport an HTTP of the program's own, in place of ours
 ---@field env_file? string read for variables that the environment lacks; default ".env", which may be missing
 ---@field log_level? "off"|"error"|"warn"|"info"|"debug" default "warn"; of the whole program
 
