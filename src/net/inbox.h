@@ -8,11 +8,12 @@
 #ifndef KC_NET_INBOX_H
 #define KC_NET_INBOX_H
 
+#include "keycycle.h"
 #include "net/sse.h"
 #include "net/transport.h"
 #include "net/url.h"
 
-#define KC_USER_AGENT "keycycle/0.1"
+#define KC_USER_AGENT "keycycle/" KEYCYCLE_VERSION
 #define KC_CONNECT_MS 10000
 
 struct kc_event_node {

@@ -123,7 +123,7 @@ static void the_host_sees_the_whole_request(void **state)
                                            .total_timeout_ms = 60000});
     assert_string_equal(h->seen, "POST https://example.test/v1\n"
                                  "authorization: Bearer k\n"
-                                 "user-agent: keycycle/0.1\n"
+                                 "user-agent: keycycle/" KEYCYCLE_VERSION "\n"
                                  "accept-encoding: identity\n\n"
                                  "{}|1 60000 10000");
     let_go(h, x);
