@@ -67,6 +67,9 @@ function core.step(timeout, budget) end
 ---@return integer?
 function core.next_ready() end
 
+--- Makes the loop, if there is none yet: what it is needed for then needs no memory.
+function core.start() end
+
 --- One descriptor that is readable whenever step(0) has something to do,
 --- timers and wake() included.
 ---@return integer

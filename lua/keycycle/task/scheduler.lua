@@ -209,7 +209,7 @@ end
 ---@param t table with the fields of task.spawn_in
 ---@param fn function
 function scheduler.add(t, fn)
-  core.pollfd() -- there is a loop to wake
+  core.start() -- there is a loop to wake
   t.co = coroutine.create(function()
     local args = t.args
     t.args = false
