@@ -1,7 +1,7 @@
 /* json.h -- JSON between Lua values and text.
  *
- * Both ways without a tree between them: half of what an event of a stream costs
- * was to make one and to free it.
+ * Both ways without a tree between them, which would cost more than all else of
+ * an event of a stream.
  */
 #ifndef KC_LUA_JSON_H
 #define KC_LUA_JSON_H

@@ -101,7 +101,7 @@ static size_t common(const char *a, const char *a_end, const char *b,
     return n;
 }
 
-/* The pairs of neighbouring bytes in a key, one bit each, a few of them the same
+/* The pairs of neighbouring bytes in a key, one bit each, some of them the same
  * one: nearly every place of a text is passed by on a look at this. */
 struct pairs {
     uint64_t bits[128];
