@@ -22,14 +22,16 @@
 #include "util/utf8.h"
 
 #define MAX_TEXT (256u * 1024 * 1024)
+#define MAX_KEPT (64u * 1024)    /* of the buffer, between two texts */
 #define EXACT 9007199254740992.0 /* 2^53 */
 #define EXACT_DIGITS 15          /* of an integer that is surely below it */
 #define ON_STACK 16 /* values that are read before their table is made */
 #define BUF "keycycle.json.buffer"
 
 /* Upvalues of the functions. */
-#define ARRAY lua_upvalueindex(1) /* the metatable of lists */
-#define NULLS lua_upvalueindex(2) /* json.null */
+#define ARRAY lua_upvalueindex(1)   /* the metatable of lists */
+#define NULLS lua_upvalueindex(2)   /* json.null */
+#define WRITTEN lua_upvalueindex(3) /* the buffer that is written to */
 
 struct reader {
     lua_State *L;
@@ -452,36 +454,29 @@ static int json_decode(lua_State *L)
 
 /* -- the module ----------------------------------------------------------- */
 
-/* What a raise must not leak. */
-static int buf_close(lua_State *L)
+static int buf_free(lua_State *L)
 {
     kc_buf_deinit(luaL_checkudata(L, 1, BUF));
     return 0;
 }
 
-/* [-0, +1, m] Push a buffer that is freed with the function that runs: it needs
- * no finalizer, which would cost more than a short document. */
-static struct kc_buf *new_buf(lua_State *L)
-{
-    struct kc_buf *b = lua_newuserdatauv(L, sizeof *b, 0);
-    kc_buf_init(b, MAX_TEXT);
-    luaL_setmetatable(L, BUF);
-    lua_toclose(L, -1);
-    return b;
-}
-
+/* The state has one buffer for all, which a raise cannot leak: no Lua code runs
+ * while it is in use. */
 static int json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
     lua_settop(L, 1);
-    struct kc_buf *b = new_buf(L);
-    if (lk_json_encode(L, 1, b) != KC_OK) {
+    struct kc_buf *b = lua_touserdata(L, WRITTEN);
+    bool bad = lk_json_encode(L, 1, b) != KC_OK;
+    if (bad) {
         lua_pushnil(L);
         lua_insert(L, -2);
-        return 2;
+    } else {
+        lua_pushlstring(L, kc_buf_str(b), b->len);
     }
-    lua_pushlstring(L, kc_buf_str(b), b->len);
-    return 1;
+    if (b->cap > MAX_KEPT)
+        kc_buf_deinit(b);
+    return bad ? 2 : 1;
 }
 
 static int json_array(lua_State *L)
@@ -505,13 +500,15 @@ int lk_open_json(lua_State *L)
                                          {NULL, NULL}};
     lk_json_init(L);
     luaL_newmetatable(L, BUF);
-    lua_pushcfunction(L, buf_close);
-    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, buf_free);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_newlibtable(L, functions);
     luaL_getmetatable(L, LK_JSON_ARRAY);
     lk_json_pushnull(L);
-    luaL_setfuncs(L, functions, 2);
+    kc_buf_init(lua_newuserdatauv(L, sizeof(struct kc_buf), 0), MAX_TEXT);
+    luaL_setmetatable(L, BUF);
+    luaL_setfuncs(L, functions, 3);
     lk_json_pushnull(L);
     lua_setfield(L, -2, "null");
     return 1;
