@@ -12,6 +12,9 @@ PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
 REQUIRED := lua5.4 libcurl libcjson sqlite3
+# One place says it. The first number is that of the interface of libkeycycle.so.
+VERSION := $(shell sed -n 's/^.define KEYCYCLE_VERSION "\(.*\)"/\1/p' src/keycycle.h)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 KC_WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla
@@ -21,9 +24,15 @@ KC_CFLAGS = -std=c11 -D_GNU_SOURCE -Isrc -I$(BUILD)/gen -fPIC \
 HAVE_MYSQL := $(shell $(PKG_CONFIG) --exists libmariadb && echo yes)
 MYSQL_CFLAGS = $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libmariadb))
 
-PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(REQUIRED)) \
-	$(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
-PKG_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3) -pthread -ldl
+# Where they are pkg-config says, and LuaRocks, by folders.
+LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags lua5.4))
+DEP_CFLAGS = $(patsubst %,-I%,$(sort $(CURL_INCDIR) $(CJSON_INCDIR) $(SQLITE3_INCDIR))) \
+	$(shell $(PKG_CONFIG) --cflags libcurl libcjson sqlite3)
+DEP_LIBS   = $(patsubst %,-L%,$(sort $(CURL_LIBDIR) $(CJSON_LIBDIR) $(SQLITE3_LIBDIR))) \
+	$(or $(shell $(PKG_CONFIG) --libs libcurl libcjson sqlite3),-lcurl -lcjson -lsqlite3)
+
+PKG_CFLAGS = $(LUA_CFLAGS) $(DEP_CFLAGS) $(if $(HAVE_MYSQL),-DKC_HAVE_MYSQL $(MYSQL_CFLAGS))
+PKG_LIBS   = $(DEP_LIBS) -pthread -ldl -lm
 LUA_LIBS   = $(shell $(PKG_CONFIG) --libs lua5.4)
 
 # Optional module: the HTTP server of `keycycle mock`.
@@ -39,11 +48,12 @@ HOST_TOOL := src/host/txt2c.c
 LIB_SRC   := $(filter-out src/host/%,$(foreach f,$(FLOORS),$(call floor_src,$(f))))
 LIB_OBJ   := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embed.o
 HOST_SRC  := $(filter-out $(HOST_TOOL),$(wildcard src/host/*.c))
-HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o
+HOST_OBJ  := $(HOST_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/scripts.o $(BUILD)/obj/gen/modules.o
 LUA_FILES := $(filter-out lua/keycycle/meta/%,$(shell find lua/keycycle -name '*.lua' 2>/dev/null | LC_ALL=C sort))
 SCRIPTS   := $(sort $(wildcard scripts/*.lua))
+MODULES   := $(sort $(wildcard scripts/*/*.lua))
 
-all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a \
+all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so \
 	$(if $(HAVE_EVENT),$(BUILD)/keycycle-server.so)
 
 $(BUILD)/obj/%.o: src/%.c
@@ -65,13 +75,30 @@ $(BUILD)/gen/embed.c: $(BUILD)/txt2c $(LUA_FILES) Makefile
 
 $(BUILD)/gen/scripts.c: $(BUILD)/txt2c $(SCRIPTS) Makefile
 	@mkdir -p $(@D)
-	$(BUILD)/txt2c kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+	$(BUILD)/txt2c -l kc_scripts scripts/ $(SCRIPTS) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
+	@mkdir -p $(@D)
+	$(BUILD)/txt2c kc_modules scripts/ $(MODULES) > $@.tmp && mv $@.tmp $@
 
 # -- what is built ---------------------------------------------------------
-# The module: Lua's symbols stay undefined, only luaopen_ and keycycle_ names
-# are exported; nodelete because libcurl's resolver may outlive a Lua state.
+# Exported is what keycycle.h declares; nodelete because libcurl's resolver may
+# outlive a Lua state.
+SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete
+
+# The module: Lua's symbols stay undefined, since the program has them.
 $(BUILD)/keycycle.so: $(LIB_OBJ)
-	$(CC) -shared $(SAN) $(LDFLAGS) -Wl,-z,nodelete $^ -o $@ $(PKG_LIBS)
+	$(SHARED) $^ -o $@ $(PKG_LIBS)
+
+# The library for programs in C: it brings Lua, also where the program has it out of
+# sight of others, and nothing is undefined.
+SONAME := libkeycycle.so.$(SOVERSION)
+$(BUILD)/libkeycycle.so.$(VERSION): $(LIB_OBJ)
+	$(SHARED) -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+$(BUILD)/libkeycycle.so: $(BUILD)/libkeycycle.so.$(VERSION)
+	@ln -sf $(<F) $(BUILD)/$(SONAME)
+	@ln -sf $(SONAME) $@
 
 $(BUILD)/libkeycycle.a: $(LIB_OBJ)
 	@rm -f $@
@@ -103,7 +130,7 @@ UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := $(addprefix tests/support/,slow_resolver.c proclib.c)
+SUPPORT_ALONE := $(addprefix tests/support/,elsewhere.c lines.c slow_resolver.c proclib.c)
 SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
@@ -122,11 +149,23 @@ endef
 
 $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
 
-# Several Lua states in one program, which is what only C can make.
-$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/libkeycycle.a
+# keycycle.h as C++ reads it, where there is a compiler for that.
+HAVE_CXX := $(shell command -v $(CXX))
+CXXFLAGS ?= $(CFLAGS)
+CXX_BIN := $(if $(HAVE_CXX),$(patsubst tests/%.cpp,$(BUILD)/tests/%,$(wildcard tests/unit/*/test_*.cpp)))
+$(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
+		$(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $< \
-		$(BUILD)/libkeycycle.a -o $@ $(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS) -lm
+	$(CXX) -std=c++11 -Wall -Wextra -Wpedantic -Isrc $(shell $(PKG_CONFIG) --cflags cmocka) \
+		-pthread $(SAN) $(CPPFLAGS) $(CXXFLAGS) $< $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a) \
+		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS) -lm
+
+# Several Lua states in one program, which is what only C can make.
+$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserver.o \
+		$(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $^ -o $@ \
+		$(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS)
 
 # -- what the tests need beside the programs under test -------------------
 $(BUILD)/obj/tests/%.o: tests/%.c
@@ -138,7 +177,8 @@ $(BUILD)/tests/support/rawserver: $(BUILD)/obj/tests/support/rawserver_main.o \
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread
 
-$(BUILD)/tests/support/slow_resolver.so: tests/support/slow_resolver.c
+$(BUILD)/tests/support/elsewhere.so $(BUILD)/tests/support/slow_resolver.so: \
+		$(BUILD)/tests/support/%.so: tests/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
 
@@ -146,6 +186,23 @@ $(BUILD)/tests/support/proclib.so: tests/support/proclib.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
 		$(shell $(PKG_CONFIG) --libs sqlite3)
+
+$(BUILD)/tests/support/lines.so: tests/support/lines.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ -ldl
+
+# Programs that embed the library, each as a user would build it.
+HOST_COMMON := $(BUILD)/obj/tests/hosts/host.o
+HOST_APART := $(addprefix tests/hosts/,host.c rtld_local.c)
+HOSTS := $(BUILD)/tests/hosts/rtld_local $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out $(HOST_APART),$(wildcard tests/hosts/*.c)))
+$(BUILD)/tests/hosts/%: $(BUILD)/obj/tests/hosts/%.o $(HOST_COMMON) $(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+# One that finds Lua while it runs.
+$(BUILD)/tests/hosts/rtld_local: $(BUILD)/obj/tests/hosts/rtld_local.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -ldl
 
 $(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
 		$(BUILD)/lib/util.a
@@ -168,7 +225,19 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-BENCH_ALONE := $(addprefix tests/bench/,baseline.c kept.c server.c store.c)
+$(BUILD)/tests/bench/spawn: tests/bench/spawn.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@
+
+$(BUILD)/tests/bench/empty: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+$(BUILD)/tests/bench/empty.so: tests/bench/empty.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(PKG_LIBS)
+
+BENCH_ALONE := $(addprefix tests/bench/,baseline.c empty.c kept.c server.c spawn.c store.c)
 ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
@@ -189,9 +258,11 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 	@mkdir -p $(@D)
 	$(CC) $(SAN) $(LDFLAGS) $(OOM_WRAP:%=-Wl,--wrap=%) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-unit-bins: $(UNIT_BIN)
+unit-bins: $(UNIT_BIN) $(CXX_BIN)
+	$(if $(HAVE_CXX),,@echo 'no C++ compiler: the tests in C++ are left out')
 fuzz-bins: $(FUZZ_BIN)
-support-bins: $(addprefix $(BUILD)/tests/support/,rawserver slow_resolver.so proclib.so)
+host-bins: $(HOSTS) $(BUILD)/libkeycycle.so
+support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
@@ -208,6 +279,8 @@ setup-bench:
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
+setup-coverage:
+	@tests/support/setup.sh build test coverage
 setup-peers:
 	@tests/support/setup.sh build test node
 	@KEYCYCLE_BUILD=$(BUILD) tests/support/setup.sh peers
@@ -217,19 +290,19 @@ demo: setup
 	@$(BUILD)/keycycle demo
 
 test check: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins host-bins
 	@$(MAKE) --no-print-directory -s $(PARALLEL) asan
 	@tests/support/run_tests.sh $(BUILD)
 
 # The whole program with address and undefined behaviour checks.
 asan:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		$(BUILD)/asan/keycycle $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
+		$(BUILD)/asan/keycycle host-bins $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
 
 # All that is run so checked.
 asan-bins:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		all unit-bins support-bins $(BUILD)/asan/tests/oom/oom
+		all unit-bins support-bins host-bins $(BUILD)/asan/tests/oom/oom
 
 check-asan: setup-test
 	@$(MAKE) --no-print-directory asan-bins
@@ -247,11 +320,15 @@ soak: setup-test
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
 	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
-# The floors that threads share, watched for races.
+# The floors that threads share, and Lua states in threads, watched for races.
 check-tsan: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
 		CFLAGS="-O1 -g" unit-bins
 	@tests/support/run_tests.sh $(BUILD)/tsan unit
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
+		CFLAGS="-O1 -g" $(BUILD)/tsan/tests/hosts/threads
+	@KEYCYCLE_HOSTS=$(BUILD)/tsan tests/support/run_tests.sh $(BUILD) threads
 
 check-valgrind: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all
@@ -266,12 +343,18 @@ check-peers: setup-peers
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all
 	@tests/support/run_tests.sh $(BUILD) peers
 
+# Which lines of src/ and lua/ the tests run.
+coverage: setup-coverage
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/cov SAN="--coverage" CFLAGS="-O0 -g" \
+		all unit-bins support-bins $(BUILD)/cov/tests/support/lines.so
+	@tests/support/coverage.sh $(BUILD)/cov
+
 fuzz: setup-fuzz
 	@JOBS=$(JOBS) tests/support/fuzz.sh $(BUILD)
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline engine kept server store) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) hosts/frame support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
@@ -279,27 +362,102 @@ proof: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
+# The library's pages, by LDoc; a warning is an error.
+docs:
+	@tests/support/setup.sh build docs
+	@lua/docs/build.sh $(BUILD)
+.PHONY: docs
+
 lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/hosts/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
-DESTDIR ?=
-PREFIX  ?= /usr/local
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.4 \
-		$(DESTDIR)$(PREFIX)/lib/keycycle $(DESTDIR)$(PREFIX)/include
-	install $(BUILD)/keycycle $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(BUILD)/keycycle.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/
-	install -m 644 $(BUILD)/libkeycycle.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 src/keycycle.h $(DESTDIR)$(PREFIX)/include/
-	$(if $(HAVE_EVENT),install -m 644 $(BUILD)/keycycle-server.so $(DESTDIR)$(PREFIX)/lib/keycycle/)
+# -- what is installed -----------------------------------------------------
+DESTDIR    ?=
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+LUA_CMOD_DIR ?= $(LIBDIR)/lua/5.4
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+# Where the program looks for its server, from the place that it is at.
+SERVER_DIR = $(patsubst %/,%,$(dir $(BINDIR)))/lib/keycycle
+MAN_PAGE  := $(wildcard src/host/keycycle.1)
+META      := $(sort $(wildcard lua/keycycle/meta/*.lua))
+INSTALL   ?= install
+
+# It names the folders that are given now.
+$(BUILD)/keycycle.pc: FORCE
+	@mkdir -p $(@D)
+	@{ echo 'prefix=$(PREFIX)'; \
+	echo 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)'; \
+	echo 'includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)'; \
+	echo; \
+	echo 'Name: keycycle'; \
+	echo 'Description: rotates the API keys of AI providers, for programs in C and Lua 5.4'; \
+	echo 'Version: $(VERSION)'; \
+	echo 'Requires.private: $(REQUIRED)'; \
+	echo 'Libs: -L$${libdir} -lkeycycle'; \
+	echo 'Libs.private: -pthread -ldl -lm'; \
+	echo 'Cflags: -I$${includedir}'; } > $@.tmp && mv -f $@.tmp $@
+
+# Builds nothing anew that is there. As root, and in no other root, the linker's cache
+# learns of the library.
+LDCONFIG = @if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
+
+install: all $(BUILD)/keycycle.pc
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(LUA_CMOD_DIR) \
+		$(PKGCONFIGDIR) $(DATADIR)/keycycle/meta)
+	$(INSTALL) $(BUILD)/keycycle $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 644 $(BUILD)/keycycle.so $(DESTDIR)$(LUA_CMOD_DIR)/
+	$(INSTALL) -m 644 $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libkeycycle.so
+	$(INSTALL) -m 644 $(BUILD)/keycycle.pc $(DESTDIR)$(PKGCONFIGDIR)/
+	$(INSTALL) -m 644 src/keycycle.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 $(META) $(DESTDIR)$(DATADIR)/keycycle/meta/
+	$(if $(MAN_PAGE),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1)
+	$(if $(MAN_PAGE),$(INSTALL) -m 644 $(MAN_PAGE) $(DESTDIR)$(MANDIR)/man1/)
+	$(if $(HAVE_EVENT),$(INSTALL) -d $(DESTDIR)$(SERVER_DIR))
+	$(if $(HAVE_EVENT),$(INSTALL) -m 644 $(BUILD)/keycycle-server.so $(DESTDIR)$(SERVER_DIR)/)
+	$(LDCONFIG)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/keycycle $(DESTDIR)$(PREFIX)/lib/lua/5.4/keycycle.so \
-		$(DESTDIR)$(PREFIX)/lib/libkeycycle.a $(DESTDIR)$(PREFIX)/include/keycycle.h \
-		$(DESTDIR)$(PREFIX)/lib/keycycle/keycycle-server.so
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/keycycle $(LUA_CMOD_DIR)/keycycle.so \
+		$(addprefix $(LIBDIR)/,libkeycycle.a libkeycycle.so $(SONAME) libkeycycle.so.$(VERSION)) \
+		$(PKGCONFIGDIR)/keycycle.pc $(INCLUDEDIR)/keycycle.h $(MANDIR)/man1/keycycle.1 \
+		$(SERVER_DIR)/keycycle-server.so \
+		$(META:lua/keycycle/%=$(DATADIR)/keycycle/%))
+	rmdir $(addprefix $(DESTDIR),$(SERVER_DIR) $(DATADIR)/keycycle/meta $(DATADIR)/keycycle) \
+		2>/dev/null || true
+	$(LDCONFIG)
+
+# What LuaRocks calls: the module alone, with the folders that it names.
+rock: $(BUILD)/keycycle.so
+install-rock:
+	$(INSTALL) -d $(INST_LIBDIR)
+	$(INSTALL) -m 755 $(BUILD)/keycycle.so $(INST_LIBDIR)/
+
+# The sources as an archive that is the same whoever makes it: what git tracks, or, in
+# an archive that was unpacked, all that is there.
+DIST := keycycle-$(VERSION)
+dist:
+	@mkdir -p $(BUILD)
+	@if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then \
+		git ls-files -z > $(BUILD)/dist.list; at=$$(git log -1 --format=%ct); \
+	else \
+		find . \( -path './$(BUILD)' -o -path ./build \) -prune -o ! -type d -printf '%P\0' \
+			> $(BUILD)/dist.list; at=$$(stat -c %Y Makefile); \
+	fi; \
+	LC_ALL=C sort -zu $(BUILD)/dist.list | tar --null --files-from=- --format=ustar \
+		--owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w --mtime="@$$at" \
+		--transform='s,^,$(DIST)/,S' -cf - | gzip -9n > $(BUILD)/$(DIST).tar.gz
+	@rm $(BUILD)/dist.list
+	@echo $(BUILD)/$(DIST).tar.gz
 
 clean:
 	rm -rf $(BUILD)
@@ -308,21 +466,25 @@ help:
 	@echo 'make demo            set up, build, and show sixty calls over two mock providers'
 	@echo 'make test            set up, build, and run every test'
 	@echo 'make                 the module, the host and the library, under build/'
+	@echo 'make docs            the pages of the library, under build/docs'
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
 	@echo 'make check-oom       every allocation fails once, of Lua and of ours'
-	@echo 'make check-tsan      the unit tests under the thread sanitizer'
+	@echo 'make check-tsan      the unit tests, and states in threads, under the thread sanitizer'
 	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
 	@echo 'make check-peers     the clients beside a mock of all providers from npm (brings node)'
+	@echo 'make coverage        the share of lines that the tests run, of src/ and of lua/'
 	@echo 'make fuzz            the parsers of outside bytes, 20 s each'
 	@echo 'make bench           figures beside a baseline'
 	@echo 'make proof           stores under kill -9, outages, several processes: half an hour'
-	@echo 'make format install uninstall clean'
+	@echo 'make install         under PREFIX (/usr/local), also below DESTDIR; make uninstall'
+	@echo 'make dist            the sources as build/$(DIST).tar.gz'
+	@echo 'make format clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers demo test \
-	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers fuzz \
-	bench proof lint format install uninstall clean help
+.PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
+	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
+	bench proof lint format install uninstall rock install-rock dist clean help FORCE
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

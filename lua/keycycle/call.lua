@@ -176,7 +176,7 @@ local function succeed(run, held, result)
 end
 
 --- Runs it to its answer: a result whose lease is settled, or whose `stream` has
---- taken it over. Raises what API.md section 5 says. In a chain it raises instead of
+--- taken it over. Raises error objects, see errors.lua. In a chain it raises instead of
 --- waiting for its next attempt, `ready_at` (by its pool's clock) being the time of that;
 --- run again it goes on there, unless it `gave_up`.
 function call.run(run)

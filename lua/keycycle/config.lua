@@ -27,8 +27,9 @@ local function missing(fmt, ...)
   })
 end
 
---- A function that looks a variable up: the real environment, then the file. The
---- file `.env` may be missing, one that was named must be there.
+--- A function that looks a variable up: the real environment, then the file (an
+--- empty variable is not looked for there). The file `.env` may be missing, one that was
+--- named must be there.
 ---@param env_file? string
 ---@return fun(name: string): string?
 function config.environment(env_file)
@@ -41,7 +42,7 @@ function config.environment(env_file)
   end
   return function(name)
     local value = os.getenv(name)
-    if value == nil or value == "" then value = values and values[name] end
+    if value == nil then value = values and values[name] end
     return value ~= "" and value or nil
   end
 end
@@ -243,7 +244,7 @@ local function lone_key(name, definition, prefix, lookup)
   return entry
 end
 
---- The keys of a provider in the environment: API.md section 2. A provider's own
+--- The keys of a provider in the environment: <PREFIX>_API_KEY_<n>. A provider's own
 --- parameters are read from `<PREFIX>_<PARAM>_<n>`, or for all keys from
 --- `<PREFIX>_<PARAM>`.
 ---@param name string provider

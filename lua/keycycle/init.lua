@@ -1,41 +1,44 @@
 --- keycycle: picks, for each call, an API key that still has room.
 ---
---- Requiring it does no I/O, starts no thread and sets no global.
+--- Requiring it does no I/O, starts no thread and sets no global. It loads tasks and
+--- errors; what calls are made of is loaded at the first one.
 local core = require "keycycle.core"
-local config = require "keycycle.config"
 local errors = require "keycycle.errors"
 local faces = require "keycycle.faces"
-local group = require "keycycle.task.group"
-local http = require "keycycle.http"
-local info = require "keycycle.info"
-local json = require "keycycle.json"
-local limits = require "keycycle.limits"
-local loader = require "keycycle.loader"
-local log = require "keycycle.log"
-local policy = require "keycycle.policy"
-local provider = require "keycycle.provider"
-local provider_wrapper = require "keycycle.provider_wrapper"
-local simulate = require "keycycle.simulate"
+local later = require "keycycle.later"
 local task = require "keycycle.task"
-local wrapper = require "keycycle.wrapper"
-local classify = require "keycycle.classify"
+
+local call = later.call
+local classify = later.module "keycycle.classify"
+local config = later.module "keycycle.config"
+local limits = later.module "keycycle.limits"
+local provider = later.module "keycycle.provider"
 
 core.set_error(function(code, message)
   return errors.new(errors.KeycycleError, { code = code, message = message })
 end)
 
+local function wrapper(module)
+  return { new = call(module, "new"), from_env = call(module, "from_env") }
+end
+
 local keycycle = {
   _VERSION = core.VERSION,
-  MultiClientWrapper = { new = wrapper.new, from_env = wrapper.from_env },
-  MultiProviderWrapper = { new = provider_wrapper.new, from_env = provider_wrapper.from_env },
+  MultiClientWrapper = wrapper "keycycle.wrapper",
+  MultiProviderWrapper = wrapper "keycycle.provider_wrapper",
   RateLimitStrategy = { PER_MODEL = "per_model", GLOBAL = "global" },
   clock = { now = function() return core.now() end, manual = core.manual_clock },
-  json = json, log = log, http = http,
-  info = info.of, load_api_keys = config.load_api_keys,
-  simulate = simulate.run, policy = policy.define, provider = provider.define,
-  load = loader.load, reload = loader.reload, is = errors.is, try = errors.try,
-  run = group.run, spawn = task.spawn, gather = group.gather, sleep = task.sleep,
-  step = task.step, pollfd = task.pollfd, timeout = task.timeout, wrap = task.wrap,
+  json = require "keycycle.json", log = require "keycycle.log", http = require "keycycle.http",
+  info = require "keycycle.info".of, load_api_keys = call("keycycle.config", "load_api_keys"),
+  simulate = call("keycycle.simulate", "run"),
+  policy = call("keycycle.policy", "define"), provider = call("keycycle.provider", "define"),
+  load = call("keycycle.loader", "load"), reload = call("keycycle.loader", "reload"),
+  Agent = call("keycycle.agent", "new"), -- see keycycle/agent.lua
+  is = errors.is, try = errors.try,
+  run = call("keycycle.task.group", "run"), gather = call("keycycle.task.group", "gather"),
+  spawn = task.spawn, sleep = task.sleep, wrap = task.wrap,
+  step = task.step, pollfd = task.pollfd, timeout = task.timeout,
+  close = task.close,
 }
 
 --- Interfaces of other libraries over this one's transport: `keycycle.compat.socket_http`.
@@ -49,12 +52,7 @@ end })
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
 for name, face in pairs(faces.all) do keycycle[name] = face end
 
---- Makes an agent; see keycycle/agent.lua.
-function keycycle.Agent(given)
-  return require "keycycle.agent".new(given)
-end
-
---- Checks limits and returns them; see API.md section 3.
+--- Checks limits and returns them; see limits.lua.
 function keycycle.RateLimits(given)
   return limits.check(given, "RateLimits")
 end

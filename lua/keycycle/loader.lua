@@ -1,16 +1,19 @@
 --- Loads users' providers, policies and limits: which folders, in what order, and all
 --- or nothing. The scripts themselves run in the box.
 local core = require "keycycle.core"
-local box = require "keycycle.loader.box"
 local entry = require "keycycle.entry"
 local errors = require "keycycle.errors"
+local later = require "keycycle.later"
 local limit_table = require "keycycle.limit.table"
 local log = require "keycycle.log"
 local policy = require "keycycle.policy"
 local provider = require "keycycle.provider"
 local scripts = require "keycycle.loader.scripts"
 local shape = require "keycycle.config.shape"
-local trust = require "keycycle.call.trust"
+local task = require "keycycle.task"
+
+local box = later.module "keycycle.loader.box"
+local trust = later.module "keycycle.call.trust"
 
 local loader = {}
 
@@ -193,6 +196,7 @@ end
 
 -- Reads the folders and puts what they define in force, or raises and changes nothing.
 local function load_folders(list)
+  task.check_open()
   local found, all = {}, { provider = {}, policy = {}, limits = {} }
   local sources = { provider = {}, policy = {}, limits = {} }
   for _, dir in ipairs(list) do list_folder(dir, found) end

@@ -6,9 +6,11 @@
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
+local later = require "keycycle.later"
 local log = require "keycycle.log"
-local store_data = require "keycycle.store.data"
 local task = require "keycycle.task"
+
+local store_data = later.module "keycycle.store.data"
 
 local invalid = errors.invalid
 

@@ -11,6 +11,8 @@ local trace = require "keycycle.task.trace"
 
 local task = {}
 
+local MOST_TURNS = 100
+
 local push, current, yielding = runnable.push, scheduler.current, scheduler.yielding
 
 local methods = {}
@@ -20,6 +22,8 @@ task.wait = scheduler.wait
 task.pause = scheduler.pause
 task.wake = scheduler.wake
 task.after_each_turn = scheduler.after_each_turn
+task.check_open = scheduler.check_open
+task.stop_at_close = scheduler.stop_at_close
 task.wrap = generator.wrap
 
 -- Misuse: told at the place of who called the function `name`.
@@ -213,6 +217,21 @@ function task.step(timeout, budget)
   return scheduler.step(timeout, budget)
 end
 
+--- Cancels every task and lets it close what it holds, for a host that ends: each wait
+--- raises at once. A task that has not ended after so many turns is left as it is.
+---@param why string the error's message
+function task.end_all(why)
+  for _ = 1, MOST_TURNS do
+    local tasks = scheduler.tasks()
+    if #tasks == 0 then return end
+    for _, t in ipairs(tasks) do
+      t.observed = true
+      t:cancel(why)
+    end
+    scheduler.step(0)
+  end
+end
+
 --- One descriptor that is readable whenever step(0) has something to do (Linux).
 function task.pollfd()
   return core.pollfd()
@@ -220,6 +239,14 @@ end
 
 --- Seconds until step has something to do by itself; nil: only I/O can tell.
 task.timeout = scheduler.timeout
+
+--- Ends all that this library does in this Lua state, which lives on: each task is
+--- cancelled and has ended, each wrapper is stopped as by `stop` (leases are settled, usage
+--- is written), connections are dropped, and the log goes to standard error again. Called in
+--- a task it ends all others at once, and this one at its next wait. From then on calls
+--- raise KeycycleError (`closed`) and `step` returns 0. To go on, `require "keycycle"` again:
+--- it is loaded anew. A second call does nothing. Raises KeycycleError (`forked`).
+task.close = scheduler.close
 
 --- The stacks of the tasks that an error came from, as text, or nil: for a host that shows
 --- an error which nobody caught. Soon after it was raised: a text's is forgotten.

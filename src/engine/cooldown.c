@@ -1,11 +1,12 @@
 /* cooldown.c -- the states between a refusal and the next success. */
 #include "engine/cooldown.h"
 
+#include "util/num.h"
+
 #include <string.h>
 
 #define SHORT_MS 60000 /* a longer one is EXHAUSTED; also the longest guess */
-#define DAY_MS 86400000
-#define LONGEST_MS (31ULL * DAY_MS) /* a quota of a month, to its end */
+#define LONGEST_MS (31ULL * KC_DAY_MS) /* a quota of a month, to its end */
 #define FIRST_MS 1000
 
 void kc_copy_cut(char *to, size_t size, const char *text)
@@ -111,8 +112,8 @@ void kc_cooldown_suspend(struct kc_cooldown *c, uint64_t now_ms,
         put_away(c, KC_INVALID, KC_NEVER, grants, reason);
         return;
     }
-    if (confirm_ms > DAY_MS)
-        confirm_ms = DAY_MS;
+    if (confirm_ms > KC_DAY_MS)
+        confirm_ms = KC_DAY_MS;
     c->auth = true;
     c->guessed = false;
     put_away(c, KC_SUSPENDED, now_ms + confirm_ms, grants, reason);

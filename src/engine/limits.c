@@ -93,7 +93,8 @@ bool kc_limits_equal(const struct kc_limits *a, const struct kc_limits *b)
 
 uint64_t kc_window_ms(enum kc_window w)
 {
-    static const uint64_t ms[KC_WINDOWS] = {60000, 3600000, 86400000};
+    static const uint64_t ms[KC_WINDOWS] = {KC_MINUTE_MS, KC_HOUR_MS,
+                                            KC_DAY_MS};
     return ms[w];
 }
 

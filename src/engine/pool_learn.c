@@ -5,8 +5,6 @@
 
 #include "util/num.h"
 
-#define MINUTE_MS 60000
-
 const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
                                         struct kc_key *k,
                                         const struct kc_model *m,
@@ -28,7 +26,7 @@ const struct kc_limits *kc_pool_holding(const struct kc_pool *p,
 
 static struct kc_side_limit *parts_of(struct kc_limits *l)
 {
-    return kc_limits_side(l, MINUTE_MS, true);
+    return kc_limits_side(l, KC_MINUTE_MS, true);
 }
 
 /* Takes a limit; true when it is another than before. */
@@ -56,7 +54,7 @@ static bool take_limit(struct kc_limits **learned,
 static void tell_limit(struct kc_pool *p, const struct kc_lease *l,
                        const struct kc_observation *o)
 {
-    static const struct kc_side_limit minute = {.span_ms = MINUTE_MS,
+    static const struct kc_side_limit minute = {.span_ms = KC_MINUTE_MS,
                                                 .parts = true};
     struct kc_note n = {.type = KC_EVENT_LEARN, .key = l->key};
     const struct kc_model *m = p->models[l->model];
@@ -81,7 +79,7 @@ static int clamp(struct kc_pool *p, struct kc_key *k, const struct kc_model *m,
         return KC_OK;
     }
     int err = kc_pool_need_sides(p, k, m);
-    struct kc_side *s = kc_side_find(meter->sides, MINUTE_MS, true);
+    struct kc_side *s = kc_side_find(meter->sides, KC_MINUTE_MS, true);
     if (s) /* not where a window too many was left out */
         kc_side_clamp(s, p->now_ms, (int)o->unit, used);
     return err;
@@ -143,8 +141,7 @@ void kc_pool_sum_in(struct kc_pool *p, struct kc_key *group, struct kc_key *k)
             continue;
         l->group = group->index;
         bool stamped = l->stamp_ms != 0;
-        kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped,
-                       l->cost);
+        kc_meter_carry(&kc_key_scope(group, l->model)->meter, stamped, l->cost);
         if (group->meter && !l->apart)
             kc_meter_carry(group->meter, stamped, l->cost);
         if (l->ended)

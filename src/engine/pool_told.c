@@ -13,7 +13,6 @@
 #define OF_GROUPS (UINT64_C(1) << 63)
 #define GROUP "group:"
 #define GROUP_NAME_MAX 64
-#define MINUTE_MS 60000
 #define LONGEST_MS (31 * UINT64_C(86400000)) /* of any cooldown */
 
 uint64_t kc_pool_state_version(const struct kc_pool *p)
@@ -47,8 +46,7 @@ static void group_key(const char *name, char out[KC_STATE_KEY_MAX])
     kc_sha256(name, len, sum);
     int at = snprintf(out, KC_STATE_KEY_MAX, GROUP);
     for (int i = 0; i < 16; i++)
-        at += snprintf(out + at, KC_STATE_KEY_MAX - (size_t)at, "%02x",
-                       sum[i]);
+        at += snprintf(out + at, KC_STATE_KEY_MAX - (size_t)at, "%02x", sum[i]);
 }
 
 /* Finds a group that is there, or makes it where its whole name is told. */
@@ -80,7 +78,7 @@ static void tell_limit(char out[KC_LEARNED_MAX], const char *name, uint64_t max)
                  len > 0 ? " " : "", name, max);
 }
 
-static const struct kc_side_limit minute = {.span_ms = MINUTE_MS,
+static const struct kc_side_limit minute = {.span_ms = KC_MINUTE_MS,
                                             .parts = true};
 
 static void tell_learned(const struct kc_limits *l, char out[KC_LEARNED_MAX])
@@ -94,8 +92,7 @@ static void tell_learned(const struct kc_limits *l, char out[KC_LEARNED_MAX])
                        l->max[w][u]);
     for (uint32_t i = 0; i < l->side_count; i++)
         for (int u = 0; u < KC_UNITS && l->sides[i].parts; u++)
-            tell_limit(out, kc_side_limit_name(&minute, u),
-                       l->sides[i].max[u]);
+            tell_limit(out, kc_side_limit_name(&minute, u), l->sides[i].max[u]);
 }
 
 /* Returns the amount that the text has for a name; KC_UNLIMITED for none. */
@@ -137,7 +134,7 @@ static int take_learned(struct kc_pool *p, struct kc_limits **learned,
         uint64_t max = told_limit(text, kc_side_limit_name(&minute, u));
         if (max == KC_UNLIMITED)
             continue;
-        kc_limits_side(&l, MINUTE_MS, true)->max[u] = max;
+        kc_limits_side(&l, KC_MINUTE_MS, true)->max[u] = max;
         p->has_sides = p->told_sides = true;
     }
     if (!*learned)
@@ -191,8 +188,7 @@ static bool tell_slot(const struct kc_pool *p, const struct kc_key *k,
 
 /* The record that the upper half of a cursor names, moved on to the groups
  * after the last key; NULL after the last group. */
-static const struct kc_key *record_at(const struct kc_pool *p,
-                                      uint64_t *cursor)
+static const struct kc_key *record_at(const struct kc_pool *p, uint64_t *cursor)
 {
     uint64_t place = (*cursor & ~OF_GROUPS) >> 32;
     if (!(*cursor & OF_GROUPS)) {
@@ -204,8 +200,8 @@ static const struct kc_key *record_at(const struct kc_pool *p,
     return place < p->group_count ? p->groups[place] : NULL;
 }
 
-static int next_state(const struct kc_pool *p, uint64_t *cursor,
-                      uint64_t since, struct kc_state_row *out)
+static int next_state(const struct kc_pool *p, uint64_t *cursor, uint64_t since,
+                      struct kc_state_row *out)
 {
     for (int i = 0; i < STRETCH; i++) {
         const struct kc_key *k = record_at(p, cursor);

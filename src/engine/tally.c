@@ -5,10 +5,6 @@
 
 #include "util/num.h"
 
-#define MINUTE_MS UINT64_C(60000)
-#define HOUR_MS (60 * MINUTE_MS)
-#define DAY_MS (24 * HOUR_MS)
-
 static void add_used(struct kc_used *to, const struct kc_used *n)
 {
     to->requests += n->requests;
@@ -70,11 +66,11 @@ void kc_tally_free(struct kc_tally *t)
 /* How long the cells shall be that are so old. */
 static uint64_t span_at(uint64_t age_ms)
 {
-    if (age_ms > 50 * HOUR_MS)
-        return DAY_MS;
-    if (age_ms > 2 * HOUR_MS)
-        return HOUR_MS;
-    return age_ms > 2 * MINUTE_MS ? MINUTE_MS : KC_SPAN_MS;
+    if (age_ms > 50 * KC_HOUR_MS)
+        return KC_DAY_MS;
+    if (age_ms > 2 * KC_HOUR_MS)
+        return KC_HOUR_MS;
+    return age_ms > 2 * KC_MINUTE_MS ? KC_MINUTE_MS : KC_SPAN_MS;
 }
 
 static bool may_grow(const struct kc_cell *c)

@@ -5,6 +5,7 @@
  */
 #include "lua/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -12,9 +13,11 @@
 #include "keycycle.h"
 #include "lua/json.h"
 #include "lua/lk.h"
+#include "lua/transport.h"
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
+#define MODULES "keycycle.modules" /* in the registry: name -> module */
 
 /* -- the embedded library ------------------------------------------------ */
 
@@ -22,6 +25,24 @@ void lk_set_lua_dir(lua_State *L, const char *dir)
 {
     lua_pushstring(L, dir);
     lua_setfield(L, LUA_REGISTRYINDEX, DIR_KEY);
+}
+
+int lk_load_embedded(lua_State *L, const struct kc_text *t, const char *chunk)
+{
+    char *text;
+    int err = kc_text_unpack(t, &text);
+    if (err == KC_ENOMEM) {
+        lua_pushliteral(L, "not enough memory");
+        return LUA_ERRMEM;
+    }
+    if (err) {
+        lua_pushfstring(L, "%s: the text in this program is damaged",
+                        chunk + 1);
+        return LUA_ERRSYNTAX;
+    }
+    int status = luaL_loadbufferx(L, text, t->len, chunk, "t"); /* no raise */
+    free(text);
+    return status;
 }
 
 /* [-0, +1, m] Load the text of kc_embed[i], or the file that stands for it. */
@@ -36,19 +57,31 @@ static int load_text(lua_State *L, const struct kc_text *t)
     }
     lua_pop(L, 1);
     const char *chunk = lua_pushfstring(L, "@%s", t->name);
-    int status = luaL_loadbufferx(L, t->text, t->len, chunk, "t");
+    int status = lk_load_embedded(L, t, chunk);
     lua_remove(L, -2);
     return status;
 }
 
-/* A loader as package.preload wants it; the upvalue is a place in kc_embed. */
-static int open_embedded(lua_State *L)
+/* A loader as package.preload wants it, of the part of the library that the
+ * upvalue opens: a place in kc_embed, or a function. A part is loaded when it
+ * is first needed, and once, for it holds state: also where a program, or its
+ * test runner, empties package.loaded meanwhile. */
+static int open_part(lua_State *L)
 {
-    lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
-    if (load_text(L, &kc_embed[i]) != LUA_OK)
+    lua_settop(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_isinteger(L, -1) &&
+        load_text(L, &kc_embed[lua_tointeger(L, -1)]) != LUA_OK)
         return lua_error(L);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 2);
     return 1;
 }
 
@@ -74,7 +107,7 @@ static void preload(lua_State *L)
             continue; /* that is luaopen_keycycle itself */
         push_modname(L, kc_embed[i].name);
         lua_pushinteger(L, i);
-        lua_pushcclosure(L, open_embedded, 1);
+        lua_pushcclosure(L, open_part, 1);
         lua_rawset(L, -3);
     }
     lua_pop(L, 1);
@@ -121,6 +154,15 @@ static int core_builtin_names(lua_State *L)
     return 1;
 }
 
+/* core.current(): the C part that is loaded now, which is another once the
+ * library was loaded anew; nil where it is closed. */
+static int core_current(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
+    lua_getfield(L, -1, "keycycle.core");
+    return 1;
+}
+
 /* -- the C part's own functions ------------------------------------------ */
 
 static int core_step(lua_State *L)
@@ -132,6 +174,7 @@ static int core_step(lua_State *L)
         budget_us = (int64_t)(lua_tonumber(L, 2) * 1e6);
     int err = kc_runtime_step(
         lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);
+    lk_transport_tell(L);
     return lk_result(L, err);
 }
 
@@ -169,7 +212,9 @@ static int core_timeout(lua_State *L)
 
 static int core_wake(lua_State *L)
 {
-    kc_loop_wake(kc_runtime_loop(lk_runtime(L)));
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    if (rt)
+        kc_loop_wake(kc_runtime_loop(rt));
     return 0;
 }
 
@@ -192,6 +237,32 @@ static int core_forked(lua_State *L)
     struct kc_runtime *rt = lk_peek_runtime(L);
     lua_pushboolean(L, rt && kc_runtime_forked(rt));
     return 1;
+}
+
+/* What is required from now on is loaded anew. Last: until all of it is done
+ * a host can do it again. */
+static void unload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (int i = 0; kc_embed[i].name; i++) {
+        push_modname(L, kc_embed[i].name);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, -2, "keycycle.core");
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, MODULES);
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, LK_MODULE);
+}
+
+static int core_close(lua_State *L)
+{
+    lk_close_runtime(L);
+    unload(L);
+    return 0;
 }
 
 static int core_set_error(lua_State *L)
@@ -222,6 +293,7 @@ static int core_terminal_size(lua_State *L)
 static const luaL_Reg functions[] = {
     {"builtin", core_builtin},
     {"builtin_names", core_builtin_names},
+    {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
     {"start", core_start},
@@ -231,6 +303,7 @@ static const luaL_Reg functions[] = {
     {"pending", core_pending},
     {"io_pending", core_io_pending},
     {"forked", core_forked},
+    {"close", core_close},
     {"set_error", core_set_error},
     {"isatty", core_isatty},
     {"terminal_size", core_terminal_size},
@@ -252,14 +325,17 @@ static int open_core(lua_State *L)
     lk_open_reader(L);
     lk_open_files(L);
     lk_open_box(L);
+    lk_open_transport(L);
     return 1;
 }
 
 __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 {
+    lk_open_runtime(L);
     preload(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
+    lua_pushcclosure(L, open_part, 1);
     lua_setfield(L, -2, "keycycle.core");
     lua_pop(L, 1);
     for (int i = 0; kc_embed[i].name; i++) {
@@ -269,99 +345,9 @@ __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
             return lua_error(L);
         lua_pushliteral(L, "keycycle");
         lua_call(L, 1, 1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LUA_REGISTRYINDEX, LK_MODULE);
         return 1;
     }
     return luaL_error(L, "keycycle: built without its Lua library");
-}
-
-/* -- for hosts in C ------------------------------------------------------ */
-
-/* Runs in protected mode: (function name, arguments…) of keycycle.task. The
- * name comes as a pointer, which needs no memory. */
-static int call_task(lua_State *L)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "keycycle.task");
-    lua_remove(L, -2);
-    lua_getfield(L, -1, lua_touserdata(L, 1));
-    lua_replace(L, 1);
-    lua_pop(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
-}
-
-static void push_call(lua_State *L, const char *name)
-{
-    lua_pushcfunction(L, call_task);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)name);
-}
-
-static int push_seconds(lua_State *L, int value, double unit)
-{
-    if (value < 0)
-        lua_pushnil(L);
-    else
-        lua_pushnumber(L, value / unit);
-    return 1;
-}
-
-/* Runs in protected mode: (what keycycle_step failed with). */
-static int log_failure(lua_State *L)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "keycycle.log");
-    lua_getfield(L, -1, "error");
-    lua_pushliteral(L, "keycycle_step failed: %s");
-    luaL_tolstring(L, 1, NULL);
-    lua_call(L, 2, 0);
-    return 0;
-}
-
-__attribute__((visibility("default"))) int
-keycycle_step(lua_State *L, int timeout_ms, int budget_us)
-{
-    if (!lua_checkstack(L, 8))
-        return -1;
-    int top = lua_gettop(L);
-    push_call(L, "step");
-    push_seconds(L, timeout_ms, 1e3);
-    push_seconds(L, budget_us, 1e6);
-    int live = -1;
-    if (lk_pcall(L, 3, 1) == LUA_OK) {
-        live = (int)lua_tointeger(L, -1);
-    } else {
-        lua_pushcfunction(L, log_failure);
-        lua_insert(L, -2);
-        lk_pcall(L, 1, 0); /* what a log raises is nobody's */
-    }
-    lua_settop(L, top);
-    return live;
-}
-
-__attribute__((visibility("default"))) int keycycle_pollfd(lua_State *L)
-{
-    if (!lua_checkstack(L, 4))
-        return -1;
-    int top = lua_gettop(L);
-    int fd = -1;
-    lua_pushcfunction(L, core_pollfd);
-    if (lk_pcall(L, 0, 1) == LUA_OK)
-        fd = (int)lua_tointeger(L, -1);
-    lua_settop(L, top);
-    return fd;
-}
-
-__attribute__((visibility("default"))) int keycycle_timeout(lua_State *L)
-{
-    if (!lua_checkstack(L, 8))
-        return -1;
-    int top = lua_gettop(L);
-    int ms = -1;
-    push_call(L, "timeout");
-    if (lk_pcall(L, 1, 1) == LUA_OK && lua_isnumber(L, -1)) {
-        lua_Number s = lua_tonumber(L, -1);
-        ms = s > 2e6 ? 2000000000 : (int)(s * 1000 + 0.999);
-    }
-    lua_settop(L, top);
-    return ms;
 }

@@ -29,11 +29,50 @@ struct kc_runtime *lk_peek_runtime(lua_State *L)
     return box ? box->rt : NULL;
 }
 
+/* [-0, +0, v] Raise an error object of a code and a text. */
+static int raise(lua_State *L, int err, const char *text)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, ERROR_KEY);
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "keycycle: %s", text);
+    lua_pushstring(L, kc_err_name(err));
+    lua_pushstring(L, text);
+    lua_call(L, 2, 1);
+    return lua_error(L);
+}
+
+/* A closed runtime leaves `false` in its place. */
+bool lk_is_closed(lua_State *L)
+{
+    int type = lua_getfield(L, LUA_REGISTRYINDEX, RUNTIME_KEY);
+    lua_pop(L, 1);
+    return type == LUA_TBOOLEAN;
+}
+
+void lk_close_runtime(lua_State *L)
+{
+    struct kc_runtime *rt = lk_peek_runtime(L);
+    if (rt)
+        kc_runtime_close(rt);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, LUA_REGISTRYINDEX, RUNTIME_KEY);
+}
+
+void lk_open_runtime(lua_State *L)
+{
+    if (!lk_is_closed(L))
+        return;
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, RUNTIME_KEY);
+}
+
 struct kc_runtime *lk_runtime(lua_State *L)
 {
     struct kc_runtime *rt = lk_peek_runtime(L);
     if (rt)
         return rt;
+    if (lk_is_closed(L))
+        raise(L, KC_ECLOSED, "keycycle was closed in this Lua state");
     struct runtime_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->rt = NULL;
     luaL_newmetatable(L, RUNTIME_CLASS);
@@ -92,13 +131,7 @@ int lk_result(lua_State *L, int err)
 
 int lk_raise(lua_State *L, int err)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, ERROR_KEY);
-    if (!lua_isfunction(L, -1))
-        return luaL_error(L, "keycycle: %s", kc_err_text(err));
-    lua_pushstring(L, kc_err_name(err));
-    lua_pushstring(L, kc_err_text(err));
-    lua_call(L, 2, 1);
-    return lua_error(L);
+    return raise(L, err, kc_err_text(err));
 }
 
 int lk_nomem(lua_State *L)

@@ -33,12 +33,23 @@ struct lk_lease {
     struct kc_lease lease;
 };
 
-/* [-0, +0, m] The state's runtime, made when first asked for. Raises when it
- * cannot be made. Borrowed: it lives until the state is closed. */
+/* [-0, +0, v] The state's runtime, made when first asked for. Raises when it
+ * cannot be made, and an error object (`closed`) after lk_close_runtime.
+ * Borrowed: it lives until the state is closed. */
 struct kc_runtime *lk_runtime(lua_State *L);
 
 /* [-0, +0, -] The state's runtime, or NULL when nothing has needed one yet. */
 struct kc_runtime *lk_peek_runtime(lua_State *L);
+
+/* [-0, +0, m] End the state's runtime: see kc_runtime_close. What lives in it
+ * keeps it; nobody else gets it, nor a new one, before lk_open_runtime. */
+void lk_close_runtime(lua_State *L);
+
+/* [-0, +0, m] From now on lk_runtime makes a new one, where it was closed. */
+void lk_open_runtime(lua_State *L);
+
+/* [-0, +0, m] Whether the runtime was closed. */
+bool lk_is_closed(lua_State *L);
 
 /* [-0, +2, m] nil and { code, message }; `detail` NULL: the code's own text.
  * Returns 2, for `return lk_fail(…)`. */
@@ -108,5 +119,6 @@ void lk_open_store(lua_State *L);
 void lk_open_reader(lua_State *L);
 void lk_open_files(lua_State *L);
 void lk_open_box(lua_State *L);
+void lk_open_transport(lua_State *L);
 
 #endif

@@ -1,5 +1,6 @@
 /* cpool.c -- the engine for programs in C: keycycle.h's pool, its keys and
- * their limits. What is acquired of it is clease.c's. */
+ * their limits. How it begins and ends is cpool_start.c's, what is acquired of
+ * it clease.c's. */
 #include "keycycle.h"
 
 #include <pthread.h>
@@ -11,6 +12,9 @@
 #include "runtime/cpool_impl.h"
 #include "runtime/registry.h"
 #include "util/rng.h"
+
+#define MAX_URL 4096
+#define MOST_DAYS 36500 /* as in Lua: a hundred years */
 
 /* The public enums are the engine's. */
 #define X(name, code, text) \
@@ -25,29 +29,51 @@ _Static_assert((int)KEYCYCLE_PROBING == (int)KC_PROBING, "state");
 _Static_assert((int)KEYCYCLE_DISABLED == (int)KC_DISABLED, "state");
 _Static_assert((int)KEYCYCLE_GONE == (int)KC_GONE, "state");
 
+_Static_assert((int)KEYCYCLE_EVENT_LEARN == (int)KC_EVENT_LEARN, "event");
+_Static_assert(KEYCYCLE_EVENT_LEARN + 1 == (int)KC_EVENTS, "event");
+
+EXPORT const char *keycycle_version(void)
+{
+    return KEYCYCLE_VERSION;
+}
+
 EXPORT const char *keycycle_error_name(int err)
 {
     return kc_err_name(err);
 }
 
+EXPORT const char *keycycle_error_text(int err)
+{
+    return kc_err_text(err);
+}
+
 /* -- the pool -------------------------------------------------------------- */
 
-static void destroy(struct keycycle_pool *p)
+static bool is_sound(const struct keycycle_pool_options *o)
 {
-    kc_hub_unref(p->hub);
-    pthread_mutex_destroy(&p->lock);
-    free(p->name);
-    free(p->provider);
-    free(p);
+    return o && o->provider && (!o->name || o->name[0]) &&
+           (!o->db_url || o->db_url[0]) && o->keep_days <= MOST_DAYS &&
+           (unsigned)o->strategy <= KC_GLOBAL &&
+           (unsigned)o->selection <= KC_BEST_FIT;
+}
+
+static int copy_texts(struct keycycle_pool *p,
+                      const struct keycycle_pool_options *o)
+{
+    p->provider = strdup(o->provider);
+    p->name = o->name ? strdup(o->name) : NULL;
+    kc_buf_init(&p->url, MAX_URL);
+    if (!p->provider || (o->name && !p->name))
+        return KC_ENOMEM;
+    return o->db_url ? kc_buf_addstr(&p->url, o->db_url) : KC_OK;
 }
 
 EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
                               struct keycycle_pool **out)
 {
-    *out = NULL;
-    if (!options->provider || (options->name && !options->name[0]) ||
-        (unsigned)options->strategy > KC_GLOBAL ||
-        (unsigned)options->selection > KC_BEST_FIT)
+    if (out)
+        *out = NULL;
+    if (!out || !is_sound(options))
         return KC_EINVALID;
     int err = kc_registry_init();
     if (err != KC_OK)
@@ -68,88 +94,27 @@ EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
         .random_start = true,
     };
     p->generation = kc_registry_generation();
-    p->provider = strdup(options->provider);
-    p->name = options->name ? strdup(options->name) : NULL;
-    atomic_init(&p->ready, !options->name);
-    err = p->provider && (p->name || !options->name) ? KC_OK : KC_ENOMEM;
+    p->kept = options->db_url != NULL;
+    p->keep_days = options->keep_days;
+    atomic_init(&p->ready, !options->name && !options->db_url);
+    atomic_init(&p->stopped, false);
+    err = copy_texts(p, options);
     if (err == KC_OK)
         err = kc_hub_new(&config, NULL, true, &p->hub);
     if (err != KC_OK) {
-        destroy(p);
+        kc_cpool_free(p);
         return err;
     }
     *out = p;
     return KC_OK;
 }
 
-static bool is_forked(const struct keycycle_pool *p)
-{
-    return p->generation != kc_registry_generation();
-}
-
-EXPORT void keycycle_pool_close(struct keycycle_pool *p)
-{
-    if (!p)
-        return;
-    if (p->name && atomic_load(&p->ready))
-        kc_hub_leave(p->hub);
-    destroy(p);
-}
-
-/* The program knows keys by the indexes that its own pool gave. */
-static bool same_indexes(struct kc_pool *mine, struct kc_pool *there)
-{
-    uint32_t n = kc_pool_key_count(mine);
-    for (uint32_t i = 1; i <= n; i++) {
-        struct kc_key_info k, l;
-        if (kc_pool_key_info(mine, 0, i, NULL, &k) == KC_OK &&
-            k.state != KC_GONE &&
-            (kc_pool_key_info(there, 0, i, NULL, &l) != KC_OK ||
-             strcmp(k.hash, l.hash) != 0))
-            return false;
-    }
-    return true;
-}
-
-/* Goes to the hub of the name, or stays where that is another. */
-static int share(struct keycycle_pool *p)
-{
-    struct kc_hub *mine = kc_hub_ref(p->hub);
-    int err = kc_hub_share(&p->hub, p->name, p->provider);
-    if (err == KC_OK &&
-        !same_indexes(kc_hub_pool(mine), kc_hub_pool(p->hub))) {
-        kc_hub_leave(p->hub);
-        kc_hub_unref(p->hub);
-        p->hub = kc_hub_ref(mine);
-        err = KC_EDIFFERS;
-    }
-    kc_hub_unref(mine);
-    if (err == KC_OK)
-        atomic_store(&p->ready, true);
-    return err;
-}
-
-int kc_cpool_use(struct keycycle_pool *p, struct kc_hub **hub)
-{
-    *hub = NULL;
-    if (is_forked(p))
-        return KC_EFORKED;
-    int err = KC_OK;
-    if (!atomic_load(&p->ready)) {
-        pthread_mutex_lock(&p->lock);
-        if (!atomic_load(&p->ready))
-            err = share(p);
-        pthread_mutex_unlock(&p->lock);
-    }
-    if (err == KC_OK)
-        *hub = p->hub;
-    return err;
-}
-
 /* Keys and limits change while nobody else is there. */
 static int begin_change(struct keycycle_pool *p)
 {
-    if (is_forked(p))
+    if (!p)
+        return KC_EINVALID;
+    if (kc_cpool_is_forked(p))
         return KC_EFORKED;
     pthread_mutex_lock(&p->lock);
     if (kc_hub_claim(p->hub))
@@ -167,14 +132,43 @@ static void end_change(struct keycycle_pool *p)
 
 /* -- keys and limits ------------------------------------------------------- */
 
+static bool key_is_sound(const struct keycycle_key *key)
+{
+    if (!key || !key->api_key || (key->model_count > 0 && !key->models) ||
+        (key->param_count > 0 && !key->params))
+        return false;
+    for (size_t i = 0; i < key->model_count; i++)
+        if (!key->models[i])
+            return false;
+    for (size_t i = 0; i < key->param_count; i++)
+        if (!key->params[i].name || !key->params[i].value)
+            return false;
+    return true;
+}
+
+static int add_key(struct keycycle_pool *p, const struct kc_key_config *config,
+                   unsigned *index)
+{
+    uint32_t given = 0;
+    int err = begin_change(p);
+    if (err != KC_OK)
+        return err;
+    err = kc_pool_add_key(kc_hub_pool(p->hub), kc_hub_now(p->hub), config,
+                          &given);
+    end_change(p);
+    *index = given;
+    return err;
+}
+
 EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
                                  const struct keycycle_key *key,
                                  unsigned *index)
 {
-    *index = 0;
-    if (!key->api_key)
-        return KC_EINVALID;
     struct kc_param *params = NULL;
+    if (index)
+        *index = 0;
+    if (!p || !index || !key_is_sound(key))
+        return KC_EINVALID;
     if (key->param_count > 0) {
         params = calloc(key->param_count, sizeof *params);
         if (!params)
@@ -192,15 +186,8 @@ EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
                                    .model_count = key->model_count,
                                    .params = params,
                                    .param_count = key->param_count};
-    uint32_t given = 0;
-    int err = begin_change(p);
-    if (err == KC_OK) {
-        err = kc_pool_add_key(kc_hub_pool(p->hub), kc_hub_now(p->hub), &config,
-                              &given);
-        end_change(p);
-    }
+    int err = add_key(p, &config, index);
     free(params);
-    *index = given;
     return err;
 }
 
@@ -214,8 +201,38 @@ EXPORT int keycycle_pool_remove_key(struct keycycle_pool *p, unsigned key)
     return err;
 }
 
+EXPORT int keycycle_pool_key_count(struct keycycle_pool *p, unsigned *count)
+{
+    struct kc_hub *hub;
+    if (!count)
+        return KC_EINVALID;
+    *count = 0;
+    int err = kc_cpool_use(p, &hub);
+    if (err == KC_OK)
+        *count = kc_pool_key_count(kc_hub_pool(hub));
+    return err;
+}
+
+EXPORT int keycycle_pool_find_key(struct keycycle_pool *p, const char *text,
+                                  unsigned *index)
+{
+    struct kc_hub *hub;
+    uint32_t found = 0;
+    if (index)
+        *index = 0;
+    if (!index || !text)
+        return KC_EINVALID;
+    int err = kc_cpool_use(p, &hub);
+    if (err == KC_OK)
+        err = kc_pool_find_key(kc_hub_pool(hub), text, strlen(text), &found);
+    *index = found;
+    return err;
+}
+
 EXPORT void keycycle_limits_init(struct keycycle_limits *l)
 {
+    if (!l)
+        return;
     *l = (struct keycycle_limits){
         .requests_per_minute = KEYCYCLE_UNLIMITED,
         .requests_per_hour = KEYCYCLE_UNLIMITED,
@@ -231,6 +248,8 @@ EXPORT void keycycle_limits_init(struct keycycle_limits *l)
 
 EXPORT void keycycle_window_init(struct keycycle_window *w, uint64_t window_ms)
 {
+    if (!w)
+        return;
     *w = (struct keycycle_window){.window_ms = window_ms,
                                   .requests = KEYCYCLE_UNLIMITED,
                                   .tokens = KEYCYCLE_UNLIMITED,
@@ -248,6 +267,8 @@ static int read_window(const struct keycycle_window *w, struct kc_limits *out)
 
 static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
 {
+    if (!l || (l->window_count > 0 && !l->windows))
+        return KC_EINVALID;
     kc_limits_unlimited(out);
     out->max[KC_MINUTE][KC_REQUESTS] = l->requests_per_minute;
     out->max[KC_HOUR][KC_REQUESTS] = l->requests_per_hour;
@@ -319,6 +340,8 @@ EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
 {
     struct kc_hub *hub;
     struct kc_key_info info;
+    if (!out)
+        return KC_EINVALID;
     *out = (struct keycycle_key_state){.state = KEYCYCLE_GONE};
     int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
@@ -344,11 +367,13 @@ EXPORT int keycycle_pool_stats(struct keycycle_pool *p, unsigned key,
 {
     struct kc_hub *hub;
     struct kc_snapshot s;
+    if (!out)
+        return KC_EINVALID;
     *out = (struct keycycle_stats){.in_flight = 0};
     int err = kc_cpool_use(p, &hub);
     if (err == KC_OK)
-        err = kc_pool_snapshot(kc_hub_pool(hub), kc_hub_now(hub), key, model,
-                               &s);
+        err =
+            kc_pool_snapshot(kc_hub_pool(hub), kc_hub_now(hub), key, model, &s);
     if (err != KC_OK)
         return err;
     *out = (struct keycycle_stats){
@@ -362,6 +387,8 @@ EXPORT int keycycle_pool_stats(struct keycycle_pool *p, unsigned key,
         .total_tokens = s.total_tokens,
         .in_flight = s.in_flight,
         .waiting = kc_pool_waiting(kc_hub_pool(hub)),
+        .longest_wait_ms =
+            kc_pool_longest_wait(kc_hub_pool(hub), kc_hub_now(hub)),
     };
     return KC_OK;
 }

@@ -8,6 +8,7 @@
 #include "runtime/hub_impl.h"
 #include "runtime/registry.h"
 #include "runtime/writer_impl.h"
+#include "util/num.h"
 
 int kc_hub_new(const struct kc_pool_config *config, struct kc_clock *clock,
                bool threads, struct kc_hub **out)
@@ -346,6 +347,21 @@ int kc_peer_listen(struct kc_peer *p, bool on, uint64_t *serial)
     return err;
 }
 
+void kc_peer_heed(struct kc_peer *p, const atomic_bool *stop)
+{
+    if (!enter(p->hub))
+        return;
+    p->stop = stop;
+    /* Under the lock: a kc_hub_stop after it finds the peer. */
+    atomic_store(&p->ended, atomic_load(stop));
+    leave(p->hub);
+}
+
+bool kc_peer_ended(const struct kc_peer *p)
+{
+    return atomic_load(&p->ended);
+}
+
 /* -- without a peer -------------------------------------------------------- */
 
 void kc_hub_tell(struct kc_hub *h)
@@ -380,7 +396,7 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
                        uint64_t wait_ms)
 {
     /* Whoever sleeps for ever looks at the clock once a day. */
-    uint64_t most = 86400000;
+    uint64_t most = KC_DAY_MS;
     uint64_t ms = kc_mono_ms() + (wait_ms < most ? wait_ms : most);
     struct timespec ts = {.tv_sec = (time_t)(ms / 1000),
                           .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -433,20 +449,34 @@ static void hand_over(struct kc_hub *h, struct kc_peer *p)
     }
 }
 
+/* It was told to stop: it leaves the queue, and the next in line may go. */
+static void give_up(struct kc_hub *h, struct kc_peer *me, struct kc_waiter *w)
+{
+    kc_pool_dequeue(h->pool, w);
+    me->queued--;
+    h->waiting--;
+    w->result = KC_ECLOSED;
+    pump(h, me);
+    retime(h, me);
+}
+
 static int sleep_in(struct kc_hub *h, struct kc_peer *me, struct kc_waiter *w)
 {
     if (!enter(h))
         return KC_EFORKED;
-    int err = kc_pool_enqueue(h->pool, kc_hub_now(h), w);
+    bool stopped = atomic_load(me->stop);
+    int err = stopped ? KC_ECLOSED : kc_pool_enqueue(h->pool, kc_hub_now(h), w);
     if (err == KC_EAGAIN) {
         me->queued++;
         h->waiting++;
         put_last(h, me);
         retime(h, me);
         tell(h);
-        while (w->result == KC_EAGAIN)
+        while (w->result == KC_EAGAIN && !kc_peer_ended(me))
             nap(h, me, w);
         hand_over(h, me);
+        if (w->result == KC_EAGAIN)
+            give_up(h, me, w);
         err = w->result;
     }
     tell(h);
@@ -455,11 +485,12 @@ static int sleep_in(struct kc_hub *h, struct kc_peer *me, struct kc_waiter *w)
     return err;
 }
 
-int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w)
+int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w, const atomic_bool *stop)
 {
     pthread_condattr_t attr;
     pthread_cond_t cond;
-    struct kc_peer me = {.hub = h, .cond = &cond, .armed_ms = KC_NEVER};
+    struct kc_peer me = {
+        .hub = h, .cond = &cond, .armed_ms = KC_NEVER, .stop = stop};
     if (pthread_condattr_init(&attr) != 0)
         return KC_ENOMEM;
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -471,4 +502,23 @@ int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w)
     err = sleep_in(h, &me, w);
     pthread_cond_destroy(&cond);
     return err;
+}
+
+static void stop_all(struct kc_peer *first, const atomic_bool *stop)
+{
+    for (struct kc_peer *p = first; p; p = p->next) {
+        if (p->stop != stop)
+            continue;
+        atomic_store(&p->ended, true);
+        wake(p);
+    }
+}
+
+void kc_hub_stop(struct kc_hub *h, const atomic_bool *stop)
+{
+    if (!enter(h))
+        return;
+    stop_all(h->peers, stop);
+    stop_all(h->sleepers, stop);
+    leave(h);
 }

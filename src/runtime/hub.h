@@ -13,6 +13,7 @@
 #define KC_RUNTIME_HUB_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -100,6 +101,8 @@ struct kc_peer {
     uint64_t armed_ms;              /* when its owner will pump by itself */
     size_t listens;                 /* subscriptions to events */
     bool called;                    /* woken, and has not looked since */
+    const atomic_bool *stop;        /* who ends it: a name, not read again */
+    atomic_bool ended;
     struct kc_peer *prev, *next;
 };
 
@@ -131,6 +134,12 @@ void kc_peer_retime(struct kc_peer *p, uint64_t *next_ms);
 /* kc_peer_listen is kc_pool_listen: the loop is woken for events. */
 KC_CHECKED int kc_peer_listen(struct kc_peer *p, bool on, uint64_t *serial);
 
+/* kc_peer_heed: kc_hub_stop with the same `stop` ends the peer, whose loop is
+ * woken; where *stop is true already, it is ended. `stop` need not live on.
+ * kc_peer_ended tells. */
+void kc_peer_heed(struct kc_peer *p, const atomic_bool *stop);
+bool kc_peer_ended(const struct kc_peer *p);
+
 /* -- without a peer ------------------------------------------------------ */
 
 /* kc_hub_tell wakes those who listen if there is an event; the others here do
@@ -142,9 +151,14 @@ void kc_hub_pump(struct kc_hub *h);
 void kc_hub_retime(struct kc_hub *h);
 
 /* kc_hub_sleep queues and blocks this thread until the waiter is settled, and
- * returns its result. Of the threads that sleep the one who came first keeps
- * the time; the others wake when they are served, or at their own deadline. The
- * hub must be shared. */
-KC_CHECKED int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w);
+ * returns its result; KC_ECLOSED as soon as *stop is true. Of the threads that
+ * sleep the one who came first keeps the time; the others wake when they are
+ * served, or at their own deadline. The hub must be shared. */
+KC_CHECKED int kc_hub_sleep(struct kc_hub *h, struct kc_waiter *w,
+                            const atomic_bool *stop);
+
+/* kc_hub_stop, after *stop was set: wakes the threads that sleep with it and
+ * ends the peers that heed it. */
+void kc_hub_stop(struct kc_hub *h, const atomic_bool *stop);
 
 #endif

@@ -55,7 +55,10 @@ static int tie(struct kc_hub *h, const char *provider, struct kc_writer *w,
     int err = use_for_members(h, w);
     if (err != KC_OK)
         return err;
-    h->threads = true; /* before the journal's thread can know of it */
+    /* Before the journal's thread can know of it; where it is set, others may
+     * be reading it. */
+    if (!h->threads)
+        h->threads = true;
     atomic_fetch_add(&h->shares, 1);
     err = kc_journal_keep(kc_writer_journal(w), &kept, why);
     if (err == KC_OK) {

@@ -25,7 +25,8 @@ struct kc_keeping { /* a pool that is kept */
     bool going;   /* the same, when its news were drawn last */
     bool used;    /* something of it was written */
     uint64_t keys_at; /* the version of states when its keys were looked at */
-    uint64_t told_at; /* the one of which nothing would be missed */
+    /* the one of which nothing would be missed; read under no lock, too */
+    _Atomic uint64_t told_at;
     /* the walk over states: all before `since` are written */
     bool walking;
     uint64_t since, upto, cursor;

@@ -11,13 +11,11 @@
 
 #include "util/num.h"
 
-#define DAY_MS UINT64_C(86400000)
-
 /* -- rows ------------------------------------------------------------- */
 
 int64_t kc_read_from(uint64_t since_ms)
 {
-    return since_ms > DAY_MS ? kc_sql_time(since_ms - DAY_MS) : 0;
+    return since_ms > KC_DAY_MS ? kc_sql_time(since_ms - KC_DAY_MS) : 0;
 }
 
 static bool read_use(const struct kc_names *names, const struct kc_value *c,

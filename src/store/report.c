@@ -12,10 +12,10 @@
 
 #include "util/num.h"
 
-#define DAY_MS UINT64_C(86400000)
 #define COUNTS 4 /* requests, input, output, total */
 
-static const uint64_t windows_ms[KC_REPORT_WINDOWS] = {60000, 3600000, DAY_MS};
+static const uint64_t windows_ms[KC_REPORT_WINDOWS] = {KC_MINUTE_MS, KC_HOUR_MS,
+                                                       KC_DAY_MS};
 
 struct entry { /* of one key and model */
     int64_t key, model;
@@ -215,9 +215,9 @@ static int take_use(void *ctx, const struct kc_value *c, size_t n)
     }
     if (err != KC_OK || !rp->r->day || start_ms < rp->days_ms)
         return err;
-    if (start_ms - start_ms % DAY_MS != rp->day_ms)
+    if (start_ms - start_ms % KC_DAY_MS != rp->day_ms)
         err = tell_days(rp);
-    rp->day_ms = start_ms - start_ms % DAY_MS;
+    rp->day_ms = start_ms - start_ms % KC_DAY_MS;
     add(e->day, &c[4], COUNTS);
     return err;
 }
@@ -230,7 +230,8 @@ static int report_uses(struct reporting *rp)
     char sql[sizeof select + 80];
     int64_t from = INT64_MAX;
     if (rp->r->window)
-        from = kc_read_from(rp->now_ms > DAY_MS ? rp->now_ms - DAY_MS : 0);
+        from =
+            kc_read_from(rp->now_ms > KC_DAY_MS ? rp->now_ms - KC_DAY_MS : 0);
     if (rp->r->day && kc_sql_time(rp->days_ms) < from)
         from = kc_sql_time(rp->days_ms);
     if (from == INT64_MAX)
@@ -259,7 +260,7 @@ int kc_store_report(struct kc_store *s, uint64_t now_ms, uint64_t days_ms,
     struct reporting rp = {.s = s,
                            .r = r,
                            .now_ms = now_ms,
-                           .days_ms = days_ms - days_ms % DAY_MS};
+                           .days_ms = days_ms - days_ms % KC_DAY_MS};
     int err = kc_store_begin(s, false);
     if (err != KC_OK)
         return err;

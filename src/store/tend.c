@@ -11,9 +11,6 @@
 
 #include "util/num.h"
 
-#define MINUTE_MS UINT64_C(60000)
-#define HOUR_MS (60 * MINUTE_MS)
-#define DAY_MS (24 * HOUR_MS)
 #define SPANS_A_CALL 60 /* that one call makes */
 #define STATEMENT_MAX 8192
 
@@ -23,9 +20,9 @@
  * so no more rows need to be read than those. */
 static const struct {
     uint64_t span_ms, after_ms, step_ms;
-} levels[KC_LEVELS] = {{MINUTE_MS, 2 * MINUTE_MS, MINUTE_MS},
-                       {HOUR_MS, 65 * MINUTE_MS, 5 * MINUTE_MS},
-                       {DAY_MS, 26 * HOUR_MS, HOUR_MS}};
+} levels[KC_LEVELS] = {{KC_MINUTE_MS, 2 * KC_MINUTE_MS, KC_MINUTE_MS},
+                       {KC_HOUR_MS, 65 * KC_MINUTE_MS, 5 * KC_MINUTE_MS},
+                       {KC_DAY_MS, 26 * KC_HOUR_MS, KC_HOUR_MS}};
 
 void kc_store_note_span(struct kc_store *s, uint64_t start_ms, uint64_t span_ms)
 {
@@ -226,7 +223,7 @@ static int archive_held(struct kc_store *s, const struct gone *g)
         " u.held_requests, u.held_tokens, u.held_input"
         " FROM keycycle_sum AS u WHERE u.writer = %" PRId64
         " AND (u.held_requests > 0 OR u.held_tokens > 0)",
-        kc_sql_time(g->seen_ms - g->seen_ms % DAY_MS), DAY_MS, g->id);
+        kc_sql_time(g->seen_ms - g->seen_ms % KC_DAY_MS), KC_DAY_MS, g->id);
     return add_up(s, &sql, "keycycle_use", err);
 }
 
@@ -240,8 +237,8 @@ static int archive(void *ctx)
     int64_t matched = 0;
     const struct piece piece = {.writer = g->id,
                                 .from_ms = g->started_ms,
-                                .to_ms = g->seen_ms + DAY_MS,
-                                .span_ms = DAY_MS};
+                                .to_ms = g->seen_ms + KC_DAY_MS,
+                                .span_ms = KC_DAY_MS};
     snprintf(sql, sizeof sql,
              "DELETE FROM keycycle_writer WHERE id = %" PRId64
              " AND seen_ms < %" PRId64,
@@ -268,7 +265,7 @@ static int archive_one(struct kc_store *s, uint64_t now_ms)
     if (err != KC_OK)
         return err;
     if (g.id == 0) {
-        s->archive_due_ms = now_ms + HOUR_MS;
+        s->archive_due_ms = now_ms + KC_HOUR_MS;
         return KC_OK;
     }
     return kc_store_change(s, archive, &g, NULL);
@@ -303,8 +300,8 @@ static int delete_old(void *ctx)
 static int delete_oldest(struct kc_store *s, uint64_t now_ms)
 {
     uint64_t oldest = UINT64_MAX;
-    uint64_t end = before(now_ms, s->keep_days * DAY_MS);
-    end -= end % DAY_MS;
+    uint64_t end = before(now_ms, s->keep_days * KC_DAY_MS);
+    end -= end % KC_DAY_MS;
     int err = kc_store_begin(s, false);
     if (err != KC_OK)
         return err;
@@ -316,10 +313,10 @@ static int delete_oldest(struct kc_store *s, uint64_t now_ms)
     if (err != KC_OK)
         return err;
     if (oldest >= end) {
-        s->keep_due_ms = now_ms + HOUR_MS;
+        s->keep_due_ms = now_ms + KC_HOUR_MS;
         return KC_OK;
     }
-    struct old o = {s, kc_least(end, oldest - oldest % DAY_MS + DAY_MS)};
+    struct old o = {s, kc_least(end, oldest - oldest % KC_DAY_MS + KC_DAY_MS)};
     return kc_store_change(s, delete_old, &o, NULL);
 }
 

@@ -8,7 +8,6 @@
 #include "util/num.h"
 
 #define MAX_BYTES ((size_t)1 << 31)
-#define DAY_MS UINT64_C(86400000)
 #define WINDOWS KC_REPORT_WINDOWS
 #define REQUESTS 0 /* among the counts */
 #define TOKENS 3
@@ -246,7 +245,7 @@ static int on_day(void *ctx, const struct kc_day_row *row)
 {
     struct kc_totals *t = ctx;
     struct kc_total *s;
-    uint64_t day = (row->start_ms - t->first_ms) / DAY_MS;
+    uint64_t day = (row->start_ms - t->first_ms) / KC_DAY_MS;
     if (row->start_ms < t->first_ms || day >= t->days)
         return KC_OK;
     int err = find_pair(t, row, &s);
@@ -348,7 +347,7 @@ void kc_totals_days(const struct kc_totals *t, const struct kc_total *of,
     memset(out, 0, size);
     for (size_t i = of->newest_day; i != 0; i = days[i - 1].before) {
         const struct pair_day *d = &days[i - 1];
-        size_t day = (size_t)((d->start_ms - t->first_ms) / DAY_MS);
+        size_t day = (size_t)((d->start_ms - t->first_ms) / KC_DAY_MS);
         add(&out[day * KC_TOTAL_DAY], d->counts, KC_TOTAL_DAY);
     }
 }

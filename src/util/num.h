@@ -1,9 +1,14 @@
-/* num.h -- minima, sums that must not wrap, and a text as a number.
+/* num.h -- minima, sums that must not wrap, a text as a number, and how long a
+ * minute, an hour and a day are.
  */
 #ifndef KC_UTIL_NUM_H
 #define KC_UTIL_NUM_H
 
 #include <stdint.h>
+
+#define KC_MINUTE_MS UINT64_C(60000)
+#define KC_HOUR_MS (60 * KC_MINUTE_MS)
+#define KC_DAY_MS (24 * KC_HOUR_MS) /* of UTC; a zone's see zone.h */
 
 static inline uint64_t kc_least(uint64_t a, uint64_t b)
 {

@@ -4,7 +4,9 @@
 local build = os.getenv "KEYCYCLE_BUILD" or "build"
 package.path = "tests/bench/?.lua;" .. package.path
 
+local frame = require "frame"
 local shell = require "shell"
+local start = require "start"
 local wire = require "wire"
 
 -- The engine's lines, and what they say of a mutex pair and a clock reading.
@@ -43,5 +45,7 @@ if os.getenv "BENCH" ~= "wire" then
   bench_lease(m + c)
   bench_kept()
   io.write(shell.output(build .. "/tests/bench/store"))
+  start.run(build)
 end
 wire.run(build)
+frame.run(build)

@@ -111,3 +111,36 @@ describe("closing a Lua state in the middle of", function()
     end)
   end
 end)
+
+-- Stock Lua, too, which cannot load a sanitized module.
+describe("keycycle.close", function()
+  local raw
+  setup(function() raw = servers.raw() end)
+  teardown(function() raw.stop() end)
+
+  local function closes(host)
+    local out = run(host, [[
+      local waits = keycycle.spawn(function()
+        client.chat.completions:create(request)
+      end)
+      keycycle.step(0.02) keycycle.step(0.02)
+      keycycle.close()
+      say(waits:status())
+      say(select(2, pcall(client.chat.completions.create, client.chat.completions, request)).code)
+      local again = require "keycycle"
+      say(tostring(again ~= keycycle))
+      say(again.run(function() again.sleep(0) return "anew" end))
+      again.close()]], raw.url "/never" .. "/v1")
+    assert.equal("cancelled\nclosed\ntrue\nanew\nrc=0\n", out)
+  end
+
+  for _, host in ipairs(hosts) do
+    it("ends all, and what is required next begins anew, in " .. host, function()
+      closes(host)
+    end)
+  end
+
+  it("does so in stock Lua #plain", function()
+    closes(("env LUA_CPATH='%s/?.so' lua5.4"):format(servers.build))
+  end)
+end)

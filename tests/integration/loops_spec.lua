@@ -1,5 +1,6 @@
 --- Tasks beside other loops: cqueues, luv and a loop of frames, in the very words of the
 --- README. Nobody polls: the turns are counted.
+local blocks = require "tests.support.blocks"
 local cqueues = require "cqueues"
 local keycycle = require "keycycle"
 local servers = require "tests.support.servers"
@@ -12,9 +13,8 @@ local WORDS = "one two three four five six"
 --- The README's example whose first line is the comment `name`, as a function; it may
 --- use the names in `given`.
 local function recipe(name, given)
-  local file <close> = assert(io.open "README.md")
-  local code = file:read("a"):match("```lua\n(%-%- " .. name .. "\n.-)```")
-  return assert(load(assert(code, name), "=README.md", "t", setmetatable(given, { __index = _G })))
+  return assert(load(blocks.named("README.md", name), "=README.md", "t",
+    setmetatable(given, { __index = _G })))
 end
 
 local mock, wrapper, client, turns

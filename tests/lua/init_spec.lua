@@ -4,7 +4,7 @@ describe("the module", function()
   it("has the names that are promised", function()
     for name in ([[MultiClientWrapper MultiProviderWrapper ProviderEnvConfig RateLimits
       RateLimitStrategy OpenAI AsyncOpenAI
-      info run spawn gather sleep step pollfd timeout wrap try is load_api_keys classify
+      info run spawn gather sleep step pollfd timeout wrap close try is load_api_keys classify
       provider policy clock json http log _VERSION KeycycleError KeycycleKeyError
       NoAvailableKeyError KeyNotFoundError InvalidKeyError RateLimitError ConfigurationError
       MissingEnvironmentVariableError InvalidConfigurationError ScriptError APIError
@@ -72,7 +72,7 @@ describe("the notes on the C module", function()
   it("name every function that it has, and no other", function()
     local core = require "keycycle.core"
     local text, named = "", {}
-    for _, name in ipairs { "core", "reader" } do
+    for _, name in ipairs { "core", "reader", "state", "transport" } do
       local f <close> = assert(io.open("lua/keycycle/meta/" .. name .. ".lua"))
       text = text .. f:read "a"
     end

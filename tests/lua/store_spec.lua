@@ -1,5 +1,6 @@
 --- Where usage is kept: the options that say so, what is remembered between two runs, and
 --- how a store that fails is told of.
+local blocks = require "tests.support.blocks"
 local files = require "tests.support.files"
 local keycycle = require "keycycle"
 local raises = require "tests.support.raises"
@@ -692,9 +693,7 @@ describe("the README's example", function()
 
   -- The one whose first line is the comment `name`; it may use the names in `given`.
   local function recipe(name, given)
-    local file <close> = assert(io.open "README.md")
-    local code = file:read("a"):match("```lua\n(%-%- " .. name .. "\n.-)```")
-    return assert(load(assert(code, name) .. "\nreturn wrapper", "=README.md", "t",
+    return assert(load(blocks.named("README.md", name) .. "\nreturn wrapper", "=README.md", "t",
       setmetatable(given, { __index = _G })))
   end
 

@@ -509,3 +509,57 @@ describe("a wait", function()
     assert.is_nil(each())
   end)
 end)
+
+describe("task.end_all", function()
+
+  it("has every task close what it holds", function()
+    local closed, why = 0, {}
+    local function hold()
+      local held <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+      local ok, err = pcall(keycycle.sleep, 1000)
+      why[#why + 1] = not ok and err.message
+      keycycle.sleep(1000)
+      return held
+    end
+    local tasks = {}
+    for i = 1, 3 do tasks[i] = keycycle.spawn(hold) end
+    keycycle.step(0)
+    tasks[4] = keycycle.spawn(function() closed = -1 end) -- has not begun
+    task.end_all "the end"
+    assert.equal(3, closed)
+    assert.same({ "the end", "the end", "the end" }, why)
+    for _, t in ipairs(tasks) do assert.equal("cancelled", t:status()) end
+    assert.equal(0, keycycle.step(0))
+  end)
+
+  it("leaves one that does not end", function()
+    local go_on = true
+    local t = keycycle.spawn(function()
+      while go_on do coroutine.yield() end
+    end)
+    keycycle.step(0)
+    task.end_all "the end"
+    assert.equal("ready", t:status())
+    go_on = false
+    keycycle.step(0)
+    assert.equal("done", t:status())
+  end)
+
+  it("ends by what a debug hook raises in a task: the program is stopped, not it alone", function()
+    local others = 0
+    local main = coroutine.running()
+    local ok, err = pcall(keycycle.run, function()
+      keycycle.spawn(function()
+        debug.sethook(main, function()
+          debug.sethook(main)
+          error("stop", 0)
+        end, "", 1)
+        error("mine", 0)
+      end)
+      keycycle.sleep(0)
+      keycycle.sleep(0)
+      others = others + 1
+    end)
+    assert.same({ false, "stop", 0 }, { ok, err, others })
+  end)
+end)

@@ -241,6 +241,72 @@ static int others_differ(struct world *w)
     return err;
 }
 
+static int read_acquire(struct keycycle_listener *l)
+{
+    struct keycycle_event e;
+    int err = keycycle_listener_next(l, 0, &e);
+    if (err == KEYCYCLE_OK &&
+        (e.type != KEYCYCLE_EVENT_ACQUIRE || e.key != 5 || e.lost > 0))
+        err = KEYCYCLE_EINVALID;
+    return err;
+}
+
+/* What one does is told at the other. */
+static int listen_to(struct world *w)
+{
+    struct keycycle_request r = {.model = "r", .key = 5, .pin = 1};
+    struct keycycle_listener *l;
+    struct keycycle_lease lease;
+    int err = keycycle_pool_listen(w->a, &l);
+    if (err == KEYCYCLE_OK)
+        err = keycycle_pool_acquire(w->b, &r, &lease, NULL);
+    if (err == KEYCYCLE_OK) {
+        err = read_acquire(l);
+        int end = keycycle_lease_cancel(&lease, 0);
+        err = err != KEYCYCLE_OK ? err : end;
+    }
+    keycycle_listener_close(l);
+    return err;
+}
+
+static int use_kept(struct keycycle_pool *p)
+{
+    const struct keycycle_request r = {.model = "m", .tokens = 5};
+    struct keycycle_store_state s;
+    struct keycycle_lease lease;
+    int err = keycycle_pool_start(p);
+    if (err == KEYCYCLE_OK)
+        err = keycycle_pool_acquire(p, &r, &lease, NULL);
+    if (err != KEYCYCLE_OK)
+        return err;
+    err = keycycle_lease_observe(&lease, KEYCYCLE_INPUT_TOKENS, 60000, 9, 4);
+    int end = keycycle_lease_commit(&lease, 3, 4, 0);
+    if (end == KEYCYCLE_OK)
+        end = keycycle_pool_save(p, KEYCYCLE_NEVER); /* tries until it works */
+    if (end == KEYCYCLE_OK)
+        end = keycycle_pool_store_state(p, &s);
+    if (end == KEYCYCLE_OK && (s.waiting > 0 || s.set_aside > 0))
+        end = KEYCYCLE_EINVALID;
+    return end != KEYCYCLE_OK ? end : err;
+}
+
+static int keep(struct world *w)
+{
+    const struct keycycle_pool_options options = {
+        .name = "kept", .provider = "local", .db_url = "memory:"};
+    const struct keycycle_key key = {.api_key = "sk-oom-of-a-kept-key"};
+    struct keycycle_pool *p;
+    unsigned index;
+    (void)w;
+    int err = keycycle_pool_open(&options, &p);
+    if (err == KEYCYCLE_OK)
+        err = keycycle_pool_add_key(p, &key, &index);
+    if (err == KEYCYCLE_OK)
+        err = use_kept(p);
+    keycycle_pool_close(p);
+    return err;
+}
+
 static int leave_alone(struct world *w)
 {
     struct keycycle_key key = {.api_key = "sk-oom-of-the-last-key"};
@@ -267,6 +333,8 @@ static const struct {
     {"serve a thread", serve_a_thread},
     {"refuse", refuse},
     {"others differ", others_differ},
+    {"listen", listen_to},
+    {"keep", keep},
     {"leave alone", leave_alone},
 };
 

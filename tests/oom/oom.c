@@ -29,7 +29,8 @@
 static const char *const names[] = {
     "open",   "keys",   "tiers", "events", "tasks", "simulate",
     "json",   "own",    "store", "stats",  "http",  "models",
-    "config", "shared", "cpool", "box",    "agent"};
+    "config", "shared", "cpool", "box",    "agent",  "close",
+    "transport"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {
@@ -175,8 +176,37 @@ static int oom_host(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"try", oom_try}, {"hits", oom_hits}, {"host", oom_host}, {NULL, NULL}};
+static void on_log(void *ctx, enum keycycle_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    (void)line;
+}
+
+/* call(name, argument): what else a host calls -> the code's name. */
+static int oom_call(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const char *arg = luaL_optstring(L, 2, NULL);
+    char why[64];
+    int err;
+    run.in_host = true;
+    if (strcmp(name, "log") == 0)
+        err = keycycle_set_log(L, KEYCYCLE_LOG_OFF, on_log, NULL);
+    else if (strcmp(name, "load") == 0)
+        err = keycycle_load(L, arg, why, sizeof why);
+    else
+        err = keycycle_close(L);
+    run.in_host = false;
+    lua_pushstring(L, err ? keycycle_error_name(err) : "ok");
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"try", oom_try},
+                                     {"hits", oom_hits},
+                                     {"host", oom_host},
+                                     {"call", oom_call},
+                                     {NULL, NULL}};
 
 static void push_oom(lua_State *L)
 {

@@ -24,16 +24,22 @@ while IFS= read -r file; do
   gcc "${flags[@]}" "${packages[@]}" "$file" || status=1
 done < <(find src tests -name '*.c' -not -path 'tests/fixtures/*' | LC_ALL=C sort)
 
-# The public header, as C++ reads it.
-if [ -e src/keycycle.h ] && command -v g++ >/dev/null; then
-  g++ -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ src/keycycle.h || status=1
+# The public header, as others' compilers read it.
+header=(-Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only)
+if [ -e src/keycycle.h ]; then
+  gcc -std=c11 "${header[@]}" -x c src/keycycle.h || status=1
+  if command -v g++ >/dev/null; then
+    for standard in c++11 c++17 c++20; do
+      g++ -std=$standard "${header[@]}" -Wold-style-cast -x c++ src/keycycle.h || status=1
+    done
+  fi
 fi
 
 if [ -d lua ] && command -v luacheck >/dev/null; then
   luacheck --no-color -q lua scripts tests || status=1
 fi
 if command -v shellcheck >/dev/null; then
-  scripts=(.ci/run tests/support/*.sh)
+  scripts=(.ci/run tests/support/*.sh lua/docs/*.sh)
   for file in "${scripts[@]}"; do
     if [ -e "$file" ]; then shellcheck "$file" || status=1; fi
   done

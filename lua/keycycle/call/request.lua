@@ -2,9 +2,11 @@
 --- before a key is taken; only what a key's parameters fill in is made per attempt.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
-local multipart = require "keycycle.call.multipart"
+local later = require "keycycle.later"
 local provider = require "keycycle.provider"
 local template = require "keycycle.call.template"
+
+local multipart = later.module "keycycle.call.multipart"
 
 local request = {}
 

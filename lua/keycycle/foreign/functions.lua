@@ -1,5 +1,5 @@
---- What can be told of functions of others: whether a value is one, or holds some, and
---- what its parameters are called.
+--- What can be told of functions of others: whether a value is one, is a class, or holds
+--- some, and what its parameters are called.
 local functions = {}
 
 local MOST_FIELDS = 256 -- that are looked at, in all
@@ -17,6 +17,17 @@ end
 function functions.callable(value)
   local mt = metatable(value)
   return type(value) == "function" or type(mt) == "table" and mt.__call ~= nil
+end
+
+--- A class's own `new`; nil where it has none.
+function functions.constructor(class)
+  return type(class) == "table" and functions.callable(class.new) and class.new or nil
+end
+
+--- Whether a value can be made clients of: a function, or a table with `new` or `__call`.
+function functions.is_class(value)
+  return functions.callable(value) and type(value) ~= "userdata"
+    or functions.constructor(value) ~= nil
 end
 
 --- The name of a Lua function's n-th parameter; nil where nobody knows.

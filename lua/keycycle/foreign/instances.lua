@@ -4,7 +4,7 @@
 local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
 
-local callable, invalid, parameter = functions.callable, errors.invalid, functions.parameter
+local invalid, parameter = errors.invalid, functions.parameter
 
 local instances = {}
 
@@ -13,16 +13,6 @@ local instances_mt = { __name = "keycycle.instances", __index = methods }
 
 local usable = { ready = true, probing = true }
 local keys = { k = true, sk = true, auth = true }
-
-local function constructor_of(class)
-  return type(class) == "table" and callable(class.new) and class.new or nil
-end
-
---- Whether a value can be made instances of: a function, or a table that can be called
---- or has `new`.
-function instances.is_class(value)
-  return callable(value) and type(value) ~= "userdata" or constructor_of(value) ~= nil
-end
 
 -- Whether a parameter of that name is a key as a text.
 local function is_key(name)
@@ -37,7 +27,7 @@ end
 -- (`api_key`, `key`, `token`, …) or a table. Where names tell nothing (a C function,
 -- `...`), `new` gets the key and all else the table.
 local function form_of(class)
-  local make = constructor_of(class) or class
+  local make = functions.constructor(class) or class
   local named, first = make, 1
   if type(make) ~= "function" then
     named, first = getmetatable(make).__call, 2

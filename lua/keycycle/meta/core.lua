@@ -1,13 +1,11 @@
 ---@meta keycycle.core
 --- The C module under the Lua library. Not for programs: names may change.
 ---
---- Misuse (a wrong type, a closed object) raises; what the world can cause
---- comes back as `nil, err`, where err is a plain table
---- `{ code, message, retry_after, limit, max, window }`. Nothing here yields or knows
---- of tasks: whatever takes time is a *waitable*, an object with `id()` (an
---- integer that is never reused), `ready()` and `close()`. When a waitable may
---- have become ready its id appears once in `next_ready()`; `ready()` is the
---- truth. Seconds are floats; times `_at` are seconds since the epoch.
+--- Misuse (a wrong type, a closed object) raises; what the world can cause comes back as `nil,
+--- err`: a plain table `{ code, message, retry_after, limit, max, window }`. Nothing here yields
+--- or knows of tasks: what takes time is a *waitable*, an object with `id()` (an integer, never
+--- used again), `ready()` and `close()`. When it may have become ready its id appears once in
+--- `next_ready()`; `ready()` is the truth. Seconds are floats; times `_at` since the epoch.
 local core = {}
 
 core.VERSION = "0.1.0"
@@ -20,6 +18,8 @@ function core.builtin(file, env) end
 --- Names of the embedded files in a folder ("keycycle/providers/"), sorted.
 ---@return string[]
 function core.builtin_names(folder) end
+--- This module as it is loaded now: another one, or nil, once the library was closed.
+function core.current() end
 
 --- Sizes of a folder's plain *.lua files by name; or nil, why, and whether there is no
 --- such folder.
@@ -86,18 +86,6 @@ function core.pending() end
 --- pools: those alone can go on without us and without a timer.
 ---@return integer
 function core.io_pending() end
-
---- Whether a file descriptor (1: standard output) is a terminal; its columns and rows.
-function core.isatty(fd) end
----@return integer? columns, integer? rows
-function core.terminal_size(fd) end
-
---- After a fork, in the child: true.
-function core.forked() end
-
---- The function that makes the error object which C raises on misuse of a
---- lease: fn(code, message) -> object.
-function core.set_error(fn) end
 
 ---@class keycycle.core.timer: keycycle.core.waitable
 --- Ready once `seconds` have passed, by `clock` where one is given.
@@ -312,7 +300,7 @@ function lease:unpaid(reason) end
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the
 --- whole, streams too); max_body, max_event (bytes); raw (boolean: the answer as the
 --- server sends it: no redirect is followed, nothing decoded; `piece` takes its body, and
---- idle_timeout holds between two pieces).
+--- idle_timeout holds between two pieces), transport (nil: the host's in C, or libcurl).
 --- nil, err before anything is sent: bad_url, insecure (http:// to a host that
 --- is not loopback, with auth, without allow_insecure), invalid.
 ---@return keycycle.core.call?, table? err

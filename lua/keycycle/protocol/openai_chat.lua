@@ -103,7 +103,7 @@ local function format_of(format)
 end
 
 --- The native request for a neutral one. Raises a text that names the field.
----@param request table neutral (API: models)
+---@param request table neutral (keycycle.Request)
 ---@param options? table see above
 ---@return table `{ json }`
 function openai_chat.encode(request, options)

@@ -9,6 +9,7 @@
 --- cancelled and ended: none of this takes any, or it is done at the next turn.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
+local log = require "keycycle.log"
 local runnable = require "keycycle.task.runnable"
 local trace = require "keycycle.task.trace"
 
@@ -23,9 +24,14 @@ local live = {} -- task -> true, which keeps it; false while it is being spawned
 local live_count = 0
 local waiting = {} -- id of a waitable -> task
 local after_turn = {} -- functions to call when a turn of the loop is over
+local NO_MEMORY = "not enough memory" -- Lua's own words
 local current -- the task whose code runs now, in whatever coroutine
 local stop_at = false -- when the budget of the step under way is spent; false: it has none
 local by_thread = setmetatable({}, { __mode = "k" })
+local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
+local ending = false -- close is under way
+local to_stop = setmetatable({}, { __mode = "k" }) -- what close stops -> its number
+local stoppable = 0
 
 --- What a wait yields, through generators up to the scheduler.
 scheduler.token = {}
@@ -36,6 +42,16 @@ local function cancelled(t)
   return errors.new(errors.CancelledError, {
     code = "cancelled", message = t.why or "the task was cancelled",
   })
+end
+
+local function raise_closed()
+  errors.raise(errors.KeycycleError, { code = "closed",
+    message = "keycycle was closed in this Lua state" })
+end
+
+--- Raises `closed` once `close` was called: nothing new may begin.
+function scheduler.check_open()
+  if phase ~= "open" then raise_closed() end
 end
 
 --- The task whose code runs now, in whatever coroutine.
@@ -124,6 +140,7 @@ end
 
 -- Runs I/O until it is ready, but no task: those that could go on are queued.
 local function block(waitable)
+  if phase == "closed" then raise_closed() end
   while not waitable:ready() do
     step_core(nil)
     collect_ready()
@@ -215,8 +232,11 @@ local function resume(t)
   local dead = status(t.co) == "dead"
   if dead then pcall(unwind, t, again) end -- it may have no memory either
   current = before
+  -- What a debug hook raises here, by which a host stops a program, goes on to the program.
+  local hooked = not ok and again ~= NO_MEMORY
+  t.observed = t.observed or hooked
   if dead then end_task(t) elseif again then push(t) end
-  if not ok and not dead then error(again, 0) end
+  if not ok and (not dead or hooked) then error(again, 0) end
 end
 
 --- Adds a task that runs `fn(table.unpack(t.args))` from the next step on. `t.group`,
@@ -224,6 +244,7 @@ end
 ---@param t table with the fields of task.spawn_in
 ---@param fn function
 function scheduler.add(t, fn)
+  scheduler.check_open()
   core.start() -- there is a loop to wake
   t.co = coroutine.create(function()
     local args = t.args
@@ -270,6 +291,7 @@ end
 --- wait does not count
 ---@return integer live how many tasks have not ended
 function scheduler.step(timeout, budget)
+  if phase == "closed" then return 0 end
   if runnable.any() then timeout = 0 end
   if budget and timeout ~= 0 then
     step_core(timeout, 0) -- the wait, and the first event
@@ -283,15 +305,95 @@ function scheduler.step(timeout, budget)
   return live_count
 end
 
+--- The tasks that have not ended.
+---@return table[]
+function scheduler.tasks()
+  local list = {}
+  for t in pairs(live) do list[#list + 1] = t end
+  return list
+end
+
 --- Seconds until step has something to do by itself; nil: only I/O can tell.
 function scheduler.timeout()
+  if phase == "closed" then return nil end
   if runnable.any() then return 0 end
   return core.timeout()
 end
 
---- Nothing can go on by itself: no I/O, no timer, nothing to resume.
+--- Nothing can go on by itself: no I/O, no timer, nothing to resume. Raises once all
+--- is closed.
 function scheduler.stuck()
+  if phase == "closed" then raise_closed() end
   return not runnable.any() and core.timeout() == nil and core.io_pending() == 0
+end
+
+--- Has `close` call `what:stop()`, unless it is collected before. Raises `closed`.
+function scheduler.stop_at_close(what)
+  scheduler.check_open()
+  stoppable = stoppable + 1
+  to_stop[what] = stoppable
+end
+
+-- One that has caught its cancellation and then yields by hand: there is no end else.
+local function force(t)
+  local before = current
+  current = t
+  t.failed, t.err = true, cancelled(t)
+  pcall(unwind, t)
+  current = before
+  end_task(t)
+end
+
+-- Each ends at the wait that it is in, for this and all later ones raise. Those that run,
+-- further down the stack, end so by themselves.
+local function end_tasks()
+  for t in pairs(live) do
+    t.cancel_requested, t.why = true, t.why or "keycycle was closed"
+    push(t)
+  end
+  local upto = runnable.last_turn()
+  local t = runnable.next(upto)
+  while t do
+    resume(t)
+    t = runnable.next(upto)
+  end
+  for left in pairs(live) do
+    if left.co and status(left.co) == "suspended" then force(left) end
+  end
+  runnable.tell()
+end
+
+-- The newest first: it may be around another.
+local function stop_all()
+  local list = {}
+  for what in pairs(to_stop) do list[#list + 1] = what end
+  table.sort(list, function(a, b) return to_stop[a] > to_stop[b] end)
+  for _, what in ipairs(list) do
+    what:stop()
+    to_stop[what] = nil
+  end
+end
+
+local function end_all()
+  end_tasks()
+  stop_all()
+  core.close()
+end
+
+--- Ends all that goes on in this Lua state: every task is cancelled and has ended but those
+--- that called this, what `stop_at_close` was told of is stopped, connections are dropped.
+--- From within itself, and a second time, it does nothing. Raises `forked`, and for want of
+--- memory; then it can be called again.
+function scheduler.close()
+  if ending or phase == "closed" then return end
+  if core.forked() then error(errors.from_core { code = "forked",
+    message = "the process was forked: what lives here is the parent's" }, 0) end
+  phase, ending = "closing", true
+  local ok, err = pcall(end_all)
+  ending = false
+  if not ok then error(err, 0) end
+  phase = "closed"
+  log.set_sink(nil) -- whose it was may be gone next
 end
 
 return scheduler

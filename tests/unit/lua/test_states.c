@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -379,6 +381,146 @@ static void lua_and_c_meet_in_whichever_order(void **state)
     }
 }
 
+static void *hear(void *arg)
+{
+    struct keycycle_listener *l = arg;
+    struct keycycle_event e;
+    uintptr_t seen = 0;
+    int err;
+    while ((err = keycycle_listener_next(l, KEYCYCLE_NEVER, &e)) ==
+           KEYCYCLE_OK) {
+        if (e.type != KEYCYCLE_EVENT_ACQUIRE || strcmp(e.model, "m") != 0 ||
+            strlen(e.suffix) != 6)
+            abort();
+        seen += 1 + (uintptr_t)e.lost;
+    }
+    if (err != KEYCYCLE_ECLOSED)
+        abort();
+    return (void *)seen;
+}
+
+/* Two threads of the program hear what eight states do, and these, what the
+ * program does. */
+static void events_cross_between_lua_and_c(void **state)
+{
+    (void)state;
+    struct crew c = {.script = NULL};
+    struct keycycle_pool *p = open_in_c(KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED);
+    struct keycycle_listener *listeners[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(keycycle_pool_listen(p, &listeners[i]), KEYCYCLE_OK);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, hear, listeners[i]), 0);
+    }
+    run_crew(&c, "open {}\n"
+                 "meet()\n"
+                 "for i = 1, 25 do manager:get_key('m'):commit(1) end\n");
+    keycycle_pool_stop(p);
+    for (int i = 0; i < 2; i++) {
+        void *seen;
+        pthread_join(threads[i], &seen);
+        assert_int_equal((uintptr_t)seen, THREADS * 25);
+        keycycle_listener_close(listeners[i]);
+    }
+    keycycle_pool_close(p);
+}
+
+static void lua_hears_what_a_program_in_c_does(void **state)
+{
+    (void)state;
+    struct crew c = {.script = NULL};
+    struct member m = {.crew = &c};
+    struct keycycle_request r = {.model = "n", .tokens = 3};
+    struct keycycle_lease lease;
+    struct keycycle_pool *p = open_in_c(KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED);
+    lua_State *L = new_state(&m);
+    run_in(L, "open {}\n"
+              "heard = {}\n"
+              "for _, name in ipairs { 'acquire', 'learn', 'invalid' } do\n"
+              "  manager:on(name, function(e) heard[name] = e end)\n"
+              "end\n");
+    assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL), KEYCYCLE_OK);
+    assert_int_equal(
+        keycycle_lease_observe(&lease, KEYCYCLE_REQUESTS, 86400000, 7, 6),
+        KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_unpaid(&lease), KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_refuse(&lease), KEYCYCLE_OK);
+    run_in(L, "keycycle.step(0)\n"
+              "local index = heard.acquire.key_index\n"
+              "assert(heard.acquire.model == 'n')\n"
+              "assert(heard.learn.reason == 'requests_per_day')\n"
+              "assert(heard.learn.amount == 7)\n"
+              "assert(heard.invalid.key_index == index)\n"
+              "assert(manager:keys()[index].state == 'exhausted')\n");
+    lua_close(L);
+    keycycle_pool_close(p);
+}
+
+/* -- in one store ---------------------------------------------------------- */
+
+static struct keycycle_pool *kept_in_c(const char *name, const char *url)
+{
+    struct keycycle_pool_options options = {
+        .name = name, .provider = "p", .db_url = url};
+    struct keycycle_key key = {.api_key = "sk-test-0123456789abcdefghij"};
+    struct keycycle_pool *p;
+    unsigned index;
+    assert_int_equal(keycycle_pool_open(&options, &p), KEYCYCLE_OK);
+    assert_int_equal(keycycle_pool_add_key(p, &key, &index), KEYCYCLE_OK);
+    assert_int_equal(keycycle_pool_start(p), KEYCYCLE_OK);
+    return p;
+}
+
+static const char keeping[] =
+    "local function keep(url)\n"
+    "  local wrapper = keycycle.MultiClientWrapper.new { shared = 'kept',\n"
+    "    db_url = url }\n"
+    "  wrapper:register_provider('p', { base_url = 'http://127.0.0.1:1/v1',\n"
+    "    keys = { 'sk-test-0123456789abcdefghij' } })\n"
+    "  return wrapper\n"
+    "end\n"
+    "local wrapper = keep(url)\n"
+    "wrapper:get_manager('p'):get_key('m'):commit(5)\n"
+    "wrapper:save()\n"
+    "local ok, err = pcall(keep, 'memory:')\n"
+    "assert(not ok and err.code == 'differs', err)\n"
+    "wrapper:stop()\n";
+
+static void lua_and_c_keep_a_pool_in_one_store(void **state)
+{
+    (void)state;
+    char file[] = "/tmp/keycycle-states-XXXXXX", url[64], log[64];
+    struct crew c = {.script = NULL};
+    struct member m = {.crew = &c};
+    struct keycycle_request r = {.model = "m"};
+    struct keycycle_lease lease;
+    struct keycycle_stats s;
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(url, sizeof url, "sqlite:%s", file);
+    struct keycycle_pool *p = kept_in_c("kept", url);
+    lua_State *L = new_state(&m);
+    lua_pushstring(L, url);
+    lua_setglobal(L, "url");
+    run_in(L, keeping);
+    lua_close(L);
+    assert_int_equal(keycycle_pool_acquire(p, &r, &lease, NULL), KEYCYCLE_OK);
+    assert_int_equal(keycycle_lease_commit(&lease, 1, 1, 0), KEYCYCLE_OK);
+    keycycle_pool_close(p);
+    p = kept_in_c(NULL, url);
+    assert_int_equal(keycycle_pool_stats(p, 1, "m", &s), KEYCYCLE_OK);
+    assert_int_equal(s.total_requests, 2);
+    assert_int_equal(s.tpm, 7);
+    keycycle_pool_close(p);
+    const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(log, sizeof log, "%s%s", file, suffixes[i]);
+        unlink(log);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +534,9 @@ int main(void)
         cmocka_unit_test(the_last_state_out_frees_the_pool),
         cmocka_unit_test(names_come_and_go),
         cmocka_unit_test(lua_and_c_meet_in_whichever_order),
+        cmocka_unit_test(events_cross_between_lua_and_c),
+        cmocka_unit_test(lua_hears_what_a_program_in_c_does),
+        cmocka_unit_test(lua_and_c_keep_a_pool_in_one_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

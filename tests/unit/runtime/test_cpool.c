@@ -315,6 +315,151 @@ static void what_was_not_given_is_stale(void **state)
     assert_string_equal(text, "");
 }
 
+/* -- what else can be asked ------------------------------------------------ */
+
+static void keys_are_counted_and_found(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    unsigned n;
+    must(keycycle_pool_key_count(p, &n));
+    assert_int_equal(n, 3);
+    must(keycycle_pool_find_key(p, "sk-test-0014-key-0002", &n));
+    assert_int_equal(n, 2);
+    must(keycycle_pool_find_key(p, "0003", &n));
+    assert_int_equal(n, 3);
+    assert_int_equal(keycycle_pool_find_key(p, "0009", &n), KEYCYCLE_ENOTFOUND);
+    assert_int_equal(n, 0);
+    struct keycycle_key key = {.api_key = "sk-test-another-0003"};
+    must(keycycle_pool_add_key(p, &key, &n));
+    assert_int_equal(keycycle_pool_find_key(p, "0003", &n),
+                     KEYCYCLE_EAMBIGUOUS);
+    must(keycycle_pool_remove_key(p, 4));
+    must(keycycle_pool_find_key(p, "0003", &n));
+    assert_int_equal(n, 3);
+    must(keycycle_pool_key_count(p, &n));
+    assert_int_equal(n, 4);
+    keycycle_pool_close(p);
+}
+
+static void a_keys_params_are_read_by_its_lease(void **state)
+{
+    (void)state;
+    const struct keycycle_pool_options options = {.provider = "test"};
+    const struct keycycle_param params[] = {{"region", "eu"}, {"project", "x"}};
+    const struct keycycle_key key = {.api_key = "sk-test-of-the-first-key",
+                                     .params = params,
+                                     .param_count = 2};
+    struct keycycle_pool *p;
+    unsigned index;
+    char text[8];
+    must(keycycle_pool_open(&options, &p));
+    must(keycycle_pool_add_key(p, &key, &index));
+    struct keycycle_lease lease = acquire(p);
+    must(keycycle_lease_param(&lease, "region", text, sizeof text));
+    assert_string_equal(text, "eu");
+    assert_int_equal(keycycle_lease_param(&lease, "region", text, 2),
+                     KEYCYCLE_ETOOLARGE);
+    assert_string_equal(text, "");
+    assert_int_equal(keycycle_lease_param(&lease, "none", text, sizeof text),
+                     KEYCYCLE_ENOTFOUND);
+    keycycle_pool_close(p);
+}
+
+static void what_would_be_is_explained_and_costs_nothing(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, 1, KEYCYCLE_UNLIMITED);
+    struct keycycle_request r = {.model = "m"};
+    struct keycycle_refusal why;
+    for (int i = 0; i < 9; i++) {
+        must(keycycle_pool_explain(p, &r, &why));
+        assert_int_equal(why.wait_ms, 0);
+        assert_string_equal(why.limit, "");
+    }
+    assert_int_equal(stats(p).rpd, 0);
+    struct keycycle_lease lease = acquire(p);
+    r.key = lease.key;
+    must(keycycle_pool_explain(p, &r, &why));
+    r.pin = 1;
+    assert_int_equal(keycycle_pool_explain(p, &r, &why), KEYCYCLE_ELIMITED);
+    assert_string_equal(why.limit, "requests_per_day");
+    assert_true(why.wait_ms == KEYCYCLE_NEVER); /* until it ends */
+    must(keycycle_lease_commit(&lease, 1, 1, 0));
+    assert_int_equal(keycycle_pool_explain(p, &r, &why), KEYCYCLE_ELIMITED);
+    assert_true(why.wait_ms > 86000000 && why.wait_ms < 86500000);
+    assert_int_equal(why.key, lease.key);
+    keycycle_pool_close(p);
+}
+
+static void the_key_that_failed_is_avoided(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    struct keycycle_request r = {.model = "m", .avoid = 2};
+    struct keycycle_lease leases[3];
+    for (int i = 0; i < 20; i++) {
+        must(keycycle_pool_acquire(p, &r, &leases[0], NULL));
+        assert_int_not_equal(leases[0].key, 2);
+        must(keycycle_lease_cancel(&leases[0], 0));
+    }
+    for (int i = 0; i < 3; i++)
+        must(keycycle_pool_acquire(p, &r, &leases[i], NULL));
+    assert_int_equal(leases[2].key, 2); /* no other would do */
+    keycycle_pool_close(p);
+}
+
+static void an_answer_tells_a_lower_limit_and_what_others_used(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p =
+        open_pool(NULL, KEYCYCLE_UNLIMITED, KEYCYCLE_UNLIMITED);
+    struct keycycle_request r = {.model = "m", .tokens = 10, .key = 1, .pin = 1};
+    struct keycycle_lease lease, none;
+    struct keycycle_refusal why;
+    struct keycycle_stats s;
+    must(keycycle_pool_acquire(p, &r, &lease, NULL));
+    must(keycycle_lease_observe(&lease, KEYCYCLE_REQUESTS, 3600000, 5, 2));
+    must(keycycle_lease_observe(&lease, KEYCYCLE_OUTPUT_TOKENS, 60000, 30,
+                                KEYCYCLE_UNLIMITED));
+    must(keycycle_lease_commit(&lease, 0, 10, 0));
+    assert_int_equal(
+        keycycle_lease_observe(&lease, KEYCYCLE_REQUESTS, 3600000, 5, 1),
+        KEYCYCLE_ESTALE);
+    must(keycycle_pool_stats(p, 1, "m", &s));
+    assert_int_equal(s.rph, 3); /* two of them were others' */
+    r.tokens = 31;
+    assert_int_equal(keycycle_pool_acquire(p, &r, &none, &why),
+                     KEYCYCLE_EIMPOSSIBLE);
+    assert_string_equal(why.limit, "output_tokens_per_minute");
+    r.tokens = 1;
+    for (int i = 0; i < 2; i++) {
+        must(keycycle_pool_acquire(p, &r, &lease, NULL));
+        must(keycycle_lease_commit(&lease, 0, 0, KEYCYCLE_RESERVED));
+    }
+    assert_int_equal(keycycle_pool_acquire(p, &r, &none, &why),
+                     KEYCYCLE_ELIMITED);
+    assert_string_equal(why.limit, "requests_per_hour");
+    assert_int_equal(why.max, 5);
+    keycycle_pool_close(p);
+}
+
+static void under_global_a_cooldown_is_of_all_models(void **state)
+{
+    (void)state;
+    const struct keycycle_pool_options options = {
+        .provider = "test", .strategy = KEYCYCLE_GLOBAL};
+    struct keycycle_pool *p;
+    struct keycycle_key_state s;
+    must(keycycle_pool_open(&options, &p));
+    add_keys(p, 1);
+    struct keycycle_lease lease = acquire(p);
+    must(keycycle_lease_cooldown(&lease, 5000));
+    must(keycycle_pool_key_state(p, 1, "other", &s));
+    assert_int_equal(s.state, KEYCYCLE_COOLING);
+    keycycle_pool_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +473,12 @@ int main(void)
         cmocka_unit_test(a_key_is_disabled_and_enabled),
         cmocka_unit_test(a_refused_key_is_put_away),
         cmocka_unit_test(what_was_not_given_is_stale),
+        cmocka_unit_test(keys_are_counted_and_found),
+        cmocka_unit_test(a_keys_params_are_read_by_its_lease),
+        cmocka_unit_test(what_would_be_is_explained_and_costs_nothing),
+        cmocka_unit_test(the_key_that_failed_is_avoided),
+        cmocka_unit_test(an_answer_tells_a_lower_limit_and_what_others_used),
+        cmocka_unit_test(under_global_a_cooldown_is_of_all_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,6 +259,124 @@ static void a_higher_limit_serves_those_who_wait(void **state)
     keycycle_pool_close(p);
 }
 
+/* -- the stop -------------------------------------------------------------- */
+
+static void a_stop_sends_home_who_waits(void **state)
+{
+    (void)state;
+    struct keycycle_pool *p = open_pool(NULL, KEYCYCLE_UNLIMITED, 1);
+    struct line line = {.pool = p};
+    struct keycycle_lease held[3], none;
+    struct keycycle_request r = {.model = "m"};
+    struct keycycle_refusal why;
+    struct caller callers[3];
+    for (int i = 0; i < 3; i++)
+        held[i] = acquire(p);
+    for (int i = 0; i < 3; i++)
+        start(&callers[i], &line, 4, KEYCYCLE_NEVER);
+    keycycle_pool_stop(p);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_int_equal(callers[i].err, KEYCYCLE_ECLOSED);
+        assert_int_equal(callers[i].lease.id, 0);
+    }
+    keycycle_pool_stop(p);
+    assert_int_equal(keycycle_pool_acquire(p, &r, &none, &why),
+                     KEYCYCLE_ECLOSED);
+    assert_true(why.wait_ms == KEYCYCLE_NEVER);
+    assert_int_equal(keycycle_pool_wait(p, &r, 5, &none, NULL),
+                     KEYCYCLE_ECLOSED);
+    for (int i = 0; i < 3; i++)
+        must(keycycle_lease_commit(&held[i], 1, 1, 0));
+    assert_int_equal(stats(p).rpd, 3);
+    assert_int_equal(stats(p).waiting, 0);
+    keycycle_pool_close(p);
+}
+
+/* Nobody overtakes who asked for more; once that one is gone, the next goes. */
+static void others_of_the_name_go_on_after_a_stop(void **state)
+{
+    (void)state;
+    struct keycycle_pool *a = open_pool("x", KEYCYCLE_UNLIMITED, 2);
+    struct keycycle_pool *b = open_pool("x", KEYCYCLE_UNLIMITED, 2);
+    struct line of_a = {.pool = a}, of_b = {.pool = b};
+    struct caller first, second;
+    struct keycycle_lease held[6];
+    for (int i = 0; i < 6; i++)
+        held[i] = acquire(a);
+    start(&first, &of_a, 0, KEYCYCLE_NEVER);
+    of_b.started = 1; /* the other one is seen there, too */
+    start(&second, &of_b, 4, KEYCYCLE_NEVER);
+    keycycle_pool_stop(a);
+    pthread_join(first.thread, NULL);
+    assert_int_equal(first.err, KEYCYCLE_ECLOSED);
+    assert_int_equal(atomic_load(&of_b.served), 0);
+    must(keycycle_lease_cancel(&held[0], 0));
+    pthread_join(second.thread, NULL);
+    must(second.err);
+    must(keycycle_lease_cancel(&second.lease, 0));
+    for (int i = 1; i < 6; i++)
+        must(keycycle_lease_cancel(&held[i], 0));
+    assert_int_equal(stats(b).in_flight, 0);
+    keycycle_pool_close(a);
+    acquire(b);
+    keycycle_pool_close(b);
+}
+
+struct wish {
+    struct keycycle_pool *pool;
+    uint64_t tokens;
+    int err;
+};
+
+static void *wish_for(void *arg)
+{
+    struct wish *w = arg;
+    struct keycycle_request r = {.model = "m", .tokens = w->tokens};
+    struct keycycle_lease lease;
+    w->err = keycycle_pool_wait(w->pool, &r, KEYCYCLE_NEVER, &lease, NULL);
+    return NULL;
+}
+
+static struct keycycle_pool *with_ten_tokens(const char *name)
+{
+    const struct keycycle_pool_options options = {.name = name,
+                                                  .provider = "test"};
+    struct keycycle_limits limits;
+    struct keycycle_pool *p;
+    must(keycycle_pool_open(&options, &p));
+    add_keys(p, 1);
+    keycycle_limits_init(&limits);
+    limits.tokens_per_day = 10;
+    must(keycycle_pool_set_limits(p, 0, NULL, &limits));
+    return p;
+}
+
+static void the_next_in_line_goes_when_who_was_ahead_is_stopped(void **state)
+{
+    (void)state;
+    struct keycycle_pool *a = with_ten_tokens("x"), *b = with_ten_tokens("x");
+    struct keycycle_request r = {.model = "m", .tokens = 5};
+    struct wish large = {.pool = a, .tokens = 10};
+    struct wish small = {.pool = b, .tokens = 5};
+    struct keycycle_lease held;
+    pthread_t first, second;
+    must(keycycle_pool_acquire(b, &r, &held, NULL));
+    assert_int_equal(pthread_create(&first, NULL, wish_for, &large), 0);
+    while (stats(b).waiting < 1)
+        sched_yield();
+    assert_int_equal(pthread_create(&second, NULL, wish_for, &small), 0);
+    while (stats(b).waiting < 2)
+        sched_yield();
+    keycycle_pool_stop(a);
+    pthread_join(second, NULL);
+    must(small.err);
+    pthread_join(first, NULL);
+    assert_int_equal(large.err, KEYCYCLE_ECLOSED);
+    keycycle_pool_close(a);
+    keycycle_pool_close(b);
+}
+
 /* -- by name --------------------------------------------------------------- */
 
 static void one_name_is_one_pool(void **state)
@@ -314,6 +432,29 @@ static void keys_that_were_removed_before_do_not_differ(void **state)
     keycycle_pool_close(a);
     keycycle_pool_close(b);
     keycycle_pool_close(c);
+}
+
+/* The same keys in the same order, but the program would call them otherwise. */
+static void keys_with_other_indexes_differ(void **state)
+{
+    (void)state;
+    const struct keycycle_pool_options options = {.name = "x",
+                                                  .provider = "test"};
+    const struct keycycle_key key = {.api_key = "sk-test-of-the-only-key"};
+    struct keycycle_pool *a, *b;
+    struct keycycle_stats s;
+    unsigned index;
+    must(keycycle_pool_open(&options, &a));
+    must(keycycle_pool_add_key(a, &key, &index));
+    must(keycycle_pool_start(a));
+    must(keycycle_pool_open(&options, &b));
+    add_keys(b, 1);
+    must(keycycle_pool_add_key(b, &key, &index));
+    must(keycycle_pool_remove_key(b, 1));
+    assert_int_equal(keycycle_pool_stats(b, 2, NULL, &s), KEYCYCLE_EDIFFERS);
+    keycycle_pool_close(a);
+    must(keycycle_pool_stats(b, 2, NULL, &s));
+    keycycle_pool_close(b);
 }
 
 static void *open_and_call(void *arg)
@@ -425,8 +566,12 @@ int main(void)
         cmocka_unit_test(the_time_is_kept_though_its_keeper_goes),
         cmocka_unit_test(a_full_queue_takes_no_more),
         cmocka_unit_test(a_higher_limit_serves_those_who_wait),
+        cmocka_unit_test(a_stop_sends_home_who_waits),
+        cmocka_unit_test(others_of_the_name_go_on_after_a_stop),
+        cmocka_unit_test(the_next_in_line_goes_when_who_was_ahead_is_stopped),
         cmocka_unit_test(one_name_is_one_pool),
         cmocka_unit_test(keys_that_were_removed_before_do_not_differ),
+        cmocka_unit_test(keys_with_other_indexes_differ),
         cmocka_unit_test(eight_handles_are_one_pool),
         cmocka_unit_test(threads_and_ledgers_serve_each_other),
         cmocka_unit_test(a_forked_child_is_told),
