@@ -188,6 +188,12 @@ static int core_next_ready(lua_State *L)
     return 1;
 }
 
+static int core_start(lua_State *L)
+{
+    lk_runtime(L);
+    return 0;
+}
+
 static int core_pollfd(lua_State *L)
 {
     lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(lk_runtime(L))));
@@ -290,6 +296,7 @@ static const luaL_Reg functions[] = {
     {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
+    {"start", core_start},
     {"pollfd", core_pollfd},
     {"timeout", core_timeout},
     {"wake", core_wake},

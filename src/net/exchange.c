@@ -151,8 +151,11 @@ static int build_fields(struct curl_slist **list, const struct kc_headers *h)
         typed = typed || strcmp(f->name, "content-type") == 0;
         kc_buf_clear(&line);
         /* "name;" is how libcurl is told of a field without a value. */
-        err = *f->value ? kc_buf_addf(&line, "%s: %s", f->name, f->value)
-                        : kc_buf_addf(&line, "%s;", f->name);
+        err = kc_buf_addstr(&line, f->name);
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, *f->value ? ": " : ";");
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, f->value);
         if (err == KC_OK)
             err = append(list, kc_buf_str(&line));
     }
