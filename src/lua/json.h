@@ -1,7 +1,7 @@
 /* json.h -- JSON between Lua values and text.
  *
- * Both ways without a tree between them, which would cost more than all else of
- * an event of a stream.
+ * Decoding is cJSON's, after a check of what cJSON lets pass; encoding is our
+ * own, because cJSON holds every number as a double.
  */
 #ifndef KC_LUA_JSON_H
 #define KC_LUA_JSON_H

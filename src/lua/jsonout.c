@@ -291,9 +291,8 @@ static int write_value(lua_State *L, struct kc_buf *b, int index, int depth,
 int lk_json_encode(lua_State *L, int index, struct kc_buf *out)
 {
     index = lua_absindex(L, index);
-    lua_newtable(L); /* may run finalizers, which may write themselves */
+    lua_newtable(L);
     int seen = lua_gettop(L);
-    kc_buf_clear(out);
     int err = write_value(L, out, index, 0, seen);
     if (err == KC_OK) {
         lua_settop(L, seen - 1);

@@ -16,10 +16,9 @@ void lk_json_init(lua_State *L);
 /* [-0, +1, -] Push json.null. */
 void lk_json_pushnull(lua_State *L);
 
-/* [-0, +0 or +1, m] Write the value at `index` to `out`, in place of what that
- * holds; or push words that name the place (`messages[2].content: invalid
- * UTF-8`) and return a code. Integers are exact; a float is the shortest text
- * that reads back the same. No Lua code runs once the writing has begun. */
+/* [-0, +0 or +1, m] Append the value at `index` to `out`; or push words that
+ * name the place (`messages[2].content: invalid UTF-8`) and return a code.
+ * Integers are exact; a float is the shortest text that reads back the same. */
 int lk_json_encode(lua_State *L, int index, struct kc_buf *out);
 
 #endif
