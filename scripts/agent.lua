@@ -3,6 +3,7 @@ local keycycle = require "keycycle"
 local arithmetic = require "keycycle.agent.arithmetic"
 local command = require "keycycle.command"
 local folder = require "keycycle.agent.folder"
+local host = require "keycycle.host"
 local printer = require "keycycle.agent.printer"
 
 local usage = [[
@@ -59,5 +60,7 @@ while true do
   if line:find "%S" then
     local answered, err = pcall(agent.print_response, agent, line)
     if not answered then io.stderr:write(printer.harmless(tostring(err)), "\n") end
+    local signal = host.interrupted() -- Ctrl-C ends the answer alone
+    if signal and signal ~= "SIGINT" then break end
   end
 end

@@ -2,6 +2,7 @@
 local keycycle = require "keycycle"
 local collect = require "keycycle.protocol.collect"
 local command = require "keycycle.command"
+local host = require "keycycle.host"
 local printer = require "keycycle.agent.printer"
 local report = require "keycycle.report"
 
@@ -25,7 +26,7 @@ local terminal = report.style().terminal
 local messages = { options.system and { role = "system", content = options.system } }
 
 --- One turn: the answer is printed as it comes. What fails leaves the conversation as it
---- was; so does Ctrl-C.
+--- was; so does Ctrl-C. Any other signal ends the program: false.
 local function say(text)
   messages[#messages + 1] = { role = "user", content = text }
   local ok, err = pcall(function()
@@ -37,9 +38,11 @@ local function say(text)
     messages[#messages + 1] = collect.message(stream:response())
   end)
   print()
-  if ok then return end
+  if ok then return true end
   messages[#messages] = nil
   io.stderr:write(printer.harmless(tostring(err)), "\n")
+  local signal = host.interrupted()
+  return signal == nil or signal == "SIGINT"
 end
 
 local help = "/model [NAME] shows or changes the model; /keys, /stats, /help, /quit"
@@ -71,8 +74,8 @@ while true do
     commands[word](rest ~= "" and rest or nil)
   elseif word then
     print("there is no /" .. word .. "; " .. help)
-  elseif line:find "%S" then
-    say(line)
+  elseif line:find "%S" and not say(line) then
+    break
   end
 end
 print()

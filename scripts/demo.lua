@@ -5,9 +5,16 @@
 --- what the client believes, key by key.
 local keycycle = require "keycycle"
 local command = require "keycycle.command"
+local host = require "keycycle.host"
 local report = require "keycycle.report"
 
-local known, code = command.read(arg, "usage: keycycle demo", nil, 0)
+local usage = [[
+usage: keycycle demo
+It starts the mocks itself, needs no keys and no network, and leaves its statistics in
+demo.db of the folder build, or of $KEYCYCLE_BUILD, else in a temporary file. It ends with
+0 when every call was answered and all counts agree.]]
+
+local known, code = command.read(arg, usage, nil, 0)
 if not known then return code end
 local style = report.style()
 local failures = {}
@@ -24,15 +31,15 @@ end
 
 --- Starts `keycycle mock`; the result is closed by its own pid, and ends with us.
 local function start_mock(name, options)
-  local program, ours = arg[-1] or "keycycle", io.open "/proc/self/stat":read "n"
+  local ours = io.open "/proc/self/stat":read "n"
   local pipe = assert(io.popen(("exec '%s' mock --port 0 --latency 25 --parent %d --keys %s %s")
-    :format(program, ours, table.concat(keys_of(name), ","), options)))
+    :format(host.program, ours, table.concat(keys_of(name), ","), options)))
   local line = pipe:read "l" or "no answer"
   local url, pid = line:match "(http://%S+) %(pid (%d+)%)"
   if not url then error("the mock did not start: " .. line, 0) end
   return setmetatable({ name = name, url = url, root = url:gsub("/v1$", "") }, {
     __close = function()
-      os.execute("kill " .. pid)
+      os.execute("kill " .. pid .. " 2>/dev/null") -- Ctrl-C has reached it, too
       pipe:close()
     end,
   })
@@ -76,10 +83,12 @@ local function ask(client, part, i, streamed)
     request.stream = true
     request.stream_options = { include_usage = true }
     local stream = client.chat.completions:create(request)
-    if stream:text() == "" then error("an empty stream", 0) end
+    if stream:text() == "" then fail("%s call %d: an empty stream", part, i) end
     return stream
   end)
-  if not ok then
+  if not ok and not keycycle.is(answer, keycycle.KeycycleError) then
+    error(answer, 0) -- a bug, or Ctrl-C
+  elseif not ok then
     fail("%s call %d: %s", part, i, tostring(answer))
     return 0
   end

@@ -3,6 +3,7 @@
 --- For trying scripts without spending quota, and for tests: GET /journal tells
 --- what reached it.
 local keycycle = require "keycycle"
+local command = require "keycycle.command"
 local fault = require "keycycle.mock.fault"
 local mock = require "keycycle.mock.provider"
 
@@ -59,15 +60,15 @@ local function read_options(args)
   for k, v in pairs(numbers) do options[k] = v end
   for k, v in pairs(texts) do options[k] = v end
   while args[i] do
-    local name = args[i]:match "^%-%-([%w-]+)$"
-    if name == "help" then
+    local name, attached = command.option(args[i])
+    if args[i] == "--help" or args[i] == "-h" then
       print(usage:format(in_two_lines(mock.styles), table.concat(fault.names, " ")))
       os.exit(0)
-    elseif flags[name] then
+    elseif flags[name] and not attached then
       options[name] = true
     elseif name and (numbers[name] ~= nil or texts[name]) then
-      i = i + 1
-      local value = args[i] or bad("--%s needs a value", name)
+      if not attached then i = i + 1 end
+      local value = attached or args[i] or bad("--%s needs a value", name)
       if numbers[name] ~= nil then
         local n = math.tointeger(tonumber(value))
         if not n or n < 0 then bad("--%s must be a whole number, not %q", name, value) end

@@ -3,6 +3,7 @@ local keycycle = require "keycycle"
 local command = require "keycycle.command"
 local config = require "keycycle.config"
 local core = require "keycycle.core"
+local host = require "keycycle.host"
 local json = require "keycycle.json"
 local printer = require "keycycle.agent.printer"
 local report = require "keycycle.report"
@@ -95,7 +96,7 @@ end
 
 if options.watch then
   local _, why = pcall(watch)
-  if tostring(why):find("interrupted!", 1, true) then return 0 end
+  if host.interrupted() == "SIGINT" then return 0 end
   error(why, 0)
 end
 local all, why = look()

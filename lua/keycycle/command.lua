@@ -32,6 +32,15 @@ local function value_of(kind, name, text)
   return nil, ("--%s is a whole number from 1 to %d, not %s"):format(name, MOST_COUNTED, text)
 end
 
+--- The name of an option and, of "--name=value", its value; nil: it is none.
+---@param text string an argument
+---@return string? name, string? value
+function command.option(text)
+  local name, equals, value = text:match "^%-%-([%w-]+)(=?)(.*)$"
+  if equals == "" and value ~= "" then return nil end
+  return name, equals == "=" and value or nil
+end
+
 --- Reads the arguments of a command. Where that ends it, for help was asked for or they
 --- are wrong, it has said so.
 ---@param args string[]
@@ -43,16 +52,20 @@ end
 function command.read(args, usage, known, most)
   local options, words, i = {}, {}, 1
   while args[i] do
-    local name = args[i]:match "^%-%-([%w-]+)$"
-    if name == "help" then
+    local name, attached = command.option(args[i])
+    local kind = name and known and known[name]
+    if args[i] == "--" then
+      table.move(args, i + 1, #args, #words + 1, words)
+      break
+    elseif args[i] == "--help" or args[i] == "-h" then
       print(usage)
       return nil, 0
-    elseif name and known and known[name] == "flag" then
+    elseif kind == "flag" and not attached then
       options[name] = true
-    elseif name and known and known[name] then
+    elseif kind and kind ~= "flag" then
       local why
-      i = i + 1
-      options[name], why = value_of(known[name], name, args[i])
+      if not attached then i = i + 1 end
+      options[name], why = value_of(kind, name, attached or args[i])
       if why then return refuse(usage, "%s", why) end
     elseif args[i]:find "^%-." then
       return refuse(usage, "unknown option %s", args[i])

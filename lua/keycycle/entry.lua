@@ -376,6 +376,16 @@ function entry.hosts()
   return hosts
 end
 
+--- A text in which no key of any provider stays readable.
+---@param text string
+---@return string
+function entry.hide_keys(text)
+  for self in pairs(live) do
+    text = not self.closed and self.pool:redact(text) or text
+  end
+  return text
+end
+
 --- Ends it: waiters are refused, streams end, later calls and reads raise `closed`.
 function methods:stop()
   self.closed = true

@@ -11,12 +11,15 @@ local trace = require "keycycle.task.trace"
 
 local task = {}
 
+local MOST_TURNS = 100
+
 local push, current, yielding = runnable.push, scheduler.current, scheduler.yielding
 
 local methods = {}
 local task_mt = { __name = "keycycle.task", __index = methods }
 
 task.wait = scheduler.wait
+task.pause = scheduler.pause
 task.wake = scheduler.wake
 task.after_each_turn = scheduler.after_each_turn
 task.check_open = scheduler.check_open
@@ -212,6 +215,21 @@ function task.step(timeout, budget)
   if timeout then check_seconds("step", timeout) end
   if budget then check_seconds("step's budget", budget) end
   return scheduler.step(timeout, budget)
+end
+
+--- Cancels every task and lets it close what it holds, for a host that ends: each wait
+--- raises at once. A task that has not ended after so many turns is left as it is.
+---@param why string the error's message
+function task.end_all(why)
+  for _ = 1, MOST_TURNS do
+    local tasks = scheduler.tasks()
+    if #tasks == 0 then return end
+    for _, t in ipairs(tasks) do
+      t.observed = true
+      t:cancel(why)
+    end
+    scheduler.step(0)
+  end
 end
 
 --- One descriptor that is readable whenever step(0) has something to do (Linux).

@@ -1,82 +1,64 @@
 /* main.c -- the program `keycycle`: options, then a script or a command. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
 
 #include "host/commands.h"
+#include "host/options.h"
 #include "host/prompt.h"
+#include "host/signals.h"
 #include "host/state.h"
+#include "host/trouble.h"
 #include "keycycle.h"
 
-enum { DONE = 0, FAILED = 1, USAGE = 2 };
-
-struct options {
-    const char *code;    /* -e */
-    const char *lua_dir; /* --lua */
-    const char *env;     /* --env */
-    bool prompt, here, version, help;
-    int script; /* where the script's name is in argv; 0: none */
-};
-
-static const char usage[] =
-    "usage: keycycle [options] FILE.lua [arguments]\n"
-    "       keycycle [options] COMMAND [arguments]\n"
-    "options:\n"
-    "  -e CODE     run CODE\n"
-    "  -i          read and run lines (after CODE, FILE or COMMAND)\n"
-    "  --lua DIR   read the Lua library from DIR (trusted)\n"
-    "  --env FILE  read keys from FILE instead of .env\n"
-    "  --here      trust the folder ./.keycycle, too\n"
-    "  --version   print the version\n"
-    "  --help      print this\n";
+enum { DONE = 0, FAILED = 1, USAGE = 2, MAX_CODE = 255, MAX_PATH = 4096 };
 
 static const char after_usage[] =
     "keycycle COMMAND --help says how a command is used.\n";
 
-/* The value of the option at argv[*i], or NULL with a word on stderr. */
-static const char *value(char **argv, int *i)
+/* -- before the script --------------------------------------------------- */
+
+/* A file that is opened must not become what is printed to. */
+static void open_standard_files(void)
 {
-    const char *name = argv[*i];
-    if (!argv[*i + 1]) {
-        fprintf(stderr, "keycycle: %s needs a value\n", name);
-        return NULL;
-    }
-    return argv[++*i];
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
+            open("/dev/null", O_RDWR) == -1)
+            return;
 }
 
-static bool parse(struct options *o, char **argv)
+static bool is_readable_file(const char *path)
 {
-    int i = 1;
-    for (; argv[i] && argv[i][0] == '-'; i++) {
-        const char *a = argv[i];
-        const char **text = strcmp(a, "-e") == 0      ? &o->code
-                            : strcmp(a, "--lua") == 0 ? &o->lua_dir
-                            : strcmp(a, "--env") == 0 ? &o->env
-                                                      : NULL;
-        if (text) {
-            *text = value(argv, &i);
-            if (!*text)
-                return false;
-        } else if (strcmp(a, "-i") == 0) {
-            o->prompt = true;
-        } else if (strcmp(a, "--here") == 0) {
-            o->here = true;
-        } else if (strcmp(a, "--version") == 0) {
-            o->version = true;
-        } else if (strcmp(a, "--help") == 0) {
-            o->help = true;
-        } else {
-            fprintf(stderr, "keycycle: unknown option %s\n", a);
-            return false;
-        }
+    struct stat st; /* it is not read: a pipe gives its bytes once */
+    return access(path, R_OK) == 0 && stat(path, &st) == 0 &&
+           !S_ISDIR(st.st_mode);
+}
+
+static bool check_files(const struct kc_options *o)
+{
+    char path[MAX_PATH];
+    if (o->env && !is_readable_file(o->env)) {
+        fprintf(stderr, "keycycle: the file %s cannot be read\n", o->env);
+        return false;
     }
-    o->script = argv[i] ? i : 0;
-    return o->script || o->code || o->prompt || o->version || o->help;
+    if (!o->lua_dir)
+        return true;
+    snprintf(path, sizeof path, "%s/keycycle/init.lua", o->lua_dir);
+    if (is_readable_file(path))
+        return true;
+    fprintf(stderr,
+            "keycycle: the folder %s holds no library: %s cannot be read\n",
+            o->lua_dir, path);
+    return false;
 }
 
 /* [-0, +1, m] Load a chunk of the program's own. */
@@ -85,121 +67,153 @@ static int load_own(lua_State *L, const char *code)
     return luaL_loadbuffer(L, code, strlen(code), "=keycycle");
 }
 
-static bool set_env_file(lua_State *L, const char *file)
+/* The keys' file and the scripts of the search path, before the program that
+ * uses them. */
+static bool prepare(lua_State *L, const struct kc_options *o)
 {
-    if (load_own(L, "require 'keycycle'\n"
-                    "require('keycycle.config')"
-                    ".set_default_env_file(...)") != LUA_OK) {
-        kc_state_report(L);
+    if (load_own(L, "local env, here = ...\n"
+                    "require 'keycycle'\n"
+                    "if env then require('keycycle.config')"
+                    ".set_default_env_file(env) end\n"
+                    "local loader = require 'keycycle.loader'\n"
+                    "if here then loader.trust_here() end\n"
+                    "loader.search()") != LUA_OK) {
+        kc_trouble_report(L);
         return false;
     }
-    lua_pushstring(L, file);
-    return kc_state_call(L, 1, 0) == LUA_OK;
+    lua_pushstring(L, o->env);
+    lua_pushboolean(L, o->here);
+    return kc_state_call(L, 2, 0) == LUA_OK;
 }
 
-/* The scripts of the search path, before the program that uses them. */
-static bool load_scripts(lua_State *L, bool here)
-{
-    if (load_own(L, "require 'keycycle'\n"
-                    "local loader = require 'keycycle.loader'\n"
-                    "if ... then loader.trust_here() end\n"
-                    "loader.search()") != LUA_OK) {
-        kc_state_report(L);
-        return false;
-    }
-    lua_pushboolean(L, here);
-    return kc_state_call(L, 1, 0) == LUA_OK;
-}
+/* -- running it ---------------------------------------------------------- */
 
 static int run_code(lua_State *L, const char *code)
 {
     if (luaL_loadbuffer(L, code, strlen(code), "=(command line)") != LUA_OK) {
-        kc_state_report(L);
+        kc_trouble_report(L);
         return FAILED;
     }
     return kc_state_call(L, 0, 0) == LUA_OK ? DONE : FAILED;
 }
 
-static int run_script(lua_State *L, const struct options *o, char **argv,
+/* [-0, +1 or +0, m] Push the chunk of a file, or of a command. */
+static int load_script(lua_State *L, const char *name, bool here)
+{
+    if (strcmp(name, "-") == 0)
+        return luaL_loadfile(L, NULL);
+    /* A word without a dot or slash names a command; a file has one. */
+    int status = strpbrk(name, "./") ? -1 : kc_command_load(L, name, here);
+    if (status != -1 || access(name, R_OK) != 0)
+        return status;
+    return luaL_loadfile(L, name);
+}
+
+/* [-1, +0] A script says how it went by the number that it returns. */
+static int pop_code(lua_State *L)
+{
+    lua_Integer code = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : DONE;
+    lua_pop(L, 1);
+    return code >= 0 && code <= MAX_CODE ? (int)code : FAILED;
+}
+
+static int run_script(lua_State *L, const struct kc_options *o, char **argv,
                       int argc)
 {
     const char *name = argv[o->script];
-    /* A word without a dot or slash names a command; a file has one. */
-    int status = strpbrk(name, "./") ? -1 : kc_command_load(L, name, o->here);
-    if (status == -1 && access(name, R_OK) != 0) {
-        kc_command_names(L);
-        fprintf(stderr, "keycycle: no file and no command %s (commands: %s)\n",
-                name, lua_tostring(L, -1));
+    int status = load_script(L, name, o->here);
+    if (status == -1 && access(name, F_OK) == 0) {
+        fprintf(stderr, "keycycle: the file %s cannot be read\n", name);
         return USAGE;
     }
-    if (status == -1)
-        status = luaL_loadfile(L, name);
+    if (status == -1) {
+        fprintf(stderr, "keycycle: no file and no command %s", name);
+        kc_command_suggest(stderr, name, o->here);
+        return USAGE;
+    }
     if (status != LUA_OK) {
-        kc_state_report(L);
+        kc_trouble_report(L);
         return FAILED;
     }
     luaL_checkstack(L, argc, "too many arguments");
     for (int i = o->script + 1; i < argc; i++)
         lua_pushstring(L, argv[i]);
     status = kc_state_call(L, argc - o->script - 1, 1);
-    if (status != LUA_OK)
-        return FAILED;
-    /* A command says how it went by what it returns. */
-    int code = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : DONE;
-    lua_pop(L, 1);
-    return code;
+    return status == LUA_OK ? pop_code(L) : FAILED;
 }
 
-static int run(lua_State *L, const struct options *o, char **argv, int argc)
+static int run(lua_State *L, const struct kc_options *o, char **argv, int argc)
 {
-    int code = DONE;
+    int code = DONE, at = 1;
     kc_state_set_arg(L, argv, argc, o->script);
-    if (o->env && access(o->env, R_OK) != 0) {
-        fprintf(stderr, "keycycle: the file %s cannot be read\n", o->env);
+    if (!prepare(L, o))
         return FAILED;
-    }
-    if (o->env && !set_env_file(L, o->env))
-        return FAILED;
-    if (!load_scripts(L, o->here))
-        return FAILED;
-    if (o->code)
-        code = run_code(L, o->code);
+    const char *text = kc_options_code(o, argv, &at);
+    for (; text && code == DONE; text = kc_options_code(o, argv, &at))
+        code = run_code(L, text);
     if (code == DONE && o->script)
         code = run_script(L, o, argv, argc);
-    if (o->prompt)
+    if (o->prompt && !kc_signals_came())
         kc_prompt_run(L);
     return code;
 }
 
-/* What was written must have arrived: a full disk is a failure, too. */
-static int flush(int code)
+/* -- the end ------------------------------------------------------------- */
+
+/* What was written must have arrived: a full disk is a failure, after os.exit
+ * as well. A reader who has gone away needs no words. */
+static void check_output(void)
 {
-    bool failed = fflush(stdout) != 0 || ferror(stdout);
-    return failed && code == DONE ? FAILED : code;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    if (kc_signals_came() == SIGPIPE)
+        kc_signals_end();
+    fputs("keycycle: not all of the output could be written\n", stderr);
+    _exit(FAILED);
+}
+
+static int help(bool here)
+{
+    kc_options_usage(stdout);
+    kc_command_describe(stdout, here);
+    fputs(after_usage, stdout);
+    return DONE;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
-    if (!parse(&o, argv)) {
-        fputs(usage, stderr);
+    struct kc_options o = {0};
+    open_standard_files();
+    atexit(check_output);
+    if (!kc_options_read(&o, argv))
         return USAGE;
-    }
     if (o.version)
         puts("keycycle " KEYCYCLE_VERSION " (" LUA_RELEASE ")");
-    if (o.help) {
-        fputs(usage, stdout);
-        kc_command_describe(stdout);
-        fputs(after_usage, stdout);
+    if (o.version && !o.help)
+        return DONE;
+    bool asked = o.script && strcmp(argv[o.script], "help") == 0;
+    if (o.help || (asked && o.script + 1 == argc))
+        return help(o.here);
+    if (asked) { /* help COMMAND */
+        static char option[] = "--help";
+        argv[o.script] = argv[o.script + 1];
+        argv[o.script + 1] = option;
+        argc = o.script + 2;
+        argv[argc] = NULL;
     }
-    if (o.version || o.help)
-        return flush(DONE);
+    if (!check_files(&o))
+        return FAILED;
+    kc_signals_listen();
     lua_State *L = kc_state_new(o.lua_dir);
     if (!L) {
         fputs("keycycle: out of memory\n", stderr);
         return FAILED;
     }
     int code = run(L, &o, argv, argc);
+    if (kc_signals_came())
+        kc_state_end_tasks(L);
     lua_close(L);
-    return flush(code);
+    fflush(stdout);
+    kc_signals_end();
+    return code;
 }

@@ -3,81 +3,189 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
+#include "host/editor.h"
+#include "host/history.h"
+#include "host/secrets.h"
+#include "host/signals.h"
 #include "host/state.h"
+#include "host/trouble.h"
+#include "keycycle.h"
 
-#define MAX_LINE 4096
+#define EOF_MARK "<eof>"
 
-/* [-0, +1 or +0] */
-static bool push_line(lua_State *L, const char *prompt)
+/* [-0, +1, e] Push the text of a prompt, as _PROMPT or _PROMPT2 say. */
+static const char *push_prompt(lua_State *L, bool first)
 {
-    char line[MAX_LINE];
-    fputs(prompt, stdout);
-    fflush(stdout);
-    if (!fgets(line, sizeof line, stdin))
-        return false;
-    line[strcspn(line, "\n")] = '\0';
+    if (lua_getglobal(L, first ? "_PROMPT" : "_PROMPT2") == LUA_TNIL)
+        lua_pushstring(L, first ? "> " : ">> ");
+    else
+        luaL_tolstring(L, -1, NULL);
+    lua_remove(L, -2);
+    return lua_tostring(L, -1);
+}
+
+static int hide(lua_State *L)
+{
+    kc_secrets_push_hidden(L);
+    return 1;
+}
+
+/* [-0, +0, m] Keeps the line at the top, but for one with a key in it. */
+static void keep_line(lua_State *L)
+{
+    const char *line = lua_tostring(L, -1);
+    kc_editor_remember(line);
+    lua_pushcfunction(L, hide);
+    lua_pushvalue(L, -2);
+    if (*line && lua_pcall(L, 1, 1, 0) == LUA_OK && lua_rawequal(L, -1, -2))
+        kc_history_add(line);
+    lua_settop(L, lua_gettop(L) - (*line ? 1 : 2));
+}
+
+/* [-0, +1 or +0, e] Asks for a line. */
+static enum kc_editor_end push_line(lua_State *L, bool first)
+{
+    char *line;
+    enum kc_editor_end end = kc_editor_read(push_prompt(L, first), &line);
+    lua_pop(L, 1);
+    if (end != KC_LINE)
+        return end;
     lua_pushstring(L, line);
-    return true;
+    free(line);
+    if (kc_editor_is_terminal())
+        keep_line(L);
+    return KC_LINE;
 }
 
 static bool unfinished(lua_State *L, int status)
 {
-    const char *message = lua_tostring(L, -1);
-    size_t n = message ? strlen(message) : 0;
-    return status == LUA_ERRSYNTAX && n >= 5 &&
-           strcmp(message + n - 5, "<eof>") == 0;
+    size_t mark = sizeof EOF_MARK - 1, n;
+    const char *message = lua_tolstring(L, -1, &n);
+    return status == LUA_ERRSYNTAX && n >= mark &&
+           strcmp(message + n - mark, EOF_MARK) == 0;
 }
 
-/* [-1, +1] The line at the top becomes a chunk, or a message. */
-static int compile(lua_State *L)
+/* [-0, +1] The line at the top as an expression, `= x` as well; nothing is
+ * pushed where it is none. */
+static int load_expression(lua_State *L)
 {
-    lua_pushfstring(L, "return %s", lua_tostring(L, -1));
-    int status = luaL_loadstring(L, lua_tostring(L, -1));
+    const char *line = lua_tostring(L, -1);
+    line += strspn(line, " \t");
+    const char *code = lua_pushfstring(L, "return %s", line + (*line == '='));
+    int status = luaL_loadbuffer(L, code, strlen(code), "=stdin");
     lua_remove(L, -2);
-    if (status == LUA_OK) {
-        lua_remove(L, -2);
-        return status;
-    }
-    lua_pop(L, 1);
-    for (;;) {
-        status = luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1),
-                                 "=stdin");
-        if (!unfinished(L, status) || (lua_pop(L, 1), !push_line(L, ">> ")))
+    if (status != LUA_OK)
+        lua_pop(L, 1);
+    return status;
+}
+
+/* [-1, +1 or +0] The line at the top, and those after it that it needs, become
+ * a chunk or a message. */
+static enum kc_editor_end compile(lua_State *L, int *status)
+{
+    *status = load_expression(L);
+    enum kc_editor_end end = KC_LINE;
+    while (*status != LUA_OK) {
+        size_t len;
+        const char *code = lua_tolstring(L, -1, &len);
+        *status = luaL_loadbuffer(L, code, len, "=stdin");
+        if (!unfinished(L, *status))
             break;
+        int before = lua_gettop(L);
+        end = push_line(L, false);
+        if (end != KC_LINE)
+            break; /* the message stays */
+        lua_remove(L, before);
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, -2), lua_tostring(L, -1));
         lua_replace(L, -3);
         lua_pop(L, 1);
     }
-    if (lua_gettop(L) > 1)
-        lua_remove(L, -2);
-    return status;
+    lua_remove(L, -2);
+    return end;
 }
 
-static void print_results(lua_State *L)
+/* What the values at 1 and above look like; tables are shown by the library. */
+static int print_values(lua_State *L)
 {
     int n = lua_gettop(L);
-    if (n == 0)
-        return;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "keycycle.show");
+    lua_call(L, 1, 1);
+    for (int i = 1; i <= n; i++) {
+        if (lua_type(L, i) != LUA_TTABLE)
+            continue;
+        lua_pushvalue(L, -1);
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        lua_replace(L, i);
+    }
+    lua_pop(L, 1);
     lua_getglobal(L, "print");
     lua_insert(L, 1);
-    if (lua_pcall(L, n, 0, 0) != LUA_OK)
-        kc_state_report(L);
+    lua_call(L, n, 0);
+    return 0;
+}
+
+static void run_chunk(lua_State *L)
+{
+    int base = lua_gettop(L);
+    if (kc_state_call(L, 0, LUA_MULTRET) != LUA_OK)
+        return;
+    int n = lua_gettop(L) - base + 1;
+    if (n == 0)
+        return;
+    lua_pushcfunction(L, print_values);
+    lua_insert(L, base);
+    kc_state_call(L, n, 0);
+}
+
+static void greet(lua_State *L)
+{
+    if (lua_getglobal(L, "keycycle") == LUA_TNIL) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "keycycle");
+        if (kc_state_call(L, 1, 1) == LUA_OK)
+            lua_setglobal(L, "keycycle");
+    }
+    lua_settop(L, 0);
+    if (kc_editor_is_terminal())
+        puts("keycycle " KEYCYCLE_VERSION " (" LUA_RELEASE
+             "): `keycycle` is the library; Ctrl-C stops a line, Ctrl-D ends");
+}
+
+/* Whether it goes on: a Ctrl-C is over, all else ends it. */
+static bool goes_on(void)
+{
+    kc_signals_forgive();
+    return kc_signals_came() == 0;
 }
 
 void kc_prompt_run(lua_State *L)
 {
     lua_settop(L, 0);
-    while (push_line(L, "> ")) {
-        int status = compile(L);
-        if (status != LUA_OK)
-            kc_state_report(L);
-        else if (kc_state_call(L, 0, LUA_MULTRET) == LUA_OK)
-            print_results(L);
+    greet(L);
+    kc_history_load(kc_editor_remember);
+    enum kc_editor_end end;
+    do {
         lua_settop(L, 0);
-    }
-    fputs("\n", stdout);
+        int status = LUA_OK;
+        end = push_line(L, true);
+        if (end == KC_LINE)
+            end = compile(L, &status);
+        if (end == KC_LINE && status != LUA_OK)
+            kc_trouble_report(L);
+        else if (end == KC_LINE)
+            run_chunk(L);
+        else if (end == KC_LINE_END && status != LUA_OK)
+            kc_trouble_report(L); /* the input ends in the midst of a chunk */
+    } while (end != KC_LINE_END && goes_on());
+    lua_settop(L, 0);
+    if (kc_editor_is_terminal())
+        puts("");
+    fflush(stdout);
 }

@@ -22,12 +22,15 @@
 #define STREAM_SECONDS 600 /* evhttp would end a silent stream after 50 */
 #define PAUSE_MS 100       /* when out of descriptors */
 
+enum { N_SIGNALS = 3 };
+
 struct kc_server {
     struct event_base *base;
     struct evhttp *http;
     struct evconnlistener *listener;
     struct event *again; /* turns the listener on again */
-    struct event *signals[2];
+    struct event *signals[N_SIGNALS];
+    int signal;                              /* that ended it, or 0 */
     const struct kc_server_handler *handler; /* while it runs */
     struct timer *timers;
     struct kc_incoming *list;
@@ -278,9 +281,10 @@ void kc_incoming_free(struct kc_incoming *in)
 
 static void on_signal(evutil_socket_t sig, short what, void *ctx)
 {
-    (void)sig;
+    struct kc_server *s = ctx;
     (void)what;
-    kc_server_stop(ctx);
+    s->signal = (int)sig;
+    kc_server_stop(s);
 }
 
 /* Out of descriptors evhttp would spin: pause and try again. */
@@ -376,22 +380,25 @@ unsigned kc_server_port(const struct kc_server *s)
 
 int kc_server_run(struct kc_server *s, const struct kc_server_handler *handler)
 {
-    static const int names[2] = {SIGINT, SIGTERM};
+    static const int names[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
     s->handler = handler;
+    s->signal = 0;
     /* A client that goes away while it is written to must not end us. */
     sigaction(SIGPIPE, &ignore, &old);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < N_SIGNALS; i++) {
         s->signals[i] = evsignal_new(s->base, names[i], on_signal, s);
         if (s->signals[i])
             event_add(s->signals[i], NULL);
     }
     int rc = event_base_dispatch(s->base);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < N_SIGNALS; i++)
         if (s->signals[i])
             event_free(s->signals[i]);
     sigaction(SIGPIPE, &old, NULL);
     s->handler = NULL;
+    if (s->signal)
+        raise(s->signal);
     return rc < 0 ? KC_ESYSTEM : KC_OK;
 }
 

@@ -43,6 +43,72 @@ describe("keycycle check, providers and stats", function()
   end)
 end)
 
+local ALL = { "agent", "batch", "chat", "check", "demo", "mock", "providers", "stats" }
+
+describe("Every command", function()
+  it("helps on standard output, however it is asked", function()
+    for _, name in ipairs(ALL) do
+      local out, rc = run(name .. " --help 2>/dev/null")
+      assert.equal(0, rc, name)
+      assert.truthy(out:find("^usage: keycycle " .. name), out)
+      for _, command in ipairs { name .. " -h", "help " .. name, "-- " .. name .. " --help" } do
+        assert.same({ out, 0 }, { run(command .. " 2>/dev/null") })
+      end
+    end
+  end)
+
+  it("names an option that it does not know, and prints nothing", function()
+    for _, name in ipairs(ALL) do
+      for _, bad in ipairs { "--nope", "--nope=1", "-x", "--help=1" } do
+        local out, rc = run(name .. " " .. bad .. " 2>/dev/null")
+        assert.same({ "", 2 }, { out, rc }, name .. bad)
+        out = run(name .. " " .. bad)
+        assert.truthy(out:find("keycycle " .. name .. ": unknown option " .. bad, 1, true), out)
+      end
+    end
+  end)
+
+  it("names an option without its value, or with one too many", function()
+    for command, word in pairs { ["agent --model"] = "--model needs a value",
+      ["batch --jobs"] = "--jobs needs a value",
+      ["batch --jobs 0 a b"] = "--jobs is a whole number",
+      ["batch --retry-errors=1"] = "unknown option", ["chat --model"] = "--model needs a value",
+      ["stats --db"] = "--db needs a value", ["stats --days=x"] = "--days is a whole number",
+      ["mock --port"] = "--port needs a value", ["mock --port=x"] = "--port must be a whole number",
+      ["mock --no-limit-headers=1"] = "unknown option" } do
+      local out, rc = run(command)
+      assert.equal(2, rc, out)
+      assert.truthy(out:find(word, 1, true), out)
+      assert.is_nil(out:find("traceback", 1, true), out)
+    end
+  end)
+
+  it("takes values behind a sign, and words behind --", function()
+    local out, rc = run("stats --db=sqlite:none.db --days=3 -- --openai")
+    assert.equal(1, rc)
+    assert.truthy(out:find("there is no store yet", 1, true), out)
+    out, rc = run("check -- --nobody")
+    assert.equal(1, rc)
+    assert.truthy(out:find("unknown provider", 1, true), out)
+  end)
+
+  it("says that there are no keys", function()
+    for _, command in ipairs { "agent x", "batch a b", "chat", "check" } do
+      local out, rc = run(command)
+      assert.equal(1, rc)
+      assert.equal(("keycycle %s: no keys are set for any provider (see keycycle providers)\n")
+        :format(command:match "%a+"), out)
+    end
+  end)
+
+  it("works with its output closed, and fails with it full", function()
+    for command, rc in pairs { providers = 0, demo = 0, ["demo --help"] = 0, ["mock -h"] = 0 } do
+      assert.same({ "", rc }, { run(command .. " >&-", "KEYCYCLE_BUILD=.") })
+      assert.equal(1, select(2, run(command .. " >/dev/full", "KEYCYCLE_BUILD=.")), command)
+    end
+  end)
+end)
+
 describe("keycycle check and providers", function()
   it("show what is wrong with the keys of one provider beside the others", function()
     local env = "NUM_GROQ=2 GROQ_API_KEY_1=gsk-0123456789abcdef "
@@ -142,6 +208,8 @@ describe("keycycle check", function()
     assert.truthy(out:find("1 of 1", 1, true), out)
     assert.truthy(out:find("\27[32m", 1, true), out)
     assert.is_nil(on_terminal("NO_COLOR=1"):find("\27%[%d+m"))
+    assert.truthy(on_terminal("NO_COLOR="):find("\27%[%d+m"))
+    assert.is_nil(on_terminal("TERM=dumb"):find("[\27\r][^\n]"))
   end)
 end)
 

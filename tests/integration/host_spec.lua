@@ -64,6 +64,50 @@ describe("keycycle", function()
     end)
   end)
 
+  it("takes options in all forms, and what follows --", function()
+    prints("1\n2\n", 0, "%s -e 'x = 1 print(x)' -e'print(x + 1)'", host)
+    prints("1\t-e\t0\n", 0, "echo 'print(#arg, arg[1], arg[0] == \"-\" and 0)' | %s - -e", host)
+    files.with("#!/usr/bin/env keycycle\nprint(arg[0], arg[-1], arg[-3] ~= nil, ...)",
+      function(path)
+        prints(path .. "\t--\ttrue\t-v\n", 0, "%s -e '' -- %s -v", host, path)
+      end)
+    files.with("KCTEST_API_KEY_1=sk-test-0123456789abcdefghij", function(path)
+      prints("1\n", 0, "%s --env=%s -e 'print(#require \"keycycle\".load_api_keys \"kctest\")'",
+        host, path)
+    end)
+    prints("1\n", 0, "bash -c '%s --env <(echo KCTEST_API_KEY_1=sk-test-0123456789abcdefghij) -e "
+      .. "\"print(#require(\\\"keycycle\\\").load_api_keys(\\\"kctest\\\"))\"'", host)
+    prints("a\n", 0, "%s -e 'print(\"a\") error(\"b\", 0)' -e 'print \"c\"' 2>/dev/null || true",
+      host)
+  end)
+
+  it("ends with the number that a script returns", function()
+    for code, want in pairs { ["return 7"] = 7, ["return"] = 0, ["return {}"] = 0,
+      ["return 256"] = 1, ["return -1"] = 1, ["os.exit(9)"] = 9, ["os.exit(false, true)"] = 1 } do
+      files.with(code, function(path) prints("", want, "%s %s", host, path) end)
+    end
+  end)
+
+  it("names what a misspelt word may be", function()
+    for command, word in pairs { chta = "near it: chat\n", prov = "near it: providers\n",
+      moc = "near it: mock\n", ["--verison"] = "is --version meant?", ["help stas"] = "stats\n",
+      zzz = "(commands: agent batch chat check demo mock providers stats)" } do
+      local out, rc = sh("%s %s", host, command)
+      assert.equal(2, rc, out)
+      assert.truthy(out:find(word, 1, true), out)
+      assert.is_nil(out:find("traceback", 1, true), out)
+    end
+  end)
+
+  it("says what is wrong with a library of one's own", function()
+    for dir, word in pairs { ["/nowhere"] = "/nowhere", [here .. "/scripts"] = "init.lua" } do
+      local out, rc = sh("%s --lua %s -e ''", host, dir)
+      assert.equal(1, rc)
+      assert.truthy(out:find("holds no library", 1, true) and out:find(word, 1, true), out)
+    end
+    assert.equal(1, select(2, sh("%s --env / -e ''", host)))
+  end)
+
   it("ends with 2 when it is used badly", function()
     for command, word in pairs { [""] = "usage", ["--nobody"] = "--nobody", ["-e"] = "-e",
       ["nobody"] = "demo", ["/nowhere.lua"] = "/nowhere.lua" } do
@@ -87,8 +131,41 @@ describe("keycycle", function()
   end)
 
   it("fails when what it printed went nowhere", function()
-    assert.equal(1, select(2, sh("%s --help >/dev/full", host)))
-    assert.equal(1, select(2, sh("%s -e 'print(1)' >/dev/full", host)))
+    for _, command in ipairs { "--help", "-e 'print(1)'", "-e 'print(1) os.exit(0)'",
+      "mock --help" } do
+      local out, rc = sh("%s %s 2>&1 >/dev/full", host, command)
+      assert.same({ "keycycle: not all of the output could be written\n", 1 }, { out, rc })
+    end
+    prints("", 5, "%s -e 'os.exit(5)' >/dev/full", host)
+  end)
+
+  it("works without standard input, output and error", function()
+    for _, command in ipairs { "--help", "-e 'print(io.read(), io.write \"x\", 5)'", "-i",
+      "providers" } do
+      prints("", 0, "%s %s <&- >&- 2>&-", host, command)
+    end
+    -- What is opened then is not what is printed to.
+    local folder, remove = files.folder()
+    prints("", 0, "cd %s && %s -e 'f = io.open(\"file\", \"w\") print \"text\"' >&- && cat file",
+      folder, host)
+    remove()
+  end)
+
+  it("ends quietly where nobody reads on", function()
+    prints("1\n141\n", 0, "bash -c '%s -e \"while true do print(1) end\" | head -n 1; "
+      .. "echo ${PIPESTATUS[0]}'", host)
+    local folder, remove = files.folder()
+    files.put(folder .. "/script.lua", [[
+      local keycycle = require "keycycle"
+      local wrapper <close> = keycycle.MultiClientWrapper.new { db_url = "sqlite:usage.db" }
+      wrapper:register_provider("openai", { keys = { "sk-0123456789abcdef0123" } })
+      wrapper:get_manager "openai":get_key("m"):commit(5)
+      while true do print(1) end]])
+    prints("1\n141\n", 0, "cd %s && bash -c '%s script.lua | head -n 1; echo ${PIPESTATUS[0]}'",
+      folder, host)
+    local out = sh("cd %s && %s stats --db sqlite:usage.db --json", folder, host)
+    assert.truthy(out:find('"total_tokens":5', 1, true), out)
+    remove()
   end)
 
   it("reads lines", function()
@@ -143,10 +220,106 @@ describe("keycycle", function()
     remove()
   end)
 
+  it("lists commands of one's own, and passes them --help", function()
+    local folder, remove = files.scripts {
+      ["scripts/hello.lua"] = "--- keycycle hello: greets.\nprint('hello', ...)",
+      ["scripts/plain.lua"] = "-- Does \27[31mthis.\nprint 'plain'",
+      ["scripts/mute.lua"] = "print 1", ["scripts/chat.lua"] = "-- never\n",
+      ["scripts/od\27d.lua"] = "-- odd\n", ["more/scripts/hello.lua"] = "-- another\n",
+      [".keycycle/scripts/near.lua"] = "-- close by\n" }
+    local out = sh("cd %s && KEYCYCLE_PATH=%s:%s/more %s --help", folder, folder, folder, host)
+    assert.truthy(out:find("\ncommands of your own:\n  hello      greets.\n  mute      \n"
+      .. "  plain      Does [31mthis.\nkeycycle COMMAND", 1, true), out)
+    out = sh("cd %s && KEYCYCLE_PATH=%s %s --here --help", folder, folder, host)
+    assert.truthy(out:find("\n  near       close by\n", 1, true), out)
+    for _, command in ipairs { "hello --help", "help hello" } do
+      prints("hello\t--help\n", 0, "KEYCYCLE_PATH=%s %s %s", folder, host, command)
+    end
+    out = sh("KEYCYCLE_PATH=%s %s hallo", folder, host)
+    assert.truthy(out:find("near it: hello\n", 1, true), out)
+    remove()
+  end)
+
   it("reads its Lua from a folder for those who work on it", function()
     prints("true\n", 0, "cd / && %s --lua %s/lua -e "
       .. "'print(debug.getinfo(require \"keycycle\".try).source:find(\"%s\", 1, true) ~= nil)'",
       host, here, here)
+  end)
+end)
+
+-- What a script's failure prints.
+local function failure(code, env)
+  local folder, remove = files.scripts { ["script.lua"] = code }
+  local out, rc = sh("cd %s && %s %s script.lua", folder, env or "", host)
+  remove()
+  assert.equal(1, rc, out)
+  return out
+end
+
+describe("The error of a script", function()
+  it("has the way to it through the script alone", function()
+    local out = failure [[
+      local keycycle = require "keycycle"
+      local function inner() local keys = keycycle.load_api_keys "nobody" return keys end
+      local function outer()
+        local keys = inner()
+        return keys
+      end
+      local keys = outer()]]
+    assert.truthy(out:find "^keycycle: script.lua:2: MissingEnvironmentVariableError: [^\n]+\n"
+      and out:find("\nstack traceback:\n\tscript.lua:2: in upvalue 'inner'\n"
+      .. "\tscript.lua:4: in local 'outer'\n\tscript.lua:7: in main chunk\n$"), out)
+    assert.equal("keycycle: script.lua:1: oops\nstack traceback:\n\t[C]: in function 'error'\n"
+      .. "\tscript.lua:1: in main chunk\n", failure "error 'oops'")
+    assert.equal("keycycle: script.lua:1: (the error is a nil value)\n",
+      (failure("error()"):gsub("stack.*", "")))
+  end)
+
+  it("has the way through the tasks that it came from", function()
+    local out = failure [[
+      local keycycle = require "keycycle"
+      local function work()
+        keycycle.sleep(0)
+        error "oops"
+      end
+      keycycle.run(function()
+        keycycle.spawn(work):await()
+      end)]]
+    assert.truthy(out:find "^keycycle: script.lua:4: oops\nstack traceback:\n", out)
+    assert.truthy(out:find("\tscript.lua:4: in function <script.lua:2>", 1, true), out)
+    assert.truthy(out:find("raised again in:\n\tscript.lua:7: in function <script.lua:6>", 1, true),
+      out)
+    assert.is_nil(out:find("\tkeycycle/", 1, true), out)
+  end)
+
+  it("has one line where that says it all", function()
+    assert.equal(1, select(2, failure("require 'keycycle'.load_api_keys 'nobody'")
+      :gsub("\n", "\n")))
+  end)
+
+  it("does not leave out a folder that is called as the library", function()
+    local folder, remove = files.scripts {
+      ["keycycle/mine.lua"] = "local function f() error 'o' end\nf()" }
+    local out = sh("cd %s && %s keycycle/mine.lua", folder, host)
+    remove()
+    assert.truthy(out:find("\tkeycycle/mine.lua:2: in main chunk", 1, true), out)
+  end)
+
+  it("gives a terminal no orders", function()
+    assert.truthy(failure("error('a\\27[31mb\\7\\u{9b}c\\tä\\nd', 0)")
+      :find("keycycle: a\\27[31mb\\7\\u{9B}c\tä\nd\n", 1, true))
+  end)
+
+  it("shows no key", function()
+    local key = "sk-0123456789abcdefghijkl"
+    for _, out in ipairs { failure("error('with " .. key .. "')", "OPENAI_API_KEY_1=" .. key),
+      failure("local keycycle = require 'keycycle'\n"
+        .. "local wrapper <close> = keycycle.MultiClientWrapper.new()\n"
+        .. "wrapper:register_provider('openai', { keys = { '" .. key .. "' } })\n"
+        .. "error('with ' .. wrapper:get_manager 'openai':get_key('m').api_key)") } do
+      assert.is_nil(out:find("0123456789", 1, true), out)
+      assert.truthy(out:find("with ***", 1, true), out)
+    end
   end)
 end)
 

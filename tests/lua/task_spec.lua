@@ -126,6 +126,50 @@ describe("step", function()
     assert.equal(5, ran)
   end)
 
+  it("is left by a task that has more to do, once its budget is spent", function()
+    local pause, seen = require "keycycle.task".pause, {}
+    for i = 1, 2 do
+      keycycle.spawn(function()
+        for _ = 1, 3 do
+          pause()
+          seen[#seen + 1] = i
+        end
+      end)
+    end
+    for _ = 1, 4 do assert.equal(2, keycycle.step(0, 0)) end
+    assert.same({ 1, 2 }, seen) -- in turn
+    assert.equal(0, keycycle.step(0)) -- without one nobody leaves
+    assert.same({ 1, 2, 1, 1, 2, 2 }, seen)
+  end)
+
+  it("with a spent budget in it goes on where a task cannot leave it", function()
+    local pause, ran = require "keycycle.task".pause, 0
+    pause() -- outside of tasks
+    keycycle.spawn(function()
+      table.sort({ 1, 2, 3 }, function(a, b)
+        pause()
+        ran = ran + 1
+        return a < b
+      end)
+    end)
+    keycycle.step(0, 0)
+    assert.truthy(ran > 1)
+    finish_all()
+  end)
+
+  it("that is made inside of another does not end its budget", function()
+    local pause, ran = require "keycycle.task".pause, 0
+    keycycle.spawn(function()
+      coroutine.wrap(function() keycycle.step(0) end)()
+      pause()
+      ran = 1
+    end)
+    keycycle.step(0, 0)
+    assert.equal(0, ran)
+    finish_all()
+    assert.equal(1, ran)
+  end)
+
   it("leaves what a task starts for the next one", function()
     local second
     keycycle.spawn(function()
@@ -463,5 +507,59 @@ describe("a wait", function()
     end)
     assert.equal("a", each())
     assert.is_nil(each())
+  end)
+end)
+
+describe("task.end_all", function()
+
+  it("has every task close what it holds", function()
+    local closed, why = 0, {}
+    local function hold()
+      local held <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+      local ok, err = pcall(keycycle.sleep, 1000)
+      why[#why + 1] = not ok and err.message
+      keycycle.sleep(1000)
+      return held
+    end
+    local tasks = {}
+    for i = 1, 3 do tasks[i] = keycycle.spawn(hold) end
+    keycycle.step(0)
+    tasks[4] = keycycle.spawn(function() closed = -1 end) -- has not begun
+    task.end_all "the end"
+    assert.equal(3, closed)
+    assert.same({ "the end", "the end", "the end" }, why)
+    for _, t in ipairs(tasks) do assert.equal("cancelled", t:status()) end
+    assert.equal(0, keycycle.step(0))
+  end)
+
+  it("leaves one that does not end", function()
+    local go_on = true
+    local t = keycycle.spawn(function()
+      while go_on do coroutine.yield() end
+    end)
+    keycycle.step(0)
+    task.end_all "the end"
+    assert.equal("ready", t:status())
+    go_on = false
+    keycycle.step(0)
+    assert.equal("done", t:status())
+  end)
+
+  it("ends by what a debug hook raises in a task: the program is stopped, not it alone", function()
+    local others = 0
+    local main = coroutine.running()
+    local ok, err = pcall(keycycle.run, function()
+      keycycle.spawn(function()
+        debug.sethook(main, function()
+          debug.sethook(main)
+          error("stop", 0)
+        end, "", 1)
+        error("mine", 0)
+      end)
+      keycycle.sleep(0)
+      keycycle.sleep(0)
+      others = others + 1
+    end)
+    assert.same({ false, "stop", 0 }, { ok, err, others })
   end)
 end)

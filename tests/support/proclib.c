@@ -48,14 +48,53 @@ static void become(char *const argv[], const int in[2], const int out[2])
     _exit(127);
 }
 
-/* spawn(word, ...) -> pid, descriptor to read from, descriptor to write to */
-static int l_spawn(lua_State *L)
+static void check_words(lua_State *L, char *argv[MOST_WORDS + 1])
 {
-    char *argv[MOST_WORDS + 1] = {NULL};
     int n = lua_gettop(L);
     luaL_argcheck(L, n >= 1 && n <= MOST_WORDS, n, "a few words are needed");
     for (int i = 0; i < n; i++)
         argv[i] = (char *)(size_t)luaL_checkstring(L, i + 1);
+}
+
+/* In the child: a terminal of its own, for all three. */
+static void become_on_terminal(char *const argv[], const char *name)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setsid();
+    int fd = open(name, O_RDWR); /* the session's, from now on */
+    for (int i = 0; fd >= 0 && i <= 2; i++)
+        dup2(fd, i);
+    if (fd > 2)
+        close(fd);
+    execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* terminal(word, ...) -> pid, descriptor of the terminal's other side */
+static int l_terminal(lua_State *L)
+{
+    char *argv[MOST_WORDS + 1] = {NULL};
+    check_words(L, argv);
+    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const char *name =
+        fd >= 0 && grantpt(fd) == 0 && unlockpt(fd) == 0 ? ptsname(fd) : NULL;
+    if (!name)
+        return failed(L, "terminal");
+    pid_t pid = fork();
+    if (pid == 0)
+        become_on_terminal(argv, name);
+    if (pid < 0)
+        return failed(L, "fork");
+    lua_pushinteger(L, pid);
+    lua_pushinteger(L, fd);
+    return 2;
+}
+
+/* spawn(word, ...) -> pid, descriptor to read from, descriptor to write to */
+static int l_spawn(lua_State *L)
+{
+    char *argv[MOST_WORDS + 1] = {NULL};
+    check_words(L, argv);
     int in[2], out[2];
     if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
         return failed(L, "pipe");
@@ -246,6 +285,7 @@ __attribute__((visibility("default"))) int luaopen_proclib(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"spawn", l_spawn},
+        {"terminal", l_terminal},
         {"fork", l_fork},
         {"read", l_read},
         {"write", l_write},
