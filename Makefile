@@ -83,8 +83,9 @@ $(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
 
 # -- what is built ---------------------------------------------------------
 # Exported is what keycycle.h declares; nodelete because libcurl's resolver may
-# outlive a Lua state.
-SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete
+# outlive a Lua state; symbolic because a process may have the library and the module,
+# each of which must call its own functions.
+SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete -Wl,-Bsymbolic-functions
 
 # The module: Lua's symbols stay undefined, since the program has them.
 $(BUILD)/keycycle.so: $(LIB_OBJ)

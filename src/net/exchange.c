@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "net/curl_impl.h"
 #include "util/ascii.h"
@@ -192,8 +193,19 @@ static void set_callbacks(struct kc_curl_exchange *x)
     curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
 }
 
+/* No program that the host starts inherits a connection: libcurl itself sees to
+ * that in newer versions only. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
+                                 struct curl_sockaddr *to)
+{
+    (void)ctx;
+    (void)purpose;
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void set_safety(struct kc_curl_exchange *x)
 {
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
