@@ -263,7 +263,10 @@ static int core_start(lua_State *L)
 
 static int core_pollfd(lua_State *L)
 {
-    lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(lk_runtime(L))));
+    struct kc_runtime *rt = lk_runtime(L);
+    if (kc_runtime_forked(rt))
+        return lk_raise(L, KC_EFORKED);
+    lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(rt)));
     return 1;
 }
 
