@@ -145,7 +145,8 @@ describe("make install #plain", function()
   end
 
   local function compile(name, flags)
-    local out = sh("gcc -std=c11 -Wall %s/%s.c -o %s/%s %s", folder, name, folder, name, flags)
+    local out = sh("gcc -std=c99 -pedantic-errors -Wall %s/%s.c -o %s/%s %s", folder, name,
+      folder, name, flags)
     assert.equal("", out)
   end
 
