@@ -33,8 +33,8 @@ static int box_close(lua_State *L)
     return 0;
 }
 
-/* [-0, +1, m] Push a box that is closed with the function that runs: it needs
- * no finalizer, which would cost more than a short document. */
+/* [-0, +1, m] Push a box that is closed with the function that runs, or, where
+ * memory has run out in a coroutine that nobody closes, by the collector. */
 static struct box *new_box(lua_State *L)
 {
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -201,6 +201,8 @@ int lk_open_json(lua_State *L)
     luaL_newmetatable(L, BOX);
     lua_pushcfunction(L, box_close);
     lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, box_close);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     lk_json_pushnull(L);
