@@ -158,6 +158,33 @@ static int run(lua_State *L, const struct kc_options *o, char **argv, int argc)
     return code;
 }
 
+struct program {
+    const struct kc_options *options;
+    char **argv;
+    int argc, code;
+};
+
+static int run_all(lua_State *L)
+{
+    struct program *p = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    p->code = run(L, p->options, p->argv, p->argc);
+    return 0;
+}
+
+/* What raises between the calls of scripts, as where memory runs out, is told
+ * as what they raise is. */
+static int run_protected(lua_State *L, const struct kc_options *o, char **argv,
+                         int argc)
+{
+    struct program p = {o, argv, argc, FAILED};
+    lua_pushcfunction(L, run_all);
+    lua_pushlightuserdata(L, &p);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        kc_trouble_report(L);
+    return p.code;
+}
+
 /* -- the end ------------------------------------------------------------- */
 
 /* What was written must have arrived: a full disk is a failure, after os.exit
@@ -209,7 +236,7 @@ int main(int argc, char **argv)
         fputs("keycycle: out of memory\n", stderr);
         return FAILED;
     }
-    int code = run(L, &o, argv, argc);
+    int code = run_protected(L, &o, argv, argc);
     if (kc_signals_came())
         kc_state_end_tasks(L);
     lua_close(L);

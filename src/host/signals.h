@@ -5,7 +5,8 @@
  * "hung up!") in what runs, in a coroutine and then in the main thread, at its
  * next instruction; a wait ends. A broken standard output does the same
  * (SIGPIPE); any other broken pipe is the writer's to notice. The program then
- * closes what is open and ends by the same signal, as a shell expects.
+ * closes what is open and ends by the same signal, as a shell expects. But for
+ * SIGINT, what comes within a second of the first is taken for the same one.
  *
  * There is one program, so this is the process's one state.
  */
