@@ -79,7 +79,8 @@ describe("make dist #plain", function()
     -- Without git what is there is taken, but not git's own.
     sh("mkdir %s/none && printf '#!/bin/sh\\nexit 1\\n' > %s/none/git && chmod +x %s/none/git",
       folder, folder, folder)
-    local out = sh("PATH=%s/none:$PATH make -s -C %s dist && tar tzf %s/%s", folder, tree, tree, path)
+    local out = sh("PATH=%s/none:$PATH make -s -C %s dist && tar tzf %s/%s", folder, tree, tree,
+      path)
     assert.truthy(out:find("/untracked\n", 1, true))
     assert.is_nil(out:find("/.git/", 1, true))
   end)

@@ -242,7 +242,7 @@ describe("The prompt on a pipe", function()
   end)
 
   it("shows a prompt of its own where the program's raises", function()
-    local out, rc = piped "_PROMPT = setmetatable({}, { __tostring = error })\n1\n_PROMPT = nil\n2\n"
+    local out, rc = piped "_PROMPT = setmetatable({}, { __tostring = error })\n1\n_PROMPT = 5\n2\n"
     assert.equal(0, rc)
     assert.truthy(out:find("\n1\n.*2\n$"), out)
   end)
