@@ -46,10 +46,11 @@ static bool each_folder(bool here, bool (*fn)(void *, const char *), void *ctx)
         path += len + (path[len] == ':');
     }
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    int n = xdg && *xdg ? snprintf(dir, sizeof dir, "%s/keycycle", xdg)
-            : home && *home
-                ? snprintf(dir, sizeof dir, "%s/.config/keycycle", home)
-                : 0;
+    int n = 0; /* a folder below the current one is anybody's */
+    if (xdg && *xdg == '/')
+        n = snprintf(dir, sizeof dir, "%s/keycycle", xdg);
+    else if (home && *home == '/')
+        n = snprintf(dir, sizeof dir, "%s/.config/keycycle", home);
     if (n > 0 && n < (int)sizeof dir && fn(ctx, dir))
         return true;
     return here && fn(ctx, ".keycycle");
