@@ -192,6 +192,19 @@ $(BUILD)/tests/support/lines.so: tests/support/lines.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ -ldl
 
+# Programs that embed the library, each as a user would build it.
+HOST_COMMON := $(BUILD)/obj/tests/hosts/host.o
+HOST_APART := $(addprefix tests/hosts/,host.c rtld_local.c)
+HOSTS := $(BUILD)/tests/hosts/rtld_local $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out $(HOST_APART),$(wildcard tests/hosts/*.c)))
+$(BUILD)/tests/hosts/%: $(BUILD)/obj/tests/hosts/%.o $(HOST_COMMON) $(BUILD)/libkeycycle.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+
+# One that finds Lua while it runs.
+$(BUILD)/tests/hosts/rtld_local: $(BUILD)/obj/tests/hosts/rtld_local.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -ldl
+
 $(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
 		$(BUILD)/lib/util.a
 	@mkdir -p $(@D)
@@ -249,6 +262,7 @@ $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUIL
 unit-bins: $(UNIT_BIN) $(CXX_BIN)
 	$(if $(HAVE_CXX),,@echo 'no C++ compiler: the tests in C++ are left out')
 fuzz-bins: $(FUZZ_BIN)
+host-bins: $(HOSTS) $(BUILD)/libkeycycle.so
 support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_resolver.so proclib.so)
 
 # -- what people type ------------------------------------------------------
@@ -277,19 +291,19 @@ demo: setup
 	@$(BUILD)/keycycle demo
 
 test check: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins host-bins
 	@$(MAKE) --no-print-directory -s $(PARALLEL) asan
 	@tests/support/run_tests.sh $(BUILD)
 
 # The whole program with address and undefined behaviour checks.
 asan:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		$(BUILD)/asan/keycycle $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
+		$(BUILD)/asan/keycycle host-bins $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
 
 # All that is run so checked.
 asan-bins:
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
-		all unit-bins support-bins $(BUILD)/asan/tests/oom/oom
+		all unit-bins support-bins host-bins $(BUILD)/asan/tests/oom/oom
 
 check-asan: setup-test
 	@$(MAKE) --no-print-directory asan-bins
@@ -307,11 +321,15 @@ soak: setup-test
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
 	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
-# The floors that threads share, watched for races.
+# The floors that threads share, and Lua states in threads, watched for races.
 check-tsan: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
 		CFLAGS="-O1 -g" unit-bins
 	@tests/support/run_tests.sh $(BUILD)/tsan unit
+	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
+		CFLAGS="-O1 -g" $(BUILD)/tsan/tests/hosts/threads
+	@KEYCYCLE_HOSTS=$(BUILD)/tsan tests/support/run_tests.sh $(BUILD) threads
 
 check-valgrind: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all
@@ -337,7 +355,7 @@ fuzz: setup-fuzz
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
-		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) support/proclib.so)
+		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) hosts/frame support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
@@ -345,11 +363,17 @@ proof: setup-test
 	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
+# The library's pages, by LDoc; a warning is an error.
+docs:
+	@tests/support/setup.sh build docs
+	@lua/docs/build.sh $(BUILD)
+.PHONY: docs
+
 lint:
 	@tests/support/lint.sh .
 
 format:
-	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] src/*.h tests/unit/*/*.c tests/support/*.[ch] tests/hosts/*.[ch] tests/bench/*.[ch] tests/oom/*.[ch])
 
 # -- what is installed -----------------------------------------------------
 DESTDIR    ?=
@@ -451,10 +475,11 @@ help:
 	@echo 'make demo            set up, build, and show sixty calls over two mock providers'
 	@echo 'make test            set up, build, and run every test'
 	@echo 'make                 the module, the host and the library, under build/'
+	@echo 'make docs            the pages of the library, under build/docs'
 	@echo 'make lint            floors, warnings, sizes, banned calls, luacheck'
 	@echo 'make check-asan      the tests, all of them sanitized'
 	@echo 'make check-oom       every allocation fails once, of Lua and of ours'
-	@echo 'make check-tsan      the unit tests under the thread sanitizer'
+	@echo 'make check-tsan      the unit tests, and states in threads, under the thread sanitizer'
 	@echo 'make soak            a hundred million random operations beside an exact log'
 	@echo 'make check-valgrind  the Lua specs under valgrind'
 	@echo 'make check-gc        the Lua specs with an eager collector'
@@ -467,7 +492,7 @@ help:
 	@echo 'make dist            the sources as build/$(DIST).tar.gz'
 	@echo 'make format clean'
 
-.PHONY: all unit-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
+.PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
 	bench proof lint format install uninstall rock install-rock dist clean help
 

@@ -150,6 +150,102 @@ int keycycle_load(lua_State *L, const char *folder, char *why, size_t size);
  * KEYCYCLE_EINVALID: L is suspended. */
 int keycycle_close(lua_State *L);
 
+/* -- a transport of the host's own ---------------------------------------- */
+
+/* A program with an HTTP of its own, as engines have, carries the requests in
+ * the place of libcurl. It is given one finished request at a time and answers
+ * it when it can, from any thread; keys, limits, retries, events and time-outs
+ * stay what they are. */
+
+struct keycycle_param; /* a name and a value: see the pool's keys */
+
+/* All of it is borrowed: what is needed after `start` is copied there. The
+ * fields, and the URL of some providers, hold the API key: they must not be
+ * logged, and go to no other host than the URL's. */
+struct keycycle_http_request {
+    const char *method; /* "GET", "POST", … */
+    const char *url;    /* https; http to this machine, or where the program
+                         * allows it. Certificates are the transport's to check.
+                         */
+    const struct keycycle_param *headers; /* all to be sent, in lower case;
+                                           * host and content-length are not
+                                           * among them */
+    size_t header_count;
+    const void *body; /* NULL: none */
+    size_t body_len;
+    int stream;          /* 1: each piece of the answer is awaited at once */
+    uint64_t timeout_ms; /* after which it is cancelled; 0: none of the whole */
+    uint64_t connect_timeout_ms; /* what connecting may take */
+};
+
+struct keycycle_exchange; /* one request and its answer */
+
+struct keycycle_transport { /* is copied; `ctx` is the host's */
+    void *ctx;
+    /* Begins to send and returns at once: KEYCYCLE_OK, or a code, with which
+     * nothing was sent and nothing of `x` may be used any more. On the thread
+     * of the Lua state, into which it must not call. It may give the answer
+     * before it returns. No redirect to another host is to be followed, and
+     * what a server compresses is delivered as it was before. */
+    int (*start)(void *ctx, const struct keycycle_http_request *request,
+                 struct keycycle_exchange *x);
+    /* Nobody waits for the answer any more: the request is to be given up. At
+     * most once for each, on the thread of the Lua state, into which it must
+     * not call. `x` is to be ended still, here or later. NULL: none is told. */
+    void (*cancel)(void *ctx, struct keycycle_exchange *x);
+    /* Nobody reads (`on` 1), or again (0): nothing is to be read off the
+     * socket meanwhile. As cancel. NULL, or one that goes on: 16 MiB are kept,
+     * more ends the exchange with KEYCYCLE_ETOOLARGE. */
+    void (*pause)(void *ctx, struct keycycle_exchange *x, int on);
+};
+
+/* keycycle_set_transport has all requests that begin from now on in this Lua
+ * state carried by `transport`, but for those of wrappers with the option
+ * `transport`; NULL: by libcurl again. `ctx` must live until another one is
+ * set, keycycle_close was called or the state is closed, and each exchange has
+ * been ended. KEYCYCLE_EINVALID without `start`, KEYCYCLE_ENOMEM,
+ * KEYCYCLE_ESYSTEM without descriptors. On the thread of the Lua state. Never
+ * raises. */
+int keycycle_set_transport(lua_State *L,
+                           const struct keycycle_transport *transport);
+
+/* What follows may be called from any thread, one at a time for an exchange. An
+ * exchange that `start` accepted lives until the host ends it: also after it
+ * was cancelled, and after the Lua state was closed; all other calls return
+ * KEYCYCLE_ECLOSED then, and change nothing. In a forked child they return
+ * KEYCYCLE_EFORKED, and no function of the host is called.
+ *
+ * keycycle_exchange_headers gives the status of the final answer, 200 to 599,
+ * and its header fields. Copies them. Once, before the body. A field that is no
+ * valid one is left out. KEYCYCLE_EINVALID for another status or the second
+ * time, KEYCYCLE_ETOOLARGE over 256 KiB, KEYCYCLE_ENOMEM. */
+int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
+                              const struct keycycle_param *fields, size_t n);
+
+/* keycycle_exchange_data gives the next bytes of the body, in pieces of any
+ * size. Copies them. KEYCYCLE_EINVALID before the headers, KEYCYCLE_ETOOLARGE
+ * or KEYCYCLE_ENOMEM, which end it for whoever waits: the host may stop. */
+int keycycle_exchange_data(struct keycycle_exchange *x, const void *bytes,
+                           size_t n);
+
+/* keycycle_exchange_end ends it, exactly once, and is the last use of `x`:
+ * KEYCYCLE_OK after the last byte of the answer, or why there is none, or no
+ * more. KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT and KEYCYCLE_ETLS say, where no
+ * headers came, that nothing was sent: the key's request is given back. Others
+ * are KEYCYCLE_ECUT, KEYCYCLE_EGARBAGE, KEYCYCLE_ETIMEOUT, KEYCYCLE_ETOOLARGE
+ * and KEYCYCLE_ENOMEM; all else is taken for KEYCYCLE_ECUT. `why` is for the
+ * message, NULL: the code's own words. */
+void keycycle_exchange_end(struct keycycle_exchange *x, enum keycycle_error err,
+                           const char *why);
+
+/* keycycle_exchange_set_data keeps a pointer of the host's with `x`, and
+ * `release` (or NULL) for it: called once, by whichever thread is the last to
+ * use `x`. While `cancel` runs, another thread may end the exchange: what
+ * keycycle_exchange_get_data returns is not released before it has returned. */
+void keycycle_exchange_set_data(struct keycycle_exchange *x, void *data,
+                                void (*release)(void *data));
+void *keycycle_exchange_get_data(struct keycycle_exchange *x);
+
 /* -- a pool of keys ------------------------------------------------------
  *
  * For a program that has its own HTTP: it asks a pool for a key, sends, and

@@ -98,7 +98,7 @@ end
 --- tools: these were called, and another run ("Go on.") continues.
 --- Raises what the model raises; CancelledError, TimeoutError.
 ---@param prompt string|table a text (of the user), or a list of messages
----@param opts? table for each call of the model (API.md section 4), but `deadline` is for the
+---@param opts? table for each call of the model (keycycle.AskOptions), but `deadline` is for the
 --- whole run, and `tool_choice` for its first call
 ---@return table result `{ content, messages, steps, usage, finish_reason }`; prints as its
 --- content

@@ -13,6 +13,7 @@ local limit_headers = require "keycycle.limit.headers"
 local log = require "keycycle.log"
 local penalty = require "keycycle.refusal.penalty"
 local policy = require "keycycle.policy"
+local task = require "keycycle.task"
 local usage = require "keycycle.call.usage"
 local waits = require "keycycle.call.waits"
 local wire = require "keycycle.call.wire"
@@ -175,10 +176,11 @@ local function succeed(run, held, result)
 end
 
 --- Runs it to its answer: a result whose lease is settled, or whose `stream` has
---- taken it over. Raises what API.md section 5 says. In a chain it raises instead of
+--- taken it over. Raises error objects, see errors.lua. In a chain it raises instead of
 --- waiting for its next attempt, `ready_at` (by its pool's clock) being the time of that;
 --- run again it goes on there, unless it `gave_up`.
 function call.run(run)
+  task.pause()
   local pass <close> = hold.enter(run.entry)
   run.pass = pass
   while true do

@@ -244,7 +244,7 @@ local function lone_key(name, definition, prefix, lookup)
   return entry
 end
 
---- The keys of a provider in the environment: API.md section 2. A provider's own
+--- The keys of a provider in the environment: <PREFIX>_API_KEY_<n>. A provider's own
 --- parameters are read from `<PREFIX>_<PARAM>_<n>`, or for all keys from
 --- `<PREFIX>_<PARAM>`.
 ---@param name string provider

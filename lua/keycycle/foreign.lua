@@ -4,7 +4,7 @@
 --- A path that leads to functions can be walked; what is none is read from the instance
 --- of the first usable key, as it is. Calling one takes a lease, makes the call, and has
 --- call.lua do what the policy says of a failure, be it raised or returned. One that ends
---- the call is raised in both cases, as an error object (API.md section 5) with status,
+--- the call is raised in both cases, as an error object (errors.lua) with status,
 --- code and attempts: who wants `nil, err` calls it by keycycle.try. What no policy knows,
 --- as `nil, "not found"`, is the caller's as it came, but for a key in it.
 local arguments = require "keycycle.foreign.arguments"
@@ -128,7 +128,7 @@ end
 
 --- Makes a rotating client of a class.
 ---
---- opts: those of API.md section 4 that are not the transport's, and `construct`
+--- opts: those of every call that are not the transport's, and `construct`
 --- (fun(params): …, whose results the class is called with) and `failure` (fun(…):
 --- response, or nil where the results are no failure; of a raised error it is given
 --- `nil, err`; a response without `status` means that the provider was not reached).

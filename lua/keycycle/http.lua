@@ -16,7 +16,9 @@ local function check(spec)
   if type(spec) ~= "table" then invalid("http.request needs a table, not a %s", type(spec)) end
   for name, value in pairs(spec) do
     local want = fields[name]
-    if not want then invalid("http.request has no field %q", tostring(name)) end
+    if not want then
+      invalid("http.request has no field %q (known: %s)", tostring(name), errors.list(fields))
+    end
     if type(value) ~= want then invalid("http.request: %s must be a %s", name, want) end
   end
   if not spec.url then invalid "http.request needs a url" end

@@ -52,7 +52,7 @@ end })
 for _, name in ipairs(errors.names) do keycycle[name] = errors[name] end
 for name, face in pairs(faces.all) do keycycle[name] = face end
 
---- Checks limits and returns them; see API.md section 3.
+--- Checks limits and returns them; see limits.lua.
 function keycycle.RateLimits(given)
   return limits.check(given, "RateLimits")
 end

@@ -12,9 +12,11 @@ local known = {
   requests_per_minute = true, requests_per_hour = true, requests_per_day = true,
   tokens_per_minute = true, tokens_per_hour = true, tokens_per_day = true,
   input_tokens_per_minute = true, output_tokens_per_minute = true, concurrent_requests = true,
+  day_resets_at = true, windows = true,
 }
 local DAY = "day_resets_at" -- the zone at whose midnight the day begins
-local in_window = { requests = true, tokens = true, input_tokens = true, output_tokens = true }
+local in_window = { seconds = true, requests = true, tokens = true, input_tokens = true,
+  output_tokens = true }
 local MOST_SECONDS = 31 * 86400
 local MOST_WINDOWS = 4 -- as the engine has, with the minute of input and output
 
@@ -24,7 +26,9 @@ local function is_count(value)
 end
 
 local function check_count(name, value, where)
-  if not known[name] then invalid("%s has no field %q", where, tostring(name)) end
+  if not known[name] then
+    invalid("%s has no field %q (known: %s)", where, tostring(name), errors.list(known))
+  end
   local n = is_count(value)
   if not n then invalid("%s.%s must be a whole number, not negative", where, name) end
   return n
@@ -39,8 +43,8 @@ end
 local function check_window(given, where)
   if type(given) ~= "table" then invalid("%s must be a table, not a %s", where, type(given)) end
   for k in pairs(given) do
-    if k ~= "seconds" and not in_window[k] then
-      invalid("%s has no field %q", where, tostring(k))
+    if not in_window[k] then
+      invalid("%s has no field %q (known: %s)", where, tostring(k), errors.list(in_window))
     end
   end
   local seconds = given.seconds
@@ -110,7 +114,7 @@ end
 local function is_one(given)
   if getmetatable(given) == limits_mt then return true end
   for k in pairs(given) do
-    if known[k] or k == DAY or k == "windows" then return true end
+    if known[k] then return true end
   end
   return next(given) == nil
 end

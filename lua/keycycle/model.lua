@@ -113,7 +113,7 @@ function model.is_model(value)
 end
 
 --- All that a call of a model needs, checked and encoded: what the caller's tables say
---- later is not seen any more. Raises what API.md section 5 says, before anything is sent.
+--- later is not seen any more. What is wrong is raised before anything is sent.
 ---@param self table a model
 ---@param prompt string|table a text, or a list of neutral messages
 ---@param opts? table of this call: they win over the model's
@@ -152,7 +152,7 @@ end
 --- InvalidConfigurationError.
 ---@param entry table
 ---@param opts? table id (its name; default: the provider's default_model), options of a
---- call (API.md section 4), and fields of the request: tools, tool_choice,
+--- call (keycycle.CallOptions), and fields of the request: tools, tool_choice,
 --- response_format, temperature, top_p, max_tokens, stop, seed, extra
 ---@return table model id, provider and the methods invoke, ainvoke, invoke_stream,
 --- ainvoke_stream

@@ -28,7 +28,9 @@ local told = setmetatable({}, { __mode = "k" })
 function policy.define(definition)
   if type(definition) ~= "table" then invalid("a policy is a table, not a %s", type(definition)) end
   for k, v in pairs(definition) do
-    if not fields[k] then invalid("a policy has no field %q", tostring(k)) end
+    if not fields[k] then
+      invalid("a policy has no field %q (known: %s)", tostring(k), errors.list(fields))
+    end
     if type(v) ~= fields[k] then invalid("policy.%s must be a %s", k, fields[k]) end
   end
   local most = definition.max_retries
@@ -90,7 +92,7 @@ end
 --- once a policy. Its seconds hold even where the provider asked for more; without
 --- any, "retry" waits for as long as the provider asked.
 ---@param given table a policy
----@param failure table API.md section 9
+---@param failure table keycycle.Failure
 ---@return string action, number seconds
 function policy.decide(given, failure)
   local action, seconds = read(failure, pcall(given.decide, failure))

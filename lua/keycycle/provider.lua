@@ -206,8 +206,8 @@ local function inherit(definition, where, find)
   end
 end
 
---- Defines a provider (API: `keycycle.provider { … }`); what it is, API.md section 9
---- says. Unknown fields raise InvalidConfigurationError.
+--- Defines a provider, `keycycle.provider { … }`; providers/README.md says what it is.
+--- Unknown fields raise InvalidConfigurationError.
 ---@param definition table taken, not copied
 ---@param find? fun(name: string): table? where to look for what it extends
 ---@return table

@@ -48,7 +48,7 @@ local function split(opts)
   end
   local settings, general = {}, {}
   for k, v in pairs(opts) do
-    if wrapper.options[k] or wrapper.later[k] then
+    if wrapper.options[k] then
       general[k] = v
     elseif config.provider_fields[k] then
       settings[k] = v
@@ -75,7 +75,7 @@ local function around(inner, name)
   return self
 end
 
---- Makes a wrapper of one provider, its keys from the environment (API.md section 2).
+--- Makes a wrapper of one provider, its keys from the environment.
 ---
 --- opts: provider (a name), default_model_id (or default_model), and in the same table all
 --- options of MultiClientWrapper.new and all of ProviderEnvConfig. Its fields are
@@ -101,14 +101,14 @@ end
 --- A client whose calls rotate over the keys: as of MultiClientWrapper, without the
 --- provider.
 ---@param class? any
----@param opts? table API.md section 4
+---@param opts? keycycle.CallOptions
 function methods:get_rotating_client(class, opts)
   return self.inner:get_rotating_client(self.provider, class, opts)
 end
 
 --- The client with OpenAI's paths. Raises InvalidConfigurationError where the provider
 --- has none of them.
----@param opts? table API.md section 4
+---@param opts? keycycle.CallOptions
 function methods:get_openai_client(opts)
   return self:get_rotating_client(faces.all.OpenAI, opts)
 end
@@ -118,8 +118,8 @@ function methods:get_async_openai_client(opts)
   return self:get_rotating_client(faces.all.AsyncOpenAI, opts)
 end
 
---- A model that rotates over the keys, API.md section 7.
----@param opts? table
+--- A model that rotates over the keys.
+---@param opts? keycycle.ModelOptions
 function methods:get_model(opts)
   return self.inner:get_model(self.provider, opts)
 end
@@ -163,7 +163,7 @@ end
 --- opts: model_id (or model; default_model_id), estimated_tokens (0), wait (true), timeout
 --- (10 seconds), priority, affinity, key_id (that key and no other, unless pin_key is
 --- false). Blocks, or yields in a task. Raises NoAvailableKeyError, RateLimitError,
---- InvalidKeyError, KeyNotFoundError (API.md section 5).
+--- InvalidKeyError, KeyNotFoundError.
 ---@return userdata lease
 function methods:get_key_usage(opts)
   local model, wish = read_wish(opts)

@@ -53,8 +53,8 @@ local function prepare_route(client, name, given, opts)
   return call.new(entry, route, request.build(entry, route, given, opts), opts)
 end
 
-local spec_fields = { method = "string", path = "string", query = "table", body = "string",
-  headers = "table", stream = "boolean", model = "string" }
+local spec_fields = { method = "string", path = "string", query = "table", json = "any",
+  body = "string", headers = "table", stream = "boolean", model = "string" }
 
 local function check_spec(entry, spec)
   if type(spec) ~= "table" then
@@ -62,10 +62,11 @@ local function check_spec(entry, spec)
   end
   for name, value in pairs(spec) do
     local want = spec_fields[name]
-    if name ~= "json" and not want then
-      bad_request(entry, "request has no field %q", tostring(name))
+    if not want then
+      bad_request(entry, "request has no field %q (known: %s)", tostring(name),
+        errors.list(spec_fields))
     end
-    if want and type(value) ~= want then
+    if want ~= "any" and type(value) ~= want then
       bad_request(entry, "request.%s must be a %s", name, want)
     end
   end
@@ -197,7 +198,7 @@ local client_mt = {
 
 --- Makes a rotating client of a registered provider.
 ---@param entry table
----@param opts? table the options of API.md section 4
+---@param opts? keycycle.CallOptions
 ---@param async? boolean each call returns a task at once; its `await` gives the results
 --- and raises what is wrong, with the arguments too
 function proxy.new(entry, opts, async)

@@ -23,7 +23,9 @@ local function check(given)
   if type(given) ~= "table" then invalid("a table is needed, not a %s", type(given)) end
   for name, value in pairs(given) do
     local want = fields[name]
-    if not want then invalid("there is no option %q", tostring(name)) end
+    if not want then
+      invalid("there is no option %q (known: %s)", tostring(name), errors.list(fields))
+    end
     if type(value) ~= want then invalid("%s must be a %s", name, want) end
     if want == "number" and not (value >= 0 and value < math.huge) then
       invalid("%s must be a number, not negative", name)

@@ -13,6 +13,7 @@ local provider = require "keycycle.provider"
 local proxy = require "keycycle.proxy"
 local store = require "keycycle.store"
 local task = require "keycycle.task"
+local transport = require "keycycle.transport"
 
 local fallback = later.module "keycycle.model.fallback"
 local foreign = later.module "keycycle.foreign"
@@ -31,15 +32,12 @@ local CONNECT_SECONDS = 15
 --- The options of `new` and their types.
 wrapper.options = { db_url = "string", db_env_var = "string", store = "table",
   keep_days = "number", clock = "userdata", log_level = "string", env_file = "string",
-  shared = "string", scripts = "string|table|boolean" }
---- Names that a later version serves: refused, never ignored.
-wrapper.later = { transport = true }
+  shared = "string", scripts = "string|table|boolean", transport = "table" }
 
 local function check_options(opts)
   if opts == nil then return {} end
   if type(opts) ~= "table" then invalid("options are a table, not a %s", type(opts)) end
   for k, v in pairs(opts) do
-    if wrapper.later[k] then invalid("option %s is not served by this version", k) end
     local want = wrapper.options[k]
     if not want then
       invalid("there is no option %q (known: %s)", tostring(k), errors.list(wrapper.options))
@@ -52,6 +50,7 @@ local function check_options(opts)
   if opts.shared and opts.clock then
     invalid "a shared pool runs on the machine's clock: give clock or shared"
   end
+  if opts.transport then transport.check(opts.transport) end
   store.check(opts)
   return opts
 end
@@ -75,16 +74,19 @@ end
 --- totals; default 400), clock (keycycle.clock.manual), log_level, env_file, shared (all
 --- wrappers of this process with that name, in whatever Lua state and thread, have one
 --- pool a provider), scripts (a folder or a list of them to load before those of the
---- search path; false: load none). Raises InvalidConfigurationError, ScriptError,
+--- search path; false: load none), transport (`{ start =, cancel =, pause = }`: the program's
+--- own HTTP, see transport.lua). Raises InvalidConfigurationError, ScriptError,
 --- ConfigurationError (`no_such_store`), StoreError.
 function wrapper.new(opts)
   opts = check_options(opts)
   load_scripts(opts.scripts)
   if opts.log_level then log.set_level(opts.log_level) end
   task.check_open()
+  local entries = {}
   local self = setmetatable({
-    entries = {}, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
-    store = store.open(opts), stopped = false, ended = false,
+    entries = entries, env_file = opts.env_file, clock = opts.clock, shared = opts.shared,
+    transport = transport.open(opts.transport, entries), store = store.open(opts),
+    stopped = false, ended = false,
   }, wrapper_mt)
   task.stop_at_close(self)
   return self
@@ -140,7 +142,7 @@ function methods:register(name, settings, keys)
     return
   end
   local made = entry.new(name, settings, keys, self.clock, self.shared)
-  made.wrapper = self
+  made.wrapper, made.transport = self, self.transport
   made.manager, made.store = manager.new(made), self.store
   local ok, err = pcall(keep, self, name, made)
   if not ok then
@@ -160,7 +162,7 @@ end
 --- Registers a provider, or again: keys and limits are swapped, counters kept.
 --- Without `keys` they come from the environment. Chainable.
 ---@param name string
----@param given table API.md section 3
+---@param given? keycycle.ProviderConfig
 function methods:register_provider(name, given)
   check_open(self)
   if type(name) ~= "string" or name == "" then invalid "a provider's name is a text" end
@@ -196,7 +198,7 @@ end
 ---@param name string
 ---@param class? any a built-in face (keycycle.OpenAI, or keycycle.AsyncOpenAI, whose calls
 --- are tasks), or any Lua client's class: a function, or a table with `new` or `__call`
----@param opts? table API.md section 4
+---@param opts? keycycle.CallOptions
 function methods:get_rotating_client(name, class, opts)
   local known = find(self, name)
   if faces.is_face(class) then
@@ -233,7 +235,7 @@ end
 function methods:preconnect(name)
   local known = find(self, name)
   local call <close>, err = core.call { method = "HEAD", url = known.base_url,
-    request_timeout = CONNECT_SECONDS }
+    request_timeout = CONNECT_SECONDS, transport = self.transport }
   if not call then error(errors.from_core(err, { provider = name }), 0) end
   task.wait(call)
   local failed = call:error()

@@ -5,7 +5,7 @@
 
 #include "util/num.h"
 
-#define SKEW_MS 2000 /* ENGINE.md, section 2 */
+#define SKEW_MS 2000 /* by which the provider's clock may differ from ours */
 
 bool kc_calendar_keep(struct kc_calendar **c, uint64_t now_ms,
                       const struct kc_limits *limits)

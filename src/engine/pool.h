@@ -27,7 +27,7 @@ struct kc_pool;
 /* What callers use who have no wish of their own. */
 #define KC_GUARD_MS 3000
 #define KC_MAX_WAITERS 10000
-#define KC_MAX_LEASE_MS (10 * 60 * 1000) /* ENGINE.md, section 3 */
+#define KC_MAX_LEASE_MS (10 * 60 * 1000) /* longer than an answer takes */
 #define KC_CONFIRM_MS 60000 /* until a key that auth refused is probed */
 
 enum kc_strategy { KC_PER_MODEL, KC_GLOBAL };
@@ -68,8 +68,8 @@ struct kc_pool_config {
     uint32_t max_waiters;  /* most callers in the queue */
     uint64_t max_lease_ms; /* a lease older than this is settled as unknown */
     uint64_t guard_ms;     /* a request sent so long ago has been counted by the
-                            * provider (ENGINE.md, section 3); 0: its headers
-                            * or its end alone tell */
+                            * provider; 0: its headers or its end alone
+                            * tell */
     uint64_t seed;         /* of the jitter and of random choices */
     bool random_start;     /* the first choice falls on any key */
 };

@@ -4,7 +4,7 @@
 #include "util/num.h"
 
 #define FEW_KEYS 8 /* a tier of so many is looked at whole */
-#define SAMPLE 4   /* of a larger one, as ENGINE.md section 4 */
+#define SAMPLE 4   /* of a larger one, as many by chance */
 
 /* The best key so far. */
 struct pick {

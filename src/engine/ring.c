@@ -1,4 +1,4 @@
-/* ring.c -- a bounded log of use. See ENGINE.md, section 2. */
+/* ring.c -- a bounded log of use; see ring.h. */
 #include "engine/ring.h"
 
 #include <stdlib.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lua/lk.h"
+#include "lua/transport.h"
 
 #define MAX_BODY_COPY (256u * 1024 * 1024)
 
@@ -81,6 +82,9 @@ static int core_call(lua_State *L)
     if (lk_fieldstr(L, 1, "body"))
         spec.body = lua_tolstring(L, -1, &spec.body_len);
     int body = lua_gettop(L);
+    lua_getfield(L, 1, "transport");
+    struct lk_transport *host;
+    spec.carrier = lk_opttransport(L, lua_gettop(L), &host);
     struct kc_runtime *rt = lk_runtime(L);
     struct lk_call *box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = (struct lk_call){0};
@@ -88,7 +92,9 @@ static int core_call(lua_State *L)
     luaL_setmetatable(L, LK_CALL);
     lua_pushvalue(L, body);
     lua_setiuservalue(L, -2, 1);
+    lua_State *before = lk_transport_in(host, L);
     int err = kc_call_init(&box->call, rt, &spec);
+    lk_transport_in(host, before);
     return err == KC_OK ? 1 : lk_fail(L, err, NULL);
 }
 
@@ -100,7 +106,9 @@ static int call_id(lua_State *L)
 
 static int call_ready(lua_State *L)
 {
-    lua_pushboolean(L, kc_call_is_ready(&check_call(L)->call));
+    bool ready = kc_call_is_ready(&check_call(L)->call);
+    lk_transport_tell(L);
+    lua_pushboolean(L, ready);
     return 1;
 }
 
@@ -191,6 +199,7 @@ static int call_piece(lua_State *L)
 {
     struct lk_call *box = check_call(L);
     int err = kc_call_piece(&box->call, &box->text);
+    lk_transport_tell(L);
     if (err != KC_OK)
         return lk_fail(L, err, NULL);
     if (box->text.len == 0)
@@ -200,13 +209,20 @@ static int call_piece(lua_State *L)
     return 1;
 }
 
+/* In words without the key, which a program's own transport may know. */
 static int call_error(lua_State *L)
 {
+    struct lk_call *box = check_call(L);
     const char *detail;
-    int err = kc_call_error(&check_call(L)->call, &detail);
+    int err = kc_call_error(&box->call, &detail);
     if (err == KC_OK)
         return 0;
-    lk_fail(L, err, detail);
+    kc_buf_clear(&box->text);
+    if (kc_buf_addstr(&box->text, detail) != KC_OK ||
+        kc_call_blacken(&box->call, &box->text) != KC_OK)
+        kc_buf_clear(&box->text);
+    lk_fail(L, err, kc_buf_str(&box->text));
+    kc_buf_deinit(&box->text);
     return 1;
 }
 
@@ -230,6 +246,7 @@ static int call_event(lua_State *L)
     lua_pushstring(L, event.type);
     lua_pushlstring(L, event.data, event.len);
     err = kc_call_event(call, &event); /* both are on the stack: taken */
+    lk_transport_tell(L);
     return err == KC_OK ? 2 : lk_fail(L, err, NULL);
 }
 
@@ -254,6 +271,7 @@ static int call_close(lua_State *L)
     kc_buf_deinit(&box->text);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);
+    lk_transport_tell(L);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "keycycle.h"
 #include "lua/json.h"
 #include "lua/lk.h"
+#include "lua/transport.h"
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
@@ -173,6 +174,7 @@ static int core_step(lua_State *L)
         budget_us = (int64_t)(lua_tonumber(L, 2) * 1e6);
     int err = kc_runtime_step(
         lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);
+    lk_transport_tell(L);
     return lk_result(L, err);
 }
 
@@ -184,6 +186,12 @@ static int core_next_ready(lua_State *L)
         return 0;
     lua_pushinteger(L, (lua_Integer)id);
     return 1;
+}
+
+static int core_start(lua_State *L)
+{
+    lk_runtime(L);
+    return 0;
 }
 
 static int core_pollfd(lua_State *L)
@@ -288,6 +296,7 @@ static const luaL_Reg functions[] = {
     {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
+    {"start", core_start},
     {"pollfd", core_pollfd},
     {"timeout", core_timeout},
     {"wake", core_wake},
@@ -316,6 +325,7 @@ static int open_core(lua_State *L)
     lk_open_reader(L);
     lk_open_files(L);
     lk_open_box(L);
+    lk_open_transport(L);
     return 1;
 }
 

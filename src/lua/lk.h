@@ -119,5 +119,6 @@ void lk_open_store(lua_State *L);
 void lk_open_reader(lua_State *L);
 void lk_open_files(lua_State *L);
 void lk_open_box(lua_State *L);
+void lk_open_transport(lua_State *L);
 
 #endif

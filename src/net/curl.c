@@ -119,31 +119,22 @@ static void collect(struct kc_curl *t)
     }
 }
 
-/* Whoever did not drive us for long has bytes waiting: between two looks they
- * are read. */
-static bool is_idle(struct kc_curl_exchange *x)
-{
-    bool again = x->missed_ms == x->heard_ms;
-    x->missed_ms = x->heard_ms;
-    return again;
-}
-
 /* Looks at all, but only when the earliest can be due. */
 static void end_idle(struct kc_curl *t, uint64_t now)
 {
     t->idle_at_ms = 0;
     for (struct kc_curl_exchange *x = t->list; x; x = x->next) {
-        if (!x->idle_ms || !x->running)
+        bool over;
+        if (!x->running)
             continue;
         if (x->paused)
-            x->heard_ms = now; /* it is our reader who is slow */
-        uint64_t at = x->heard_ms + x->idle_ms;
-        if (at <= now && !is_idle(x))
-            at = now + 1;
-        if (at <= now) {
+            x->in.heard_ms = now; /* it is our reader who is slow */
+        uint64_t at = kc_inbox_silent_at(&x->in, now, &over);
+        if (over) {
             stop(x);
-            kc_curl_fail(x, KC_ETIMEOUT, "idle_timeout passed without a byte");
-        } else if (!t->idle_at_ms || at < t->idle_at_ms) {
+            kc_inbox_end(&x->in, KC_ETIMEOUT,
+                         "idle_timeout passed without a byte");
+        } else if (at && (!t->idle_at_ms || at < t->idle_at_ms)) {
             t->idle_at_ms = at;
         }
     }
@@ -185,38 +176,14 @@ static void timeout(struct kc_transport *base)
     set_timer(t);
 }
 
-static void init(struct kc_curl_exchange *x, struct kc_curl *t,
-                 const struct kc_exchange_config *c)
-{
-    size_t event = c->max_event_bytes ? c->max_event_bytes : 4u << 20;
-    x->pub.impl = x;
-    x->t = t;
-    x->stream = c->stream;
-    x->lines = c->lines;
-    x->pub.raw = c->raw;
-    x->notify = c->notify;
-    x->ctx = c->ctx;
-    x->idle_ms = c->idle_timeout_ms;
-    x->heard_ms = kc_mono_ms();
-    x->max_header_bytes =
-        c->max_header_bytes ? c->max_header_bytes : 256u << 10;
-    x->max_queued_bytes =
-        c->max_queued_bytes ? c->max_queued_bytes : 256u << 10;
-    kc_headers_init(&x->pub.headers);
-    kc_buf_init(&x->pub.body,
-                c->max_body_bytes ? c->max_body_bytes : 64u << 20);
-    kc_sse_init(&x->sse, event);
-    memcpy(x->method, c->method, strlen(c->method) + 1);
-}
-
 static void link_exchange(struct kc_curl *t, struct kc_curl_exchange *x)
 {
     x->next = t->list;
     if (x->next)
         x->next->prev = x;
     t->list = x;
-    uint64_t at = x->heard_ms + x->idle_ms;
-    if (x->idle_ms && (!t->idle_at_ms || at < t->idle_at_ms))
+    uint64_t at = x->in.heard_ms + x->in.idle_ms;
+    if (x->in.idle_ms && (!t->idle_at_ms || at < t->idle_at_ms))
         t->idle_at_ms = at;
 }
 
@@ -249,18 +216,15 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
     struct kc_curl *t = self(base);
     struct kc_url origin;
     *out = NULL;
-    int err = kc_url_parse(c->url, &origin);
+    int err = kc_inbox_check(c, &origin);
     if (err != KC_OK)
         return err;
-    size_t letters = strspn(c->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
     struct kc_curl_exchange *x = calloc(1, sizeof *x);
     if (!x)
         return KC_ENOMEM;
-    if (letters == 0 || letters >= sizeof x->method || c->method[letters]) {
-        free(x);
-        return KC_EINVALID;
-    }
-    init(x, t, c);
+    kc_inbox_init(&x->in, c, x);
+    memcpy(x->method, c->method, strlen(c->method) + 1);
+    x->t = t;
     x->origin = origin;
     x->easy = t->spares ? t->spare[--t->spares] : curl_easy_init();
     err = x->easy ? kc_curl_setup(x, c) : KC_ENOMEM;
@@ -269,11 +233,11 @@ static int start(struct kc_transport *base, const struct kc_exchange_config *c,
         err = run(x);
     t->busy = false;
     if (err != KC_OK) {
-        free_exchange(&x->pub);
+        free_exchange(&x->in.pub);
         return err;
     }
     link_exchange(t, x);
-    *out = &x->pub;
+    *out = &x->in.pub;
     set_timer(t);
     return KC_OK;
 }

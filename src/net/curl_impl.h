@@ -1,5 +1,5 @@
 /* curl_impl.h -- what curl.c (the driver) and exchange.c (one exchange's
- * buffers and libcurl's callbacks) share; nobody else includes it.
+ * options and libcurl's callbacks) share; nobody else includes it.
  */
 #ifndef KC_NET_CURL_IMPL_H
 #define KC_NET_CURL_IMPL_H
@@ -8,7 +8,7 @@
 
 #include <curl/curl.h>
 
-#include "net/transport.h"
+#include "net/inbox.h"
 #include "net/url.h"
 
 #define KC_SPARE_HANDLES 16
@@ -17,48 +17,31 @@ struct kc_curl {
     struct kc_transport head;
     struct kc_poller poller;
     CURLM *multi;
-    CURLSH *share;       /* TLS sessions, which each handle would keep alone */
-    char *ca_file;       /* NULL: libcurl's own */
-    uint64_t curl_at_ms; /* when libcurl wants its timer; 0: not */
-    uint64_t idle_at_ms; /* when to look for idle exchanges; 0: not */
+    CURLSH *share;        /* TLS sessions, which each handle would keep alone */
+    char *ca_file;        /* NULL: libcurl's own */
+    uint64_t curl_at_ms;  /* when libcurl wants its timer; 0: not */
+    uint64_t idle_at_ms;  /* when to look for idle exchanges; 0: not */
     uint64_t timer_at_ms; /* what the poller's timer is set to; 0: not */
     bool busy;            /* libcurl is at work: the timer waits */
-    pid_t pid;           /* whose sockets these are */
+    pid_t pid;            /* whose sockets these are */
     CURL *spare[KC_SPARE_HANDLES];
     size_t spares;
-    long running; /* exchanges in the multi */
+    long running;                  /* exchanges in the multi */
     struct kc_curl_exchange *list; /* all of them */
 };
 
-struct kc_event_node {
-    struct kc_event_node *next;
-    size_t len;
-    const char *data; /* both lie behind the node */
-    char type[];
-};
-
 struct kc_curl_exchange {
-    struct kc_exchange pub;
+    struct kc_inbox in;
     struct kc_curl *t;
     CURL *easy;
     struct curl_slist *fields;
     bool running; /* in the multi */
-    bool stream;
-    bool lines;
     bool paused;
     bool may_redirect;
     int redirects;
     struct kc_url origin;
     char method[16];
-    size_t header_bytes, max_header_bytes, max_queued_bytes;
-    uint64_t idle_ms, heard_ms; /* without a byte; when the last one came */
-    uint64_t missed_ms; /* the `heard_ms` that was too long ago at one look */
-    int failure;                /* why a callback of ours stopped libcurl */
-    struct kc_sse sse;
-    struct kc_event_node *first, *last, *current;
-    size_t queued_bytes;
-    void (*notify)(void *ctx);
-    void *ctx;
+    int failure; /* why a callback of ours stopped libcurl */
     char words[CURL_ERROR_SIZE];
     struct kc_curl_exchange *prev, *next;
 };
@@ -70,11 +53,8 @@ KC_CHECKED int kc_curl_setup(struct kc_curl_exchange *x,
 /* kc_curl_reset forgets an answer that was only a redirect. */
 void kc_curl_reset(struct kc_curl_exchange *x);
 
-/* kc_curl_finish maps libcurl's result, ends the event stream and notifies. */
+/* kc_curl_finish maps libcurl's result and ends the inbox. */
 void kc_curl_finish(struct kc_curl_exchange *x, CURLcode code);
-
-/* kc_curl_fail ends it for a reason of our own. */
-void kc_curl_fail(struct kc_curl_exchange *x, int err, const char *words);
 
 /* kc_curl_event is the transport's `event`. */
 int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out);

@@ -1,74 +1,39 @@
-/* exchange.c -- one exchange over libcurl: options, callbacks, buffers.
+/* exchange.c -- one exchange over libcurl: options and callbacks.
  *
- * The callbacks fill buffers and mark; they never start, stop or free.
+ * The callbacks fill the inbox and mark; they never start, stop or free.
  */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "net/curl_impl.h"
 #include "util/clock.h"
 
-#define USER_AGENT "keycycle/0.1"
-#define CONNECT_MS 10000
 #define MAX_REDIRECTS 5
 
-static void tell(struct kc_curl_exchange *x)
-{
-    if (x->notify)
-        x->notify(x->ctx);
-}
-
 /* -- what comes in ------------------------------------------------------- */
-
-static bool has_type(const struct kc_headers *h, const char *type)
-{
-    const char *value = kc_headers_get(h, "content-type");
-    size_t n = strlen(type);
-    return value && strncasecmp(value, type, n) == 0 &&
-           (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
-}
-
-/* Whether the answer is to be read piece by piece, and how. */
-static bool begins_events(struct kc_curl_exchange *x)
-{
-    static const char *const lines[] = {"application/x-ndjson",
-                                        "application/ndjson",
-                                        "application/jsonl"};
-    if (!x->stream || x->pub.status >= 300)
-        return false;
-    if (has_type(&x->pub.headers, "text/event-stream"))
-        return true;
-    x->sse.lines = x->lines;
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        x->sse.lines |= has_type(&x->pub.headers, lines[i]);
-    return x->sse.lines;
-}
 
 /* 307 and 308 keep the method; the older ones are safe for reading only. */
 static bool redirects(const struct kc_curl_exchange *x)
 {
-    int s = x->pub.status;
+    int s = x->in.pub.status;
     bool reads =
         strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
     return x->redirects < MAX_REDIRECTS &&
-           kc_headers_get(&x->pub.headers, "location") &&
+           kc_headers_get(&x->in.pub.headers, "location") &&
            (s == 307 || s == 308 ||
             (reads && (s == 301 || s == 302 || s == 303)));
 }
 
 static void headers_end(struct kc_curl_exchange *x)
 {
-    if (x->pub.status < 200)
+    if (x->in.pub.status < 200)
         return; /* 100 Continue and its like: the answer follows */
-    x->may_redirect = !x->pub.raw && redirects(x);
+    x->may_redirect = !x->in.pub.raw && redirects(x);
     if (x->may_redirect)
         return;
-    x->pub.have_headers = true;
-    x->pub.is_events = begins_events(x);
-    tell(x);
+    kc_inbox_begin(&x->in);
 }
 
 static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
@@ -82,7 +47,7 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
     while (end > value && isspace((unsigned char)end[-1]))
         end--;
     *colon = *end = '\0';
-    int err = kc_headers_add(&x->pub.headers, line, value);
+    int err = kc_headers_add(&x->in.pub.headers, line, value);
     return err == KC_EINVALID ? KC_OK : err; /* odd names are left out */
 }
 
@@ -98,21 +63,19 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     struct kc_curl_exchange *x = ctx;
     size_t len = size * n;
-    x->heard_ms = kc_mono_ms();
-    if (x->pub.have_headers)
+    x->in.heard_ms = kc_mono_ms();
+    if (x->in.pub.have_headers)
         return len; /* a trailer */
-    x->header_bytes += len;
-    if (x->header_bytes > x->max_header_bytes) {
-        x->failure = KC_ETOOLARGE;
+    x->failure = kc_inbox_count(&x->in, len);
+    if (x->failure != KC_OK)
         return 0;
-    }
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         const char *space = memchr(data, ' ', len);
-        kc_headers_clear(&x->pub.headers);
-        x->pub.status = space ? (int)strtol(space + 1, NULL, 10) : 0;
-        if (x->pub.raw)
-            snprintf(x->pub.status_line, sizeof x->pub.status_line, "%.*s",
-                     (int)line_len(data, len), data);
+        kc_headers_clear(&x->in.pub.headers);
+        x->in.pub.status = space ? (int)strtol(space + 1, NULL, 10) : 0;
+        if (x->in.pub.raw)
+            snprintf(x->in.pub.status_line, sizeof x->in.pub.status_line,
+                     "%.*s", (int)line_len(data, len), data);
         return len;
     }
     if (len <= 2 && (data[0] == '\r' || data[0] == '\n')) {
@@ -130,55 +93,18 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
     return x->failure == KC_OK ? len : 0;
 }
 
-static int queue_event(void *ctx, const struct kc_sse_event *event)
-{
-    struct kc_curl_exchange *x = ctx;
-    size_t type_len = strlen(event->type);
-    struct kc_event_node *node =
-        malloc(sizeof *node + type_len + 1 + event->len + 1);
-    if (!node)
-        return KC_ENOMEM;
-    char *data = node->type + type_len + 1;
-    memcpy(node->type, event->type, type_len + 1);
-    memcpy(data, event->data, event->len);
-    data[event->len] = '\0';
-    node->next = NULL;
-    node->len = event->len;
-    node->data = data;
-    if (x->last)
-        x->last->next = node;
-    else
-        x->first = node;
-    x->last = node;
-    x->queued_bytes += sizeof *node + event->len;
-    return KC_OK;
-}
-
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct kc_curl_exchange *x = ctx;
     size_t len = size * n;
-    int err;
     if (x->may_redirect)
         return len;
-    size_t queued = x->pub.raw ? x->pub.body.len : x->queued_bytes;
-    if ((x->pub.is_events || x->pub.raw) && queued > x->max_queued_bytes) {
+    if (kc_inbox_is_full(&x->in)) {
         x->paused = true; /* these bytes come again */
         return CURL_WRITEFUNC_PAUSE;
     }
-    x->heard_ms = kc_mono_ms();
-    x->pub.received_bytes += len;
-    if (x->pub.is_events) {
-        err = kc_sse_feed(&x->sse, data, len, queue_event, x);
-        if (x->first)
-            tell(x);
-    } else {
-        err = kc_buf_add(&x->pub.body, data, len);
-        if (x->pub.raw)
-            tell(x);
-    }
-    x->failure = err;
-    return err == KC_OK ? len : 0;
+    x->failure = kc_inbox_data(&x->in, data, len);
+    return x->failure == KC_OK ? len : 0;
 }
 
 static int on_request(void *ctx, char *ip, char *local, int port, int lport)
@@ -188,9 +114,9 @@ static int on_request(void *ctx, char *ip, char *local, int port, int lport)
     (void)local;
     (void)port;
     (void)lport;
-    x->pub.sent = true; /* connected: from here on it may have left */
-    x->pub.sends++;
-    tell(x);
+    x->in.pub.sent = true; /* connected: from here on it may have left */
+    x->in.pub.sends++;
+    kc_inbox_tell(&x->in);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -225,8 +151,11 @@ static int build_fields(struct curl_slist **list, const struct kc_headers *h)
         typed = typed || strcmp(f->name, "content-type") == 0;
         kc_buf_clear(&line);
         /* "name;" is how libcurl is told of a field without a value. */
-        err = *f->value ? kc_buf_addf(&line, "%s: %s", f->name, f->value)
-                        : kc_buf_addf(&line, "%s;", f->name);
+        err = kc_buf_addstr(&line, f->name);
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, *f->value ? ": " : ";");
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, f->value);
         if (err == KC_OK)
             err = append(list, kc_buf_str(&line));
     }
@@ -292,7 +221,7 @@ int kc_curl_setup(struct kc_curl_exchange *x,
     curl_easy_setopt(x->easy, CURLOPT_SHARE, x->t->share);
     curl_easy_setopt(x->easy, CURLOPT_URL, c->url);
     curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->fields);
-    curl_easy_setopt(x->easy, CURLOPT_USERAGENT, USER_AGENT);
+    curl_easy_setopt(x->easy, CURLOPT_USERAGENT, KC_USER_AGENT);
     curl_easy_setopt(x->easy, CURLOPT_ACCEPT_ENCODING, c->raw ? NULL : "");
     curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, c->raw ? 1L : 0L);
     curl_easy_setopt(x->easy, CURLOPT_TCP_NODELAY, 1L);
@@ -302,7 +231,7 @@ int kc_curl_setup(struct kc_curl_exchange *x,
     if (strcmp(x->origin.scheme, "https") == 0)
         curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
     uint64_t connect =
-        c->connect_timeout_ms ? c->connect_timeout_ms : CONNECT_MS;
+        c->connect_timeout_ms ? c->connect_timeout_ms : KC_CONNECT_MS;
     curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
     curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)c->total_timeout_ms);
     return KC_OK;
@@ -338,20 +267,13 @@ static int result_of(const struct kc_curl_exchange *x, CURLcode code)
         return KC_EGARBAGE;
     case CURLE_OUT_OF_MEMORY:
         /* libcurl 7.88 says so of a header line over 100 kB, too. */
-        return x->pub.status && !x->pub.have_headers ? KC_ETOOLARGE : KC_ENOMEM;
+        return x->in.pub.status && !x->in.pub.have_headers ? KC_ETOOLARGE
+                                                           : KC_ENOMEM;
     case CURLE_URL_MALFORMAT:
         return KC_EBADURL;
     default:
         return KC_ECUT;
     }
-}
-
-void kc_curl_fail(struct kc_curl_exchange *x, int err, const char *words)
-{
-    x->pub.err = err;
-    snprintf(x->pub.detail, sizeof x->pub.detail, "%s", words);
-    x->pub.done = true;
-    tell(x);
 }
 
 void kc_curl_finish(struct kc_curl_exchange *x, CURLcode code)
@@ -364,25 +286,19 @@ void kc_curl_finish(struct kc_curl_exchange *x, CURLcode code)
     }
     if (err == KC_OK && x->may_redirect) { /* to another place: the answer */
         x->may_redirect = false;
-        x->pub.have_headers = true;
+        x->in.pub.have_headers = true;
     }
-    if (err == KC_OK && !x->pub.have_headers) { /* libcurl lets it pass */
+    if (err == KC_OK && !x->in.pub.have_headers) { /* libcurl lets it pass */
         err = KC_ECUT;
         words = "the connection ended within the headers";
     }
-    if (err == KC_OK && x->pub.is_events)
-        err = kc_sse_finish(&x->sse, queue_event, x);
-    kc_curl_fail(x, err, err == KC_OK ? "" : words);
+    kc_inbox_end(&x->in, err, words);
 }
 
 void kc_curl_reset(struct kc_curl_exchange *x)
 {
-    kc_headers_clear(&x->pub.headers);
-    kc_buf_clear(&x->pub.body);
-    x->pub.status = 0;
-    x->pub.sends = 0;
+    kc_inbox_clear(&x->in);
     x->may_redirect = false;
-    x->header_bytes = 0;
     x->redirects++;
 }
 
@@ -391,27 +307,17 @@ static void resume(struct kc_curl_exchange *x)
     if (!x->paused || !x->running)
         return;
     x->paused = false; /* before the call, which may pause again */
-    x->heard_ms = kc_mono_ms();
+    x->in.heard_ms = kc_mono_ms();
     curl_easy_pause(x->easy, CURLPAUSE_CONT);
 }
 
 int kc_curl_event(struct kc_exchange *pub, struct kc_sse_event *out)
 {
     struct kc_curl_exchange *x = pub->impl;
-    free(x->current);
-    x->current = x->first;
-    if (!x->current)
-        return x->pub.done ? KC_EEND : KC_EAGAIN;
-    x->first = x->current->next;
-    if (!x->first)
-        x->last = NULL;
-    x->queued_bytes -= sizeof *x->current + x->current->len;
-    *out = (struct kc_sse_event){.type = x->current->type,
-                                 .data = x->current->data,
-                                 .len = x->current->len};
-    if (x->queued_bytes <= x->max_queued_bytes / 2)
+    int err = kc_inbox_event(&x->in, out);
+    if (err == KC_OK && kc_inbox_has_room(&x->in))
         resume(x);
-    return KC_OK;
+    return err;
 }
 
 void kc_curl_taken(struct kc_exchange *pub)
@@ -422,14 +328,6 @@ void kc_curl_taken(struct kc_exchange *pub)
 void kc_curl_release(struct kc_curl_exchange *x)
 {
     wipe_fields(x->fields);
-    kc_headers_deinit(&x->pub.headers);
-    kc_buf_deinit(&x->pub.body);
-    kc_sse_deinit(&x->sse);
-    free(x->current);
-    while (x->first) {
-        struct kc_event_node *next = x->first->next;
-        free(x->first);
-        x->first = next;
-    }
+    kc_inbox_deinit(&x->in);
     free(x);
 }

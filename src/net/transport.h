@@ -4,7 +4,8 @@
  * watch sockets and for one timer, and is told when they are due. Its callbacks
  * only fill the exchange's buffers and call `notify`, which must do no more
  * than mark the exchange; the owner reads it after the drive has returned.
- * Knows nothing of keys or of Lua. All calls come from one thread.
+ * Knows nothing of keys or of Lua. All calls come from one thread. There are
+ * two: over libcurl (curl.h), and whatever the program brings (hosted.h).
  */
 #ifndef KC_NET_TRANSPORT_H
 #define KC_NET_TRANSPORT_H
@@ -27,6 +28,9 @@ struct kc_poller {
     int (*watch)(void *ctx, int fd, int events);
     /* Call kc_transport_timeout after `ms`; -1: not needed any more. */
     void (*timer)(void *ctx, int64_t ms);
+    /* Call kc_transport_woken soon. From any thread, while there is an
+     * exchange. */
+    void (*wake)(void *ctx);
 };
 
 struct kc_exchange_config { /* all is copied, but `body` */
@@ -56,10 +60,10 @@ struct kc_exchange {
     int status;                /* 0 until the final headers are here */
     struct kc_headers headers; /* of the final answer, names in lower case */
     bool have_headers;
-    bool is_events;   /* a stream's 2xx: read by kc_exchange_event */
-    bool raw;         /* `body` is what was not taken yet */
+    bool is_events;        /* a stream's 2xx: read by kc_exchange_event */
+    bool raw;              /* `body` is what was not taken yet */
     char status_line[128]; /* of a raw one */
-    bool sent;        /* the request has left, at least in part */
+    bool sent;             /* the request has left, at least in part */
     unsigned sends;   /* how often: libcurl sends it again by itself where a
                        * kept connection was dead before a byte came back */
     bool done;        /* nothing more will come */
@@ -80,6 +84,7 @@ struct kc_transport_ops {
     void (*free_exchange)(struct kc_exchange *x);
     void (*ready)(struct kc_transport *t, int fd, int events);
     void (*timeout)(struct kc_transport *t);
+    void (*woken)(struct kc_transport *t); /* NULL: it never wakes */
     void (*close)(struct kc_transport *t);
     void (*forget)(
         struct kc_transport *t); /* after a fork: free nothing shared */
@@ -136,6 +141,11 @@ static inline void kc_transport_ready(struct kc_transport *t, int fd,
 static inline void kc_transport_timeout(struct kc_transport *t)
 {
     t->ops->timeout(t);
+}
+
+static inline void kc_transport_woken(struct kc_transport *t)
+{
+    t->ops->woken(t);
 }
 
 /* kc_transport_close frees the transport; every exchange must be freed. */

@@ -135,7 +135,12 @@ static int start(struct kc_call *c, struct kc_runtime *rt,
     if (!spec->stream && spec->request_timeout_ms &&
         (!whole || spec->request_timeout_ms < whole))
         config.total_timeout_ms = spec->request_timeout_ms;
-    int err = kc_runtime_transport(rt, &c->transport);
+    struct kc_carrier *carrier = spec->carrier;
+    int err = carrier ? KC_OK : kc_runtime_carrier(rt, &carrier);
+    if (err == KC_OK) {
+        c->carrier = kc_carrier_ref(carrier);
+        c->transport = kc_carrier_transport(carrier);
+    }
     if (err == KC_OK && spec->stream && spec->request_timeout_ms)
         kc_loop_arm(kc_runtime_loop(rt), &c->first,
                     kc_mono_ms() + spec->request_timeout_ms);
@@ -184,6 +189,8 @@ void kc_call_deinit(struct kc_call *c)
     if (c->exchange)
         kc_exchange_free(c->transport, c->exchange);
     c->exchange = NULL;
+    kc_carrier_unref(c->carrier);
+    c->carrier = NULL;
     kc_ledger_unref(c->ledger);
     c->ledger = NULL;
     kc_runtime_add_call(rt, -1);
@@ -253,8 +260,7 @@ int kc_call_error(const struct kc_call *c, const char **detail)
     return c->exchange->err;
 }
 
-/* Blacks out the key that was sent. */
-static int blacken(const struct kc_call *c, struct kc_buf *text)
+int kc_call_blacken(const struct kc_call *c, struct kc_buf *text)
 {
     if (!c->ledger)
         return KC_OK;
@@ -274,7 +280,7 @@ int kc_call_fields(const struct kc_call *c, struct kc_buf *out)
         if (err == KC_OK)
             err = kc_buf_addch(out, '\n');
     }
-    return err == KC_OK ? blacken(c, out) : err;
+    return err == KC_OK ? kc_call_blacken(c, out) : err;
 }
 
 int kc_call_body(const struct kc_call *c, struct kc_buf *out)
@@ -284,7 +290,7 @@ int kc_call_body(const struct kc_call *c, struct kc_buf *out)
     const struct kc_buf *body = &c->exchange->body;
     bool failed = c->exchange->status >= 400 || c->exchange->err != KC_OK;
     int err = kc_buf_add(out, kc_buf_str(body), body->len);
-    return err == KC_OK && failed ? blacken(c, out) : err;
+    return err == KC_OK && failed ? kc_call_blacken(c, out) : err;
 }
 
 int kc_call_piece(struct kc_call *c, struct kc_buf *out)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "net/transport.h"
+#include "runtime/carrier.h"
 #include "runtime/ledger.h"
 #include "runtime/runtime.h"
 #include "util/buf.h"
@@ -38,6 +39,7 @@ struct kc_call_spec { /* templates and texts are copied, `body` is borrowed */
     bool raw;   /* as it is sent, and taken by kc_call_piece; see transport.h */
     bool allow_insecure;
     const struct kc_lease *lease; /* NULL: no key is filled in */
+    struct kc_carrier *carrier;   /* NULL: the runtime's; a reference is kept */
     uint64_t connect_timeout_ms, idle_timeout_ms; /* 0: the default, none */
     uint64_t
         request_timeout_ms; /* a stream's: until its first event; 0: none */
@@ -50,7 +52,8 @@ struct kc_call {
     struct kc_ledger *ledger; /* NULL without a lease */
     uint64_t lease;
     uint32_t key;
-    struct kc_transport *transport;
+    struct kc_carrier *carrier;
+    struct kc_transport *transport; /* the carrier's */
     struct kc_exchange *exchange;
     struct kc_timer first; /* until the first event */
     bool told_sent;
@@ -82,8 +85,12 @@ KC_CHECKED int kc_call_peek(struct kc_call *c, struct kc_sse_event *out);
 KC_CHECKED int kc_call_event(struct kc_call *c, struct kc_sse_event *out);
 
 /* kc_call_error returns why it failed, KC_OK while it did not; *detail gets
- * words. */
+ * words: those of a transport of the program's own may hold anything. */
 int kc_call_error(const struct kc_call *c, const char **detail);
+
+/* kc_call_blacken blacks the key that was sent out of `text`. KC_EFORKED where
+ * that cannot be done. */
+KC_CHECKED int kc_call_blacken(const struct kc_call *c, struct kc_buf *text);
 
 /* kc_call_fields appends the values of the header fields, one a line and in
  * their order, with the key blacked out. */

@@ -1,17 +1,17 @@
-/* runtime.c -- the owner of loop and transport, and the ready queue. */
+/* runtime.c -- the owner of loop and transports, and the ready queue. */
 #include "runtime/runtime.h"
 
 #include <stdlib.h>
 
-#include "net/curl.h"
+#include "runtime/carrier.h"
 #include "runtime/registry.h"
 
 struct kc_runtime {
     size_t refs;
     unsigned generation;
     struct kc_loop *loop;
-    struct kc_transport *transport; /* NULL until first used */
-    struct kc_timer transport_timer;
+    struct kc_carrier *own;   /* over libcurl; NULL until first used */
+    struct kc_carrier *given; /* to be used in its place; NULL: none */
     struct kc_ready *first, *last; /* the ready queue */
     uint64_t next_id;
     size_t pending;
@@ -26,14 +26,8 @@ struct kc_runtime {
 static void on_fd(void *ctx, int fd, int events)
 {
     struct kc_runtime *rt = ctx;
-    if (rt->transport)
-        kc_transport_ready(rt->transport, fd, events);
-}
-
-static void on_transport_timer(void *ctx)
-{
-    struct kc_runtime *rt = ctx;
-    kc_transport_timeout(rt->transport);
+    if (rt->own)
+        kc_transport_ready(kc_carrier_transport(rt->own), fd, events);
 }
 
 static void on_wake(void *ctx)
@@ -59,8 +53,6 @@ int kc_runtime_new(struct kc_runtime **out)
     }
     kc_loop_on_fd(rt->loop, on_fd, rt);
     kc_loop_on_wake(rt->loop, on_wake, rt);
-    rt->transport_timer =
-        (struct kc_timer){.fn = on_transport_timer, .ctx = rt};
     rt->refs = 1;
     rt->generation = kc_registry_generation();
     *out = rt;
@@ -75,12 +67,10 @@ struct kc_runtime *kc_runtime_ref(struct kc_runtime *rt)
 
 static void drop_transport(struct kc_runtime *rt)
 {
-    if (kc_runtime_forked(rt))
-        kc_transport_forget(rt->transport);
-    else
-        kc_transport_close(rt->transport);
-    rt->transport = NULL;
-    kc_loop_disarm(rt->loop, &rt->transport_timer);
+    kc_carrier_unref(rt->own);
+    rt->own = NULL;
+    kc_carrier_unref(rt->given);
+    rt->given = NULL;
 }
 
 void kc_runtime_unref(struct kc_runtime *rt)
@@ -109,34 +99,21 @@ struct kc_loop *kc_runtime_loop(struct kc_runtime *rt)
     return rt->loop;
 }
 
-static int watch(void *ctx, int fd, int events)
+int kc_runtime_carrier(struct kc_runtime *rt, struct kc_carrier **out)
 {
-    struct kc_runtime *rt = ctx;
-    return kc_loop_watch(rt->loop, fd, events);
+    int err = KC_OK;
+    *out = rt->given;
+    if (!rt->given && !rt->own)
+        err = kc_carrier_open(rt, NULL, &rt->own);
+    if (!rt->given)
+        *out = rt->own;
+    return err;
 }
 
-static void timer(void *ctx, int64_t ms)
+void kc_runtime_use(struct kc_runtime *rt, struct kc_carrier *c)
 {
-    struct kc_runtime *rt = ctx;
-    if (ms < 0) {
-        kc_loop_disarm(rt->loop, &rt->transport_timer);
-        return;
-    }
-    kc_loop_arm(rt->loop, &rt->transport_timer, kc_mono_ms() + (uint64_t)ms);
-}
-
-int kc_runtime_transport(struct kc_runtime *rt, struct kc_transport **out)
-{
-    if (!rt->transport) {
-        struct kc_poller poller = {.ctx = rt, .watch = watch, .timer = timer};
-        int err = kc_curl_open(&poller, &rt->transport);
-        if (err != KC_OK) {
-            *out = NULL;
-            return err;
-        }
-    }
-    *out = rt->transport;
-    return KC_OK;
+    kc_carrier_unref(rt->given);
+    rt->given = c ? kc_carrier_ref(c) : NULL;
 }
 
 int kc_runtime_step(struct kc_runtime *rt, int64_t timeout_ms,

@@ -1,6 +1,6 @@
 /* runtime.h -- one Lua state's (or one thread's) engine room.
  *
- * It owns the loop and the transport, reads the clocks, and keeps the queue of
+ * It owns the loop and its transports, reads the clocks, and keeps the queue of
  * *waitables* that may have become ready: calls, key waits, timers. Reference
  * counted: whatever lives in it holds a reference, so no order of closing can
  * dangle. One thread, but for kc_runtime_wake.
@@ -18,6 +18,7 @@
 #include "util/err.h"
 
 struct kc_runtime;
+struct kc_carrier; /* carrier.h */
 
 /* The head of every waitable. */
 struct kc_ready {
@@ -43,9 +44,14 @@ bool kc_runtime_forked(const struct kc_runtime *rt);
 
 struct kc_loop *kc_runtime_loop(struct kc_runtime *rt);
 
-/* kc_runtime_transport opens the transport when first asked for. */
-KC_CHECKED int kc_runtime_transport(struct kc_runtime *rt,
-                                    struct kc_transport **out);
+/* kc_runtime_carrier returns the transport of calls that name none: the one in
+ * use, else that over libcurl, opened when first asked for. Borrowed. */
+KC_CHECKED int kc_runtime_carrier(struct kc_runtime *rt,
+                                  struct kc_carrier **out);
+
+/* kc_runtime_use has the calls that begin from now on carried by `c`, and keeps
+ * a reference; NULL: by libcurl again. */
+void kc_runtime_use(struct kc_runtime *rt, struct kc_carrier *c);
 
 /* kc_runtime_step runs the loop once; see kc_loop_step. It does not wait while
  * a waitable is queued. KC_EFORKED. */

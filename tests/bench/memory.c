@@ -1,8 +1,8 @@
 /* memory.c -- what a live meter takes, all six windows in use: asked of the
  * allocator over many keys, its own overhead included.
  *
- * A ring begins with 4 entries and is full with 32, that of the day with 64
- * (ENGINE.md section 2): what was added in between tells the size of one.
+ * A ring begins with 4 entries and is full with 32, that of the day with 64:
+ * what was added in between tells the size of one.
  */
 #include "bench/bench.h"
 

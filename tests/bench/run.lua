@@ -4,6 +4,7 @@
 local build = os.getenv "KEYCYCLE_BUILD" or "build"
 package.path = "tests/bench/?.lua;" .. package.path
 
+local frame = require "frame"
 local shell = require "shell"
 local start = require "start"
 local wire = require "wire"
@@ -47,3 +48,4 @@ if os.getenv "BENCH" ~= "wire" then
   start.run(build)
 end
 wire.run(build)
+frame.run(build)

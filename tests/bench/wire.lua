@@ -4,24 +4,14 @@
 --- BENCH_RUNS (1): how often each is run; the medians are printed. BENCH_SECONDS (10):
 --- how long the long ones measure.
 local shell = require "shell"
+local tls = require "tls"
 
 local wire = {}
 
-local KEY = "sk-bench-0001-0123456789abcdef"
+local KEY, CONTENT = tls.KEY, tls.CONTENT
 local RUNS = tonumber(os.getenv "BENCH_RUNS") or 1
 local SECONDS = tonumber(os.getenv "BENCH_SECONDS") or 10
-local CONTENT = ("All work and no play makes a dull benchmark. "):rep(20)
 local BODY = ('{"model":"gpt-4o-mini","messages":[{"role":"user","content":"%s"}]}'):format(CONTENT)
-
-local OPENSSL = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
-  .. "-days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s "
-  .. "2>/dev/null"
-
--- What goes before a command: on a machine with two cores the client has one alone.
-local function pin(core)
-  local two = shell.output "nproc":match "%d+" ~= "1"
-  return two and ("taskset -c %d "):format(core) or ""
-end
 
 local function median_of(command)
   local lists = {}
@@ -36,7 +26,7 @@ end
 
 -- The commands: ours and the baseline, by what the server is to do.
 local function commands(build, url)
-  local client = ("SSL_CERT_FILE=%s/tests/bench/server.crt %s%s"):format(build, pin(0), build)
+  local client = tls.client(build) .. build
   local function ours(what, tasks, seconds)
     return ("%s/keycycle tests/bench/load.lua %s/%s/v1 %s %s %d %g"):format(client, url, what, KEY,
       shell.quote(CONTENT), tasks, seconds)
@@ -100,11 +90,9 @@ end
 --- Runs them and prints their figures.
 ---@param build string the folder
 function wire.run(build)
-  local certificate, key = build .. "/tests/bench/server.crt", build .. "/tests/bench/server.key"
-  shell.output(OPENSSL:format(key, certificate))
-  local command = ("%s%s/tests/bench/server %s %s"):format(pin(1), build, certificate, key)
-  local server <close> = shell.server(command)
-  local closing <close> = shell.server(command .. " close")
+  tls.certify(build)
+  local server <close> = tls.server(build)
+  local closing <close> = tls.server(build, "close")
   local ours, baseline, client = commands(build, server.url)
   bench_calls(ours, baseline)
   bench_streams(ours, baseline)

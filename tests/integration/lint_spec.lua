@@ -42,6 +42,8 @@ describe("make lint", function()
       .. "    return 1;\n}\n", "a function of 91 lines" },
     ["a long Lua function"] = { "lua/a.lua", "local function a()\n" .. ("  print(1)\n"):rep(70)
       .. "end\nreturn a\n", "a function of 70 lines" },
+    ["a page that is not here"] = { "lua/a.lua", "return 1 -- see NOTES.md\n",
+      "NOTES.md is not here" },
     ["a luacheck finding"] = { "lua/a.lua", "local unused = 1\n", "unused variable" },
     ["a global in Lua"] = { "lua/a.lua", "leak = 1\n", "leak" },
   } do

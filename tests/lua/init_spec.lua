@@ -72,7 +72,7 @@ describe("the notes on the C module", function()
   it("name every function that it has, and no other", function()
     local core = require "keycycle.core"
     local text, named = "", {}
-    for _, name in ipairs { "core", "reader", "state" } do
+    for _, name in ipairs { "core", "reader", "state", "transport" } do
       local f <close> = assert(io.open("lua/keycycle/meta/" .. name .. ".lua"))
       text = text .. f:read "a"
     end

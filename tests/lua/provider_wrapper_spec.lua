@@ -69,7 +69,7 @@ describe("MultiProviderWrapper.from_env", function()
     raises(Invalid, "needs provider", from, "", {})
     raises(Invalid, "needs provider", from, "", { provider = 5 })
     raises(Invalid, "not a string", keycycle.MultiProviderWrapper.from_env, "openai")
-    raises(Invalid, "not served", from, "", { provider = "p", transport = "x" })
+    raises(Invalid, "transport must be a table", from, "", { provider = "p", transport = "x" })
     raises(Invalid, "default_model_id must be", from, "", { provider = "p", default_model_id = 5 })
     raises(Invalid, "differ", from, "", { provider = "p", default_model_id = "a",
       default_model = "b" })

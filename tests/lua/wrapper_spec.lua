@@ -16,7 +16,7 @@ describe("MultiClientWrapper.new", function()
   it("refuses what it does not know or serve", function()
     for word, opts in pairs {
       ["\"db\""] = { db = "x" }, ["shared must be"] = { shared = "" },
-      ["transport is not served"] = { transport = "x" }, ["clock must be"] = { clock = 5 },
+      ["transport must be a table"] = { transport = "x" }, ["clock must be"] = { clock = 5 },
       ["env_file must be"] = { env_file = 5 },
     } do
       raises(Invalid, word, keycycle.MultiClientWrapper.new, opts)

@@ -29,7 +29,8 @@
 static const char *const names[] = {
     "open",   "keys",   "tiers", "events", "tasks", "simulate",
     "json",   "own",    "store", "stats",  "http",  "models",
-    "config", "shared", "cpool", "box",    "agent",  "close"};
+    "config", "shared", "cpool", "box",    "agent",  "close",
+    "transport"};
 static const char *const modes[] = {"once", "from", "collect"};
 
 static struct {

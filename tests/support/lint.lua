@@ -63,6 +63,13 @@ local function check_calls(path, n, line)
   end
 end
 
+-- Who reads a file has no other page than those that are here.
+local function check_pages(path, n, line)
+  for name in line:gmatch "%f[%w](%u+%.md)%f[%W]" do
+    if name ~= "README.md" then finding(path, n, "%s is not here", name) end
+  end
+end
+
 local in_library = "^src/(%l+)/"
 
 local function check_c(path)
@@ -74,6 +81,7 @@ local function check_c(path)
     local header = line:match '^#include%s+[<"]([^>"]+)[>"]'
     if header and floor and below[floor] then check_include(path, n, floor, header) end
     if floor then check_calls(path, n, line) end
+    check_pages(path, n, line)
     if line == "{" then opened = n end
     if line == "}" and opened then
       local size = n - opened - 1
@@ -96,6 +104,7 @@ local function check_lua(path)
   end
   if path:find "^tests/" then return end
   for n, line in ipairs(lines) do
+    check_pages(path, n, line)
     local indent = line:match "^(%s*)local function " or line:match "^(%s*)function "
     if indent and not line:find "%f[%w]end%f[%W]" then
       for m = n + 1, #lines do

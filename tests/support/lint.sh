@@ -39,7 +39,7 @@ if [ -d lua ] && command -v luacheck >/dev/null; then
   luacheck --no-color -q lua scripts tests || status=1
 fi
 if command -v shellcheck >/dev/null; then
-  scripts=(.ci/run tests/support/*.sh)
+  scripts=(.ci/run tests/support/*.sh lua/docs/*.sh)
   for file in "${scripts[@]}"; do
     if [ -e "$file" ]; then shellcheck "$file" || status=1; fi
   done

@@ -1,5 +1,6 @@
 /* poller.h -- the smallest loop that can drive a transport: poll() over a few
- * sockets and one timer, for tests of the transport without the runtime.
+ * sockets, one timer and wake-ups, for tests of a transport without the
+ * runtime.
  */
 #ifndef KC_TESTS_POLLER_H
 #define KC_TESTS_POLLER_H
@@ -8,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "keycycle.h"
 #include "net/transport.h"
 
 #define POLLER_MAX 64
@@ -19,10 +21,12 @@ struct poller {
     } watched[POLLER_MAX];
     size_t len;
     uint64_t at_ms; /* of the timer; 0: none */
+    int wake[2];    /* a pipe; any thread */
 };
 
-/* poller_open makes a transport over libcurl that `p` drives. */
-bool poller_open(struct poller *p);
+/* poller_open makes a transport that `p` drives: over `host`, NULL: over
+ * libcurl. */
+bool poller_open(struct poller *p, const struct keycycle_transport *host);
 void poller_close(struct poller *p);
 
 /* poller_turn waits for something to happen and lets the transport do it. */

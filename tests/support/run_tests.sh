@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test of the build folder and ends with "N passed, N failed".
-# usage: run_tests.sh BUILD [unit|eager|sanitized|peers]
+# usage: run_tests.sh BUILD [unit|eager|sanitized|peers|threads]
 #   unit: the C tests only; eager: the Lua specs only; sanitized: nothing in the
 #   stock lua5.4, which cannot load a sanitized module; peers: only what runs beside
-#   others' mocks
+#   others' mocks; threads: only the host with a Lua state in each thread
 set -uo pipefail
 build=${1:-build}
 export KEYCYCLE_BUILD=$build
@@ -62,7 +62,7 @@ eager() {
   done
 }
 
-if [[ "${2:-all}" != @(eager|peers) ]]; then
+if [[ "${2:-all}" != @(eager|peers|threads) ]]; then
   for program in "$build"/tests/unit/*/test_*; do
     [ -x "$program" ] && unit "$program"
   done
@@ -78,6 +78,10 @@ eager) eager ;;
 sanitized)
   specs "specs in the host" tests/lua "$build/keycycle"
   specs "integration" tests/integration "$build/keycycle" --exclude-tags=plain
+  ;;
+threads)
+  specs "states in threads" tests/integration/host_c_spec.lua "$build/keycycle" \
+    --filter="states in threads"
   ;;
 peers)
   specs "peers" tests/peers "$build/keycycle"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to build ("build"), to test ("test"), to measure
-# ("bench", "coverage"), to fuzz ("clang", then "fuzzer") and to test beside others' mocks ("node",
-# then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
+# ("bench", "coverage"), to describe ("docs"), to fuzz ("clang", then "fuzzer") and to test beside
+# others' mocks ("node", then "peers") keycycle, on Debian and its kin through apt, peers from npm into the
 # build folder. Elsewhere it names what is missing and stops.
 set -euo pipefail
 
@@ -61,6 +61,10 @@ for part in "$@"; do
     want "lua5.4 -e 'require \"cqueues\"'" lua-cqueues
     want "lua5.4 -e 'require \"luv\"'" lua-luv
     want 'command -v nginx || test -x /usr/sbin/nginx' nginx-light
+    # Programs of others that embed Lua 5.4.
+    want 'command -v lighttpd || test -x /usr/sbin/lighttpd' lighttpd
+    want 'test -e /usr/lib/lighttpd/mod_magnet.so' lighttpd-modules-lua
+    want 'command -v clingo' gringo
     want 'command -v openssl' openssl
     # The bare server: the package with the service brings three times as much.
     want 'command -v mariadbd || test -x /usr/sbin/mariadbd' mariadb-server-core
@@ -75,6 +79,14 @@ for part in "$@"; do
     ;;
   coverage)
     want 'command -v gcovr' gcovr
+    ;;
+  docs) # LDoc's tables need discount, which Debian has for 5.1
+    want 'command -v lua5.4' lua5.4
+    want 'command -v ldoc' lua-ldoc
+    want 'command -v lua5.1' lua5.1
+    want "lua5.1 -e 'require \"lfs\" require \"pl.utils\"'" lua-filesystem
+    want "lua5.1 -e 'require \"discount\"'" lua-discount
+    want 'command -v mandoc' mandoc
     ;;
   clang)
     want 'command -v clang' clang
@@ -104,12 +116,12 @@ if ! command -v apt-get >/dev/null; then
 setup: something is missing, and this system has no apt. Install by hand:
   Fedora: gcc make pkgconf lua-devel libcurl-devel cjson-devel sqlite-devel libevent-devel
           mariadb-connector-c-devel lua libcmocka-devel mariadb-server nginx openssl openssl-devel
-          valgrind ShellCheck clang compiler-rt nodejs npm
+          valgrind ShellCheck clang compiler-rt nodejs npm lighttpd lighttpd-mod_magnet clingo
   Arch:   base-devel lua54 curl cjson sqlite libevent mariadb-libs cmocka mariadb nginx openssl valgrind
-          shellcheck clang compiler-rt nodejs npm
+          shellcheck clang compiler-rt nodejs npm lighttpd clingo
   Alpine: build-base pkgconf lua5.4-dev curl-dev cjson-dev sqlite-dev libevent-dev
           mariadb-connector-c-dev lua5.4 cmocka-dev mariadb nginx openssl openssl-dev valgrind
-          shellcheck clang compiler-rt nodejs npm
+          shellcheck clang compiler-rt nodejs npm lighttpd lighttpd-mod_magnet clingo
   and, from LuaRocks for Lua 5.4: busted luacheck cqueues luv luasocket lua-cjson luaexpat
           luasoap
 TEXT

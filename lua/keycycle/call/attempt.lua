@@ -133,7 +133,7 @@ local function start(run, lease, left)
     method = run.request.method, url = url,
     headers = headers_of(run, content_type, value_of), auth = run.adapter.auth, body = body,
     stream = run.request.stream, lines = run.request.lines, lease = lease,
-    allow_insecure = run.entry.config.allow_insecure,
+    transport = run.entry.transport, allow_insecure = run.entry.config.allow_insecure,
     request_timeout = opts.request_timeout or REQUEST_TIMEOUT,
     idle_timeout = opts.idle_timeout or IDLE_TIMEOUT, deadline_timeout = left,
   }

@@ -95,7 +95,7 @@ function failure.of_transport(result)
   return { kind = "transport", scope = "request" }
 end
 
---- What a policy is told, API.md section 9. `keys_ready` counts the other keys: where
+--- What a policy is told (keycycle.Failure). `keys_ready` counts the other keys: where
 --- it is 0 there is nothing to rotate to.
 ---@param verdict table
 ---@param index integer of the key

@@ -146,7 +146,7 @@ end
 --- Raises KeycycleError (`bad_request`), which names the field.
 ---@param adapter table
 ---@param name string a name in its `protocols`
----@param request table neutral (API.md section 7)
+---@param request table neutral (keycycle.Request)
 ---@return table `{ path, query, headers, json }`
 function wire.encode(adapter, name, request)
   local protocol = wire.protocol(adapter, name)

@@ -1,4 +1,4 @@
---- The options of a client, a call and a lease, checked (API.md section 4).
+--- The options of a client, a call and a lease, checked (keycycle.CallOptions in meta/).
 local errors = require "keycycle.errors"
 local policy = require "keycycle.policy"
 

@@ -71,9 +71,11 @@ local windows = { second = true, ["10_second"] = true, minute = true, ["5_minute
 local function check_line(line, where)
   if type(line) ~= "table" then errors.invalid("%s must be a table", where) end
   for k, v in pairs(line) do
+    if not fields[k] then
+      errors.invalid("%s has no field %q (known: %s)", where, tostring(k), errors.list(fields))
+    end
     if type(v) ~= fields[k] then
-      errors.invalid(fields[k] and "%s.%s must be a %s" or "%s has no field %q", where, tostring(k),
-        fields[k])
+      errors.invalid("%s.%s must be a %s", where, k, fields[k])
     end
   end
   if not units[line.unit] then

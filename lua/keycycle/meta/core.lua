@@ -55,10 +55,9 @@ function core.manual_clock(start) end
 function clock:advance(seconds) end
 function clock:now() end
 
---- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until
---- something happens; 0: not at all), handles it, starts no further event once
---- `budget` seconds are spent. Returns true, or nil, err (code "forked";
---- "interrupted" when a signal came).
+--- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until something happens;
+--- 0: not at all), handles it, starts no further event once `budget` seconds are spent. Returns
+--- true, or nil, err (code "forked"; "interrupted" when a signal came).
 ---@param timeout? number
 ---@param budget? number
 function core.step(timeout, budget) end
@@ -67,8 +66,7 @@ function core.step(timeout, budget) end
 ---@return integer?
 function core.next_ready() end
 
---- One descriptor that is readable whenever step(0) has something to do,
---- timers and wake() included.
+--- One descriptor, readable whenever step(0) has something to do, timers and wake() included.
 ---@return integer
 function core.pollfd() end
 
@@ -77,6 +75,8 @@ function core.timeout() end
 
 --- Makes pollfd readable and the next step return at once.
 function core.wake() end
+--- Makes the loop, if there is none yet: then waking it needs no memory.
+function core.start() end
 
 --- How much is under way: calls, key waits and timers not closed yet.
 ---@return integer
@@ -300,7 +300,7 @@ function lease:unpaid(reason) end
 --- of a stream: until the first event), idle_timeout, deadline_timeout (the
 --- whole, streams too); max_body, max_event (bytes); raw (boolean: the answer as the
 --- server sends it: no redirect is followed, nothing decoded; `piece` takes its body, and
---- idle_timeout holds between two pieces).
+--- idle_timeout holds between two pieces), transport (nil: the host's in C, or libcurl).
 --- nil, err before anything is sent: bad_url, insecure (http:// to a host that
 --- is not loopback, with auth, without allow_insecure), invalid.
 ---@return keycycle.core.call?, table? err

@@ -19,8 +19,8 @@ function model_methods.new(prepare, send)
 
   --- Asks the model. Blocks, or yields in a task.
   ---@param prompt string|table a text, or a list of neutral messages; never written to
-  ---@param opts? table options of a call (API.md section 4) and fields of the request
-  ---@return table response neutral (API.md section 7); tostring gives its content
+  ---@param opts? table options of a call and fields of the request: keycycle.AskOptions
+  ---@return table response neutral (keycycle.Response); tostring gives its content
   function methods:invoke(prompt, opts)
     return answer(prepare(self, prompt, opts, false))
   end

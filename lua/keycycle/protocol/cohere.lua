@@ -65,7 +65,7 @@ local function format_of(format)
 end
 
 --- The native request for a neutral one. Raises a text that names the field.
----@param request table neutral (API: models)
+---@param request table neutral (keycycle.Request)
 ---@return table `{ json }`
 function cohere.encode(request)
   local tools = neutral.tools(request)

@@ -134,7 +134,7 @@ function gemini.path(model, method)
 end
 
 --- The native request for a neutral one. Raises a text that names the field.
----@param request table neutral (API: models)
+---@param request table neutral (keycycle.Request)
 ---@return table `{ path, query, json }`
 function gemini.encode(request)
   local model, messages = neutral.model(request), neutral.messages(request)

@@ -1,4 +1,4 @@
---- Reading a neutral request (API: models): what the protocols' `encode` share.
+--- Reading a neutral request: what the protocols' `encode` share.
 ---
 --- Pure. What cannot be read raises a plain text that names the field, without a
 --- position: callers make their error of it.

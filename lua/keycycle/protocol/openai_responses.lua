@@ -74,7 +74,7 @@ end
 
 --- The native request for a neutral one. Raises a text that names the field; `stop`
 --- cannot be said, and `seed`, a wish in every dialect, is left out.
----@param request table neutral (API: models)
+---@param request table neutral (keycycle.Request)
 ---@return table `{ json }`
 function openai_responses.encode(request)
   local messages, tools = neutral.messages(request), neutral.tools(request)

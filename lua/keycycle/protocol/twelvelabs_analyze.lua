@@ -30,7 +30,7 @@ local function format_of(request)
 end
 
 --- The native request for a neutral one. Raises a text that names the field.
----@param request table neutral (API: models); tools raise
+---@param request table neutral (keycycle.Request); tools raise
 ---@return table `{ json }`
 function twelvelabs_analyze.encode(request)
   if neutral.tools(request) then neutral.fail "tools: this dialect has none" end

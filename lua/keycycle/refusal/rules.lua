@@ -171,7 +171,7 @@ local fields = set "status path op value kind scope window delay resets"
 
 local function check_words(rule, fail)
   for k in pairs(rule) do
-    if not fields[k] then fail("has no field %q", tostring(k)) end
+    if not fields[k] then fail("has no field %q (known: %s)", k, errors.list(fields)) end
   end
   if not rules.kinds[rule.kind or ""] then fail("has no kind that is known: %s", rule.kind) end
   if rule.scope ~= nil and not rules.scopes[rule.scope] then
