@@ -46,6 +46,8 @@ floor_src = $(filter-out $(APART),$(wildcard src/$(1)/*.c))
 floor_obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call floor_src,$(1)))
 
 HOST_TOOL := src/host/txt2c.c
+# Where CC compiles for another machine.
+HOST_CC   ?= $(CC)
 LIB_SRC   := $(filter-out src/host/%,$(foreach f,$(FLOORS),$(call floor_src,$(f))))
 LIB_OBJ   := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embed.o
 HOST_SRC  := $(filter-out $(HOST_TOOL),$(wildcard src/host/*.c))
@@ -68,7 +70,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 # -- embedded Lua ----------------------------------------------------------
 $(BUILD)/txt2c: $(HOST_TOOL)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(KC_WARN) -O1 $< -o $@
+	$(HOST_CC) -std=c11 $(KC_WARN) -O1 $< -o $@
 
 $(BUILD)/gen/embed.c: $(BUILD)/txt2c $(LUA_FILES) Makefile
 	@mkdir -p $(@D)
