@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,6 @@
 #include "lua/core.h"
 #include "util/embed.h"
 
-#define MAX_PATH 4096
 #define SUFFIX ".lua"
 #define SUFFIX_LEN (sizeof SUFFIX - 1)
 
@@ -36,7 +36,7 @@ struct list {
  * returns true. */
 static bool each_folder(bool here, bool (*fn)(void *, const char *), void *ctx)
 {
-    char dir[MAX_PATH];
+    char dir[PATH_MAX];
     const char *path = getenv("KEYCYCLE_PATH");
     while (path && *path) {
         size_t len = strcspn(path, ":");
@@ -88,7 +88,7 @@ struct search {
 static bool load_from(void *ctx, const char *dir)
 {
     struct search *s = ctx;
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/scripts/%s" SUFFIX, dir, s->name);
     if (n < 0 || n >= (int)sizeof path || !is_file(path))
         return false;
@@ -161,7 +161,7 @@ static struct command *add(struct list *list, const char *file)
 static bool list_from(void *ctx, const char *dir)
 {
     struct list *list = ctx;
-    char path[MAX_PATH], line[256];
+    char path[PATH_MAX], line[256];
     if (snprintf(path, sizeof path, "%s/scripts", dir) >= (int)sizeof path)
         return false;
     DIR *d = opendir(path);

@@ -1,6 +1,7 @@
 /* main.c -- the program `keycycle`: options, then a script or a command. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #include "host/trouble.h"
 #include "keycycle.h"
 
-enum { DONE = 0, FAILED = 1, USAGE = 2, MAX_CODE = 255, MAX_PATH = 4096 };
+enum { DONE = 0, FAILED = 1, USAGE = 2, MAX_CODE = 255 };
 
 static const char after_usage[] =
     "keycycle COMMAND --help says how a command is used.\n";
@@ -45,7 +46,7 @@ static bool is_readable_file(const char *path)
 
 static bool check_files(const struct kc_options *o)
 {
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     if (o->env && !is_readable_file(o->env)) {
         fprintf(stderr, "keycycle: the file %s cannot be read\n", o->env);
         return false;
