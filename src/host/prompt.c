@@ -158,6 +158,7 @@ static void run_chunk(lua_State *L)
     int n = lua_gettop(L) - base + 1;
     if (n == 0)
         return;
+    luaL_checkstack(L, LUA_MINSTACK, "too many values to print");
     lua_pushvalue(L, SHOW);
     lua_pushcclosure(L, print_values, 1);
     lua_insert(L, base);
