@@ -460,7 +460,7 @@ dist:
 	if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then \
 		git ls-files -z > $(BUILD)/dist.list; at=$$(git log -1 --format=%ct); \
 	else \
-		find . \( -path './$(BUILD)' -o -path ./build -o -name .git \) -prune -o ! -type d -printf '%P\0' \
+		find . \( -samefile '$(BUILD)' -o -path ./build -o -name .git \) -prune -o ! -type d -printf '%P\0' \
 			> $(BUILD)/dist.list; at=$$(stat -c %Y Makefile); \
 	fi; \
 	LC_ALL=C sort -zu $(BUILD)/dist.list | tar --null --files-from=- --format=ustar \

@@ -171,7 +171,8 @@ static bool list_from(void *ctx, const char *dir)
             continue;
         struct command *c = add(list, e->d_name);
         FILE *f = c ? fopen(path, "r") : NULL;
-        if (f && fgets(line, sizeof line, f))
+        if (f && fgets(line, sizeof line, f) &&
+            (line[0] != '#' || fgets(line, sizeof line, f))) /* "#!" */
             set_about(c, line, strcspn(line, "\n"));
         if (f)
             fclose(f);

@@ -100,7 +100,7 @@ static bool usable(void)
 
 void kc_editor_remember(const char *line)
 {
-    if (*line && kc_editor_is_terminal() && usable())
+    if (*line && usable())
         library.add(line);
 }
 

@@ -196,7 +196,8 @@ void kc_prompt_run(lua_State *L)
 {
     lua_settop(L, 0);
     begin(L);
-    kc_history_load(kc_editor_remember);
+    if (kc_editor_is_terminal())
+        kc_history_load(kc_editor_remember);
     enum kc_editor_end end;
     do {
         lua_settop(L, SHOW);

@@ -212,6 +212,13 @@ describe("The prompt on a pipe", function()
     assert.is_nil(history())
   end)
 
+  it("leaves the history alone", function()
+    local lines = ("print 'kept'\n"):rep(1003)
+    files.put(folder .. "/.local/state/keycycle/history", lines)
+    piped "1\n"
+    assert.equal(lines, history())
+  end)
+
   it("takes lines of any length", function()
     local out = piped("#'" .. ("x"):rep(100000) .. "'\n")
     assert.equal("100000\n", out)
