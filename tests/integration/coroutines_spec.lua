@@ -9,7 +9,8 @@ local function tell(...)
   print(table.concat(list, "\t"))
 end
 local function closer(fn)
-  return setmetatable({}, { __close = function(_, err) tell("closing", err) if fn then fn() end end })
+  fn = fn or function() end
+  return setmetatable({}, { __close = function(_, err) tell("closing", err) fn() end })
 end
 local create, resume, wrap, yield = coroutine.create, coroutine.resume, coroutine.wrap,
   coroutine.yield
@@ -39,7 +40,8 @@ local deep
 deep = function(n) if n == 0 then error "bottom" end wrap(deep)(n - 1) end
 tell(pcall(deep, 5))
 tell(pcall(wrap(function() local c <close> = closer() error "boom" end)))
-tell(pcall(wrap(function() local c <close> = closer(function() error "second" end) error "boom" end)))
+local second = function() error "second" end
+tell(pcall(wrap(function() local c <close> = closer(second) error "boom" end)))
 tell(pcall(wrap(function() local c <close> = closer(function() yield "closing" end) error "x" end)))
 co = create(function() local c <close> = closer() yield(1) end)
 tell(resume(co))

@@ -217,7 +217,7 @@ describe("keycycle", function()
     assert.is_nil(out:find("shadowed", 1, true))
     assert.equal(2, select(2, sh("cd %s && %s local", folder, host)))
     prints("local\n", 0, "cd %s && %s --here local", folder, host)
-    assert(os.execute(("cd %s && mkdir -p .config && cp -r .keycycle .config/keycycle"):format(folder)))
+    sh("cd %s && mkdir .config && cp -r .keycycle .config/keycycle", folder)
     prints("local\n", 0, "cd %s && HOME=$PWD XDG_CONFIG_HOME=.config %s local", folder, host)
     assert.equal(2, select(2, sh("cd %s && HOME=. XDG_CONFIG_HOME=.config %s local", folder, host)))
     remove()
@@ -228,12 +228,14 @@ describe("keycycle", function()
       ["scripts/hello.lua"] = "--- keycycle hello: greets.\nprint('hello', ...)",
       ["scripts/plain.lua"] = "-- Does \27[31mt\194\155his.\r\nprint 'plain'",
       ["scripts/mute.lua"] = "print 1",
-      ["scripts/ready.lua"] = "#!/usr/bin/env keycycle\n-- keycycle ready: may be run.\n", ["scripts/chat.lua"] = "-- never\n",
+      ["scripts/ready.lua"] = "#!/usr/bin/env keycycle\n-- keycycle ready: may be run.\n",
+      ["scripts/chat.lua"] = "-- never\n",
       ["scripts/od\27d.lua"] = "-- odd\n", ["more/scripts/hello.lua"] = "-- another\n",
       [".keycycle/scripts/near.lua"] = "-- close by\n" }
     local out = sh("cd %s && KEYCYCLE_PATH=%s:%s/more %s --help", folder, folder, folder, host)
     assert.truthy(out:find("\ncommands of your own:\n  hello      greets.\n  mute\n"
-      .. "  plain      Does \\27[31mt\\u{9B}his.\n  ready      may be run.\nkeycycle COMMAND", 1, true), out)
+      .. "  plain      Does \\27[31mt\\u{9B}his.\n  ready      may be run.\nkeycycle COMMAND",
+      1, true), out)
     out = sh("cd %s && KEYCYCLE_PATH=%s %s --here --help", folder, folder, host)
     assert.truthy(out:find("\n  near       close by\n", 1, true), out)
     for _, command in ipairs { "hello --help", "help hello" } do
