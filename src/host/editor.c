@@ -100,7 +100,7 @@ static bool usable(void)
 
 void kc_editor_remember(const char *line)
 {
-    if (*line && usable())
+    if (usable())
         library.add(line);
 }
 

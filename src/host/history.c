@@ -61,9 +61,9 @@ static void shorten(FILE *in, const char *path, size_t first)
     if (!out)
         return;
     rewind(in);
-    while (getline(&line, &room, in) != -1)
+    for (ssize_t len; (len = getline(&line, &room, in)) != -1;)
         if (n++ >= first)
-            fputs(line, out);
+            fwrite(line, 1, (size_t)len, out);
     free(line);
     bool written = !ferror(out) && fflush(out) == 0;
     if (fclose(out) != 0 || !written || rename(copy, path) != 0)

@@ -30,23 +30,6 @@ static int push_global(lua_State *L, const char *name)
     return type;
 }
 
-static int to_string(lua_State *L)
-{
-    luaL_tolstring(L, 1, NULL);
-    return 1;
-}
-
-/* [-0, +1, m] Push the text of a prompt, as _PROMPT or _PROMPT2 say. */
-static const char *push_prompt(lua_State *L, bool first)
-{
-    lua_pushcfunction(L, to_string);
-    if (push_global(L, first ? "_PROMPT" : "_PROMPT2") == LUA_TNIL)
-        lua_pop(L, 2);
-    else if (kc_state_call(L, 1, 1) == LUA_OK)
-        return lua_tostring(L, -1);
-    return lua_pushstring(L, first ? "> " : ">> ");
-}
-
 static int hide(lua_State *L)
 {
     kc_secrets_push_hidden(L);
@@ -57,20 +40,21 @@ static int hide(lua_State *L)
 static void keep_line(lua_State *L)
 {
     const char *line = lua_tostring(L, -1);
+    if (!*line)
+        return;
     kc_editor_remember(line);
     lua_pushcfunction(L, hide);
     lua_pushvalue(L, -2);
-    if (*line && lua_pcall(L, 1, 1, 0) == LUA_OK && lua_rawequal(L, -1, -2))
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_rawequal(L, -1, -2))
         kc_history_add(line);
-    lua_settop(L, lua_gettop(L) - (*line ? 1 : 2));
+    lua_pop(L, 1);
 }
 
 /* [-0, +1 or +0, m] Asks for a line. */
 static enum kc_editor_end push_line(lua_State *L, bool first)
 {
     char *line;
-    enum kc_editor_end end = kc_editor_read(push_prompt(L, first), &line);
-    lua_pop(L, 1);
+    enum kc_editor_end end = kc_editor_read(first ? "> " : ">> ", &line);
     if (end != KC_LINE)
         return end;
     lua_pushstring(L, line);

@@ -153,18 +153,6 @@ for _, library in ipairs { "libedit.so.2", "libreadline.so.8", "none" } do
 end
 
 describe("The prompt", function()
-  it("can be another", function()
-    local t <close> = start("none")
-    t:type "more = setmetatable({}, { __tostring = function() return 'more: ' end })\r"
-    t:expect "\n> "
-    t:type "_PROMPT, _PROMPT2 = 'first: ', more\r"
-    t:expect "\nfirst: "
-    t:type "do\r"
-    t:expect "\nmore: "
-    t:type "end\r"
-    t:expect "\nfirst: "
-  end)
-
   it("keeps its history where the user says", function()
     local t <close> = start("none", { "XDG_STATE_HOME=" .. folder .. "/state" })
     say(t, "print 'kept'")
@@ -246,12 +234,6 @@ describe("The prompt on a pipe", function()
     out, rc = piped("{}\nprint = nil\n5\n", "-e 'require = nil'")
     assert.equal(0, rc)
     assert.truthy(out:find("^table: [^\n]+\nkeycycle: there is no function 'print'"), out)
-  end)
-
-  it("shows a prompt of its own where the program's raises", function()
-    local out, rc = piped "_PROMPT = setmetatable({}, { __tostring = error })\n1\n_PROMPT = 5\n2\n"
-    assert.equal(0, rc)
-    assert.truthy(out:find("\n1\n.*2\n$"), out)
   end)
 
   it("goes on after errors", function()
