@@ -107,7 +107,7 @@ void kc_signals_listen(void)
     sigaddset(&act.sa_mask, SIGALRM);
     for (size_t i = 0; i < N_SIGNALS; i++) {
         sigaction(signals[i].sig, &act, &old);
-        if (old.sa_handler == SIG_IGN)
+        if (old.sa_handler == SIG_IGN && signals[i].sig != SIGPIPE)
             sigaction(signals[i].sig, &old, NULL);
     }
     act.sa_handler = on_alarm;

@@ -17,7 +17,8 @@
 #include <stdbool.h>
 
 /* kc_signals_listen installs the handlers. A signal that the program was
- * started with as ignored stays so (nohup, a shell's background). */
+ * started with as ignored stays so (nohup, a shell's background), but for
+ * SIGPIPE: a script that prints would never learn that nobody reads. */
 void kc_signals_listen(void);
 
 /* kc_signals_run says that code of `L`, a main thread, begins to run; NULL: it

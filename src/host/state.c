@@ -121,6 +121,7 @@ static int open_all(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, modules, 0);
     kc_modules_preload(L);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* as the program `lua` does */
     return 0;
 }
 

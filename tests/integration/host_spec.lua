@@ -28,6 +28,13 @@ describe("keycycle", function()
     end)
   end)
 
+  it("collects garbage as the program lua does", function()
+    files.with("print((collectgarbage 'generational'))", function(path)
+      local stock = sh("lua5.4 %s", path)
+      prints(stock, 0, "%s %s", host, path)
+    end)
+  end)
+
   it("runs code, then a file", function()
     files.with("print(x)", function(path)
       prints("5\n", 0, "%s -e 'x = 5' %s", host, path)
@@ -154,6 +161,9 @@ describe("keycycle", function()
   it("ends quietly where nobody reads on", function()
     prints("1\n141\n", 0, "bash -c '%s -e \"while true do print(1) end\" | head -n 1; "
       .. "echo ${PIPESTATUS[0]}'", host)
+    -- As what systemd starts.
+    prints("1\n141\n", 0, "bash -c 'trap \"\" PIPE; timeout 60 %s -e "
+      .. "\"while true do print(1) end\" | head -n 1; echo ${PIPESTATUS[0]}'", host)
     local folder, remove = files.folder()
     files.put(folder .. "/script.lua", [[
       local keycycle = require "keycycle"
