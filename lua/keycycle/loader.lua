@@ -43,15 +43,21 @@ end
 
 local unasked -- the folder in the user's home, which nobody has named
 
+-- A folder of the environment; one that depends on where the program runs is none.
+local function absolute(variable)
+  local folder = os.getenv(variable)
+  return folder and folder:find "^/" and folder
+end
+
 local function search_path()
   local list = {}
   for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do
     list[#list + 1] = plain_name(folder)
   end
-  local xdg, home = os.getenv "XDG_CONFIG_HOME", os.getenv "HOME"
-  if xdg and xdg ~= "" then
+  local xdg, home = absolute "XDG_CONFIG_HOME", absolute "HOME"
+  if xdg then
     list[#list + 1] = xdg .. "/keycycle"
-  elseif home and home ~= "" then
+  elseif home then
     unasked = home .. "/.config/keycycle"
     list[#list + 1] = unasked
   end

@@ -59,8 +59,11 @@ describe("keycycle reads scripts", function()
     mark "a"
     prints(".config/keycycle", "", "")
     prints(".config/keycycle", "XDG_CONFIG_HOME=", "")
-    prints("xdg/keycycle", "XDG_CONFIG_HOME=xdg", "")
-    prints("none", "XDG_CONFIG_HOME=nowhere", "")
+    prints("xdg/keycycle", "XDG_CONFIG_HOME=$PWD/xdg", "")
+    prints("none", "XDG_CONFIG_HOME=/nowhere", "")
+    -- What is below the current folder is anybody's.
+    prints(".config/keycycle", "XDG_CONFIG_HOME=xdg", "")
+    prints("none", "XDG_CONFIG_HOME= HOME=.", "")
     prints("a", "KEYCYCLE_PATH=a", "")
   end)
 

@@ -29,17 +29,6 @@ describe("a user's protocol", function()
     return wire.protocol(adapter, "chat"), adapter
   end
 
-  it("whose chunk has a field that there is not is told which there are", function()
-    local protocol = with { event = function(_, data) return data end }
-    local all = { text = "x", reasoning = "y", tool_call = {}, tool_calls = {}, usage = {},
-      id = "1", finish_reason = "stop", done = true, error = false, model = "m",
-      extra = {}, raw = 1 }
-    assert.equal(all, protocol.event("message", all))
-    local ok, why = pcall(protocol.event, "message", { txt = "x" })
-    assert.is_false(ok)
-    assert.truthy(why:find('a chunk has no field "txt" (known: done, error,', 1, true), why)
-  end)
-
   it("whose estimates are none is estimated by the request's size", function()
     log.set_sink(function() end)
     for _, bad in ipairs { "many", -1, 0 / 0, 1 / 0, 1e300, {}, true } do
