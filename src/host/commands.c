@@ -1,7 +1,6 @@
 /* commands.c -- see commands.h. */
 #include "host/commands.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "host/nearest.h"
 #include "host/trouble.h"
 #include "lua/core.h"
+#include "util/ascii.h"
 #include "util/embed.h"
 
 #define SUFFIX ".lua"
@@ -70,13 +70,11 @@ static int load_built_in(lua_State *L, const char *name)
     char file[128], chunk[192];
     if (snprintf(file, sizeof file, "%s" SUFFIX, name) >= (int)sizeof file)
         return -1;
-    for (const struct kc_text *t = kc_scripts; t->name; t++) {
-        if (strcmp(t->name, file) != 0)
-            continue;
-        snprintf(chunk, sizeof chunk, "@keycycle/scripts/%s", t->name);
-        return lk_load_embedded(L, t, chunk);
-    }
-    return -1;
+    const struct kc_text *t = kc_text_find(kc_scripts, file, strlen(file));
+    if (!t)
+        return -1;
+    snprintf(chunk, sizeof chunk, "@keycycle/scripts/%s", t->name);
+    return lk_load_embedded(L, t, chunk);
 }
 
 struct search {
@@ -138,7 +136,7 @@ static void set_about(struct command *c, const char *line, size_t len)
 static bool is_name(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("_-", name[i]))
+        if (!kc_is_alnum(name[i]) && !strchr("_-", name[i]))
             return false;
     return len > 0 && len < MAX_NAME && name[0] != '-';
 }

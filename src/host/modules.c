@@ -35,3 +35,15 @@ void kc_modules_preload(lua_State *L)
     }
     lua_pop(L, 1);
 }
+
+bool kc_modules_push(lua_State *L, const char *module, const char *name)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    bool loaded = lua_getfield(L, -1, module) == LUA_TTABLE;
+    if (loaded) {
+        lua_getfield(L, -1, name);
+        lua_replace(L, -3);
+    }
+    lua_pop(L, loaded ? 1 : 2);
+    return loaded;
+}

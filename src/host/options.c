@@ -6,18 +6,23 @@
 
 #include "host/nearest.h"
 
+/* Up to ENV they take a value. */
 enum which { CODE, LUA, ENV, PROMPT, HERE, VERSION, HELP, END, UNKNOWN };
 
 static const struct {
     const char *name; /* without its dashes */
     enum which which;
-    bool takes_value;
 } known[] = {
-    {"e", CODE, true},     {"lua", LUA, true},    {"env", ENV, true},
-    {"i", PROMPT, false},  {"here", HERE, false}, {"version", VERSION, false},
-    {"v", VERSION, false}, {"help", HELP, false}, {"h", HELP, false},
+    {"e", CODE},    {"lua", LUA},   {"env", ENV},
+    {"i", PROMPT},  {"here", HERE}, {"version", VERSION},
+    {"v", VERSION}, {"help", HELP}, {"h", HELP},
 };
 enum { N_KNOWN = sizeof known / sizeof known[0] };
+
+static bool takes_value(enum which which)
+{
+    return which <= ENV;
+}
 
 static const char usage[] =
     "usage: keycycle [options] FILE.lua [arguments]     run a script\n"
@@ -42,12 +47,11 @@ void kc_options_usage(FILE *out)
 
 static void complain(const char *option)
 {
-    const char *best = NULL;
-    int least = kc_nearest_limit(option + 1 + (option[1] == '-'));
+    const char *best = NULL, *word = option + 1 + (option[1] == '-');
+    int least = kc_nearest_limit(word);
     fprintf(stderr, "keycycle: unknown option %s", option);
     for (size_t i = 0; i < N_KNOWN; i++) {
-        int d =
-            kc_nearest_distance(option + 1 + (option[1] == '-'), known[i].name);
+        int d = kc_nearest_distance(word, known[i].name);
         if (known[i].name[1] && d <= least) {
             best = known[i].name;
             least = d - 1;
@@ -74,11 +78,11 @@ static enum which next(char **argv, int *i, const char **value)
             strncmp(a + dashes, known[k].name, len) != 0)
             continue;
         if (*rest == '\0') {
-            if (known[k].takes_value && argv[*i + 1])
+            if (takes_value(known[k].which) && argv[*i + 1])
                 *value = argv[++*i];
             return known[k].which;
         }
-        if (!known[k].takes_value || (is_long && *rest != '='))
+        if (!takes_value(known[k].which) || (is_long && *rest != '='))
             continue;
         *value = rest + is_long; /* --env=FILE, -eCODE */
         return known[k].which;
@@ -126,7 +130,7 @@ bool kc_options_read(struct kc_options *o, char **argv)
             i++;
             break;
         }
-        if (which <= ENV && !value) {
+        if (takes_value(which) && !value) {
             fprintf(stderr, "keycycle: %s needs a value\n" TRY_HELP, name);
             return false;
         }

@@ -1,12 +1,11 @@
 /* secrets.c -- see secrets.h. */
 #include "host/secrets.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <lauxlib.h>
-
+#include "host/modules.h"
+#include "util/ascii.h"
 #include "util/secret.h"
 
 enum {
@@ -43,16 +42,10 @@ int kc_secrets_hide(const char *text, struct kc_buf *out)
 
 void kc_secrets_push_hidden(lua_State *L)
 {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "keycycle.entry") != LUA_TTABLE) {
-        lua_pop(L, 2);
-        return; /* the library is not used */
-    }
-    lua_getfield(L, -1, "hide_keys");
-    lua_pushvalue(L, -4);
+    if (!kc_modules_push(L, "keycycle.entry", "hide_keys"))
+        return;
+    lua_insert(L, -2);
     lua_call(L, 1, 1);
-    lua_replace(L, -4);
-    lua_pop(L, 2);
 }
 
 /* -- what looks like one ------------------------------------------------- */
@@ -71,8 +64,7 @@ static bool has_prefixed(const char *line)
         const char *at = line;
         while ((at = strstr(at, prefixes[i])) != NULL) {
             size_t n = 0;
-            while (isalnum((unsigned char)at[n]) || at[n] == '-' ||
-                   at[n] == '_')
+            while (kc_is_alnum(at[n]) || at[n] == '-' || at[n] == '_')
                 n++;
             if (n >= LONG_KEY)
                 return true;
@@ -88,10 +80,10 @@ static bool has_random(const char *line)
     size_t n = 0;
     bool letter = false, digit = false;
     for (const char *p = line;; p++) {
-        if (isalnum((unsigned char)*p)) {
+        if (kc_is_alnum(*p)) {
             n++;
-            letter = letter || isalpha((unsigned char)*p);
-            digit = digit || isdigit((unsigned char)*p);
+            letter = letter || kc_is_alpha(*p);
+            digit = digit || kc_is_digit(*p);
             continue;
         }
         if (n >= LONG_PIECE && letter && digit)

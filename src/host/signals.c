@@ -27,8 +27,6 @@ static const struct {
 };
 enum { N_SIGNALS = sizeof signals / sizeof signals[0] };
 
-static void arm(lua_State *L);
-
 /* A hook: the one place where code can be stopped. */
 static void raise_it(lua_State *L, lua_Debug *ar)
 {

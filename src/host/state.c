@@ -166,10 +166,8 @@ int kc_state_call(lua_State *L, int n, int results)
 
 static int end_tasks(lua_State *L)
 {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "keycycle.task") != LUA_TTABLE)
-        return 0; /* the library is not used */
-    lua_getfield(L, -1, "end_all");
+    if (!kc_modules_push(L, "keycycle.task", "end_all"))
+        return 0;
     lua_pushstring(L, kc_signals_error(kc_signals_came()));
     lua_call(L, 1, 0);
     return 0;

@@ -9,6 +9,7 @@
 
 #include <lauxlib.h>
 
+#include "host/modules.h"
 #include "host/secrets.h"
 #include "host/signals.h"
 #include "util/buf.h"
@@ -20,25 +21,17 @@
 
 /* -- the library's own code ---------------------------------------------- */
 
-static bool is_among(const struct kc_text *t, const char *name, size_t len)
-{
-    for (; t->name; t++)
-        if (strlen(t->name) == len && memcmp(t->name, name, len) == 0)
-            return true;
-    return false;
-}
-
 /* Whether `name` is that of an embedded chunk; a user's folder may be called
  * keycycle, too. */
 static bool is_library(const char *name, size_t len)
 {
     size_t skip = sizeof COMMANDS - 1, top = sizeof LIBRARY - 1;
-    if (len < sizeof LIBRARY || strncmp(name, LIBRARY, sizeof LIBRARY - 1) != 0)
+    if (len <= top || strncmp(name, LIBRARY, top) != 0)
         return false;
-    return is_among(kc_embed, name, len) ||
-           is_among(kc_modules, name + top, len - top) ||
+    return kc_text_find(kc_embed, name, len) ||
+           kc_text_find(kc_modules, name + top, len - top) ||
            (len > skip && strncmp(name, COMMANDS, skip) == 0 &&
-            is_among(kc_scripts, name + skip, len - skip));
+            kc_text_find(kc_scripts, name + skip, len - skip));
 }
 
 /* The name in front of ":LINE:" in a message or a line of a stack. */
@@ -123,16 +116,12 @@ static int push_own(lua_State *L, const char *trace)
  * nil. */
 static void push_task_trace(lua_State *L)
 {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "keycycle.task") != LUA_TTABLE) {
-        lua_remove(L, -2);
+    if (!kc_modules_push(L, "keycycle.task", "trace_of")) {
+        lua_pushnil(L);
         return;
     }
-    lua_getfield(L, -1, "trace_of");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
 }
 
 /* -- messages ------------------------------------------------------------ */

@@ -181,20 +181,13 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
-static const struct kc_text *find_text(const char *name)
-{
-    for (const struct kc_text *t = kc_embed; t->name; t++) {
-        if (strcmp(t->name, name) == 0)
-            return t;
-    }
-    return NULL;
-}
-
 /* core.builtin(file, env): an embedded file as a function whose globals are
  * those of `env`; nil where there is none of that name. */
 static int core_builtin(lua_State *L)
 {
-    const struct kc_text *t = find_text(luaL_checkstring(L, 1));
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+    const struct kc_text *t = kc_text_find(kc_embed, name, len);
     luaL_checktype(L, 2, LUA_TTABLE);
     if (!t)
         return 0;

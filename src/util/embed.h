@@ -25,6 +25,11 @@ extern const struct kc_text kc_embed[];
 extern const struct kc_text kc_scripts[];
 extern const struct kc_text kc_modules[];
 
+/* kc_text_find returns the text whose name is the `len` bytes at `name`, of one
+ * of the tables above; NULL: there is none. */
+const struct kc_text *kc_text_find(const struct kc_text *table,
+                                   const char *name, size_t len);
+
 /* kc_text_unpack sets `*text` to the t->len bytes of the text, with a NUL
  * behind them: the caller frees them with free(). KC_ENOMEM, KC_ECORRUPT; then
  * `*text` is NULL. Any thread. */
