@@ -10,6 +10,7 @@ SAN    ?=
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 # For the makes that this one starts, unless it was told how many itself.
 PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+QUIETLY = --no-print-directory -s $(PARALLEL)
 
 FLOORS := util engine store net runtime lua host
 REQUIRED := lua5.4 libcurl libcjson sqlite3
@@ -134,8 +135,8 @@ UNIT_SRC := $(filter-out $(if $(HAVE_MYSQL),,%/test_mysql_faults.c %/test_mysql_
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka)
 
-SUPPORT_ALONE := $(addprefix tests/support/,elsewhere.c lines.c slow_resolver.c proclib.c)
-SUPPORT_SRC := $(filter-out %_main.c $(SUPPORT_ALONE),$(wildcard tests/support/*.c))
+LOADED_SRC := $(patsubst %,tests/support/%.c,elsewhere lines proclib slow_resolver)
+SUPPORT_SRC := $(filter-out %_main.c $(LOADED_SRC),$(wildcard tests/support/*.c))
 SUPPORT_OBJ := $(SUPPORT_SRC:tests/%.c=$(BUILD)/obj/tests/%.o)
 
 SUPPORT_store := $(BUILD)/obj/tests/support/mariadb.o
@@ -148,7 +149,7 @@ $(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(wildcard tests/unit/$(1)/*.h) 
 	@mkdir -p $$(@D)
 	$$(CC) $$(KC_CFLAGS) $$(PKG_CFLAGS) -Itests $$(CPPFLAGS) $$(CFLAGS) $$< \
 		$(SUPPORT_$(1)) $(foreach b,$(below_$(1)),$(BUILD)/lib/$(b).a) -o $$@ \
-		$$(CMOCKA_LIBS) $$(PKG_LIBS) -lm
+		$$(CMOCKA_LIBS) $$(PKG_LIBS)
 endef
 
 $(foreach f,util engine store net runtime,$(eval $(call unit_rule,$(f))))
@@ -162,7 +163,7 @@ $(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 -Wall -Wextra -Wpedantic -Isrc $(shell $(PKG_CONFIG) --cflags cmocka) \
 		-pthread $(SAN) $(CPPFLAGS) $(CXXFLAGS) $< $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a) \
-		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS) -lm
+		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS)
 
 # Several Lua states in one program, which is what only C can make.
 $(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserver.o \
@@ -172,6 +173,8 @@ $(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserv
 		$(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS)
 
 # -- what the tests need beside the programs under test -------------------
+LINK = $(CC) $(SAN) $(LDFLAGS) $^ -o $@
+
 $(BUILD)/obj/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -179,21 +182,13 @@ $(BUILD)/obj/tests/%.o: tests/%.c
 $(BUILD)/tests/support/rawserver: $(BUILD)/obj/tests/support/rawserver_main.o \
 	$(BUILD)/obj/tests/support/rawserver.o $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread
+	$(LINK) -pthread
 
-$(BUILD)/tests/support/elsewhere.so $(BUILD)/tests/support/slow_resolver.so: \
-		$(BUILD)/tests/support/%.so: tests/support/%.c
+# What tests load into a program.
+$(BUILD)/tests/support/proclib.so: LOADED_LIBS = $(shell $(PKG_CONFIG) --libs sqlite3)
+$(LOADED_SRC:tests/%.c=$(BUILD)/tests/%.so): $(BUILD)/%.so: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $< -o $@ -ldl
-
-$(BUILD)/tests/support/proclib.so: tests/support/proclib.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ \
-		$(shell $(PKG_CONFIG) --libs sqlite3)
-
-$(BUILD)/tests/support/lines.so: tests/support/lines.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ -ldl
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $< -o $@ $(LOADED_LIBS) -ldl
 
 # Programs that embed the library, each as a user would build it.
 HOST_COMMON := $(BUILD)/obj/tests/hosts/host.o
@@ -201,26 +196,16 @@ HOST_APART := $(addprefix tests/hosts/,host.c rtld_local.c)
 HOSTS := $(BUILD)/tests/hosts/rtld_local $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out $(HOST_APART),$(wildcard tests/hosts/*.c)))
 $(BUILD)/tests/hosts/%: $(BUILD)/obj/tests/hosts/%.o $(HOST_COMMON) $(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+	$(LINK) $(LUA_LIBS) $(PKG_LIBS)
 
 # One that finds Lua while it runs.
 $(BUILD)/tests/hosts/rtld_local: $(BUILD)/obj/tests/hosts/rtld_local.o
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -ldl
+	$(LINK) -ldl
 
-$(BUILD)/tests/proof/fill: tests/proof/fill.c $(BUILD)/lib/store.a $(BUILD)/lib/engine.a \
-		$(BUILD)/lib/util.a
+$(BUILD)/tests/proof/fill: $(BUILD)/obj/tests/proof/fill.o $(foreach b,$(below_store),$(BUILD)/lib/$(b).a)
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(SAN) $^ -o $@ $(PKG_LIBS) -lm
-
-$(BUILD)/tests/bench/baseline: tests/bench/baseline.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ $(shell $(PKG_CONFIG) --libs libcurl)
-
-$(BUILD)/tests/bench/server: tests/bench/server.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@ \
-		$(shell $(PKG_CONFIG) --libs libevent libevent_openssl openssl)
+	$(LINK) $(PKG_LIBS)
 
 # The whole library in one archive: a target calls what it likes of it.
 FUZZ_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -229,38 +214,37 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(BUILD)/libkey
 	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CFLAGS) \
 		-fsanitize=fuzzer $< $(BUILD)/libkeycycle.a -o $@ $(LUA_LIBS) $(PKG_LIBS)
 
-$(BUILD)/tests/bench/spawn: tests/bench/spawn.c
+# Programs that are measured beside the library, without it.
+BESIDE := baseline empty server spawn
+$(BUILD)/tests/bench/baseline: BESIDE_LIBS = $(shell $(PKG_CONFIG) --libs libcurl)
+$(BUILD)/tests/bench/empty: BESIDE_LIBS = $(LUA_LIBS) $(PKG_LIBS)
+$(BUILD)/tests/bench/server: BESIDE_LIBS = $(shell $(PKG_CONFIG) --libs libevent libevent_openssl openssl)
+$(BESIDE:%=$(BUILD)/tests/bench/%): $(BUILD)/%: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(CFLAGS) $< -o $@
-
-$(BUILD)/tests/bench/empty: tests/bench/empty.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(LUA_LIBS) $(PKG_LIBS)
+	$(CC) -std=c11 -D_GNU_SOURCE $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(BESIDE_LIBS)
 
 $(BUILD)/tests/bench/empty.so: tests/bench/empty.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -fPIC -shared $(KC_WARN) $(PKG_CFLAGS) $(CFLAGS) $< -o $@ $(PKG_LIBS)
 
-BENCH_ALONE := $(addprefix tests/bench/,baseline.c empty.c kept.c server.c spawn.c store.c)
+BENCH_ALONE := $(patsubst %,tests/bench/%.c,$(BESIDE) kept store)
 ENGINE_BENCH := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(filter-out $(BENCH_ALONE),$(wildcard tests/bench/*.c)))
 $(BUILD)/tests/bench/engine: $(ENGINE_BENCH) $(BUILD)/lib/engine.a $(BUILD)/lib/util.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ -pthread -lm
+	$(LINK) -pthread -lm
 
 $(BUILD)/tests/bench/kept: $(BUILD)/obj/tests/bench/kept.o $(foreach b,$(below_runtime),$(BUILD)/lib/$(b).a)
-	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
-
 $(BUILD)/tests/bench/store: $(BUILD)/obj/tests/bench/store.o $(foreach b,$(below_store),$(BUILD)/lib/$(b).a)
+$(addprefix $(BUILD)/tests/bench/,kept store):
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $^ -o $@ $(PKG_LIBS) -lm
+	$(LINK) $(PKG_LIBS)
 
 # Our allocations go through the test's; those of other libraries do not.
 OOM_WRAP := malloc calloc realloc free strdup luaL_loadbufferx
 OOM_OBJ := $(patsubst tests/%.c,$(BUILD)/obj/tests/%.o,$(wildcard tests/oom/*.c))
 $(BUILD)/tests/oom/oom: $(OOM_OBJ) $(BUILD)/obj/tests/support/rawserver.o $(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) $(LDFLAGS) $(OOM_WRAP:%=-Wl,--wrap=%) $^ -o $@ $(LUA_LIBS) $(PKG_LIBS)
+	$(LINK) $(OOM_WRAP:%=-Wl,--wrap=%) $(LUA_LIBS) $(PKG_LIBS)
 
 unit-bins: $(UNIT_BIN) $(CXX_BIN)
 	$(if $(HAVE_CXX),,@echo 'no C++ compiler: the tests in C++ are left out')
@@ -271,8 +255,9 @@ support-bins: $(addprefix $(BUILD)/tests/support/,rawserver elsewhere.so slow_re
 # -- what people type ------------------------------------------------------
 # `setup` may install pkg-config itself, which this file asks when it is read:
 # so the work is done by a second make that reads it anew.
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-fno-omit-frame-pointer
+ASAN = BUILD=$(BUILD)/asan CFLAGS="-O1 -g" SAN="-fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+TSAN = BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" SAN="-fsanitize=thread"
 
 setup:
 	@tests/support/setup.sh build
@@ -290,22 +275,22 @@ setup-peers:
 	@KEYCYCLE_BUILD=$(BUILD) tests/support/setup.sh peers
 
 demo: setup
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) $(QUIETLY) all
 	@$(BUILD)/keycycle demo
 
 test check: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all unit-bins support-bins host-bins
-	@$(MAKE) --no-print-directory -s $(PARALLEL) asan
+	@$(MAKE) $(QUIETLY) all unit-bins support-bins host-bins
+	@$(MAKE) $(QUIETLY) asan
 	@tests/support/run_tests.sh $(BUILD)
 
 # The whole program with address and undefined behaviour checks.
 asan:
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) $(QUIETLY) $(ASAN) \
 		$(BUILD)/asan/keycycle host-bins $(if $(HAVE_EVENT),$(BUILD)/asan/keycycle-server.so)
 
 # All that is run so checked.
 asan-bins:
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) $(QUIETLY) $(ASAN) \
 		all unit-bins support-bins host-bins $(BUILD)/asan/tests/oom/oom
 
 check-asan: setup-test
@@ -314,37 +299,35 @@ check-asan: setup-test
 
 # Every allocation fails, Lua's and ours, one run for each.
 check-oom: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/asan SAN="$(SANITIZE)" CFLAGS="-O1 -g" \
+	@$(MAKE) $(QUIETLY) $(ASAN) \
 		$(BUILD)/asan/tests/oom/oom
 	@$(BUILD)/asan/tests/oom/oom tests/oom
 
 # Thirty times the random work that `make test` does.
 soak: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) unit-bins
+	@$(MAKE) $(QUIETLY) unit-bins
 	@KEYCYCLE_STEPS=100000000 $(BUILD)/tests/unit/engine/test_pool_oracle
 	@KEYCYCLE_STEPS=10000000 $(BUILD)/tests/unit/engine/test_pool_queue_oracle
 
 # The floors that threads share, and Lua states in threads, watched for races.
 check-tsan: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
-		CFLAGS="-O1 -g" unit-bins
+	@$(MAKE) $(QUIETLY) $(TSAN) unit-bins
 	@tests/support/run_tests.sh $(BUILD)/tsan unit
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" \
-		CFLAGS="-O1 -g" $(BUILD)/tsan/tests/hosts/threads
+	@$(MAKE) $(QUIETLY) all
+	@$(MAKE) $(QUIETLY) $(TSAN) $(BUILD)/tsan/tests/hosts/threads
 	@KEYCYCLE_HOSTS=$(BUILD)/tsan tests/support/run_tests.sh $(BUILD) threads
 
 check-valgrind: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) $(QUIETLY) all
 	@tests/support/valgrind.sh $(BUILD)
 
 check-gc: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all asan
+	@$(MAKE) $(QUIETLY) all asan
 	@KEYCYCLE_EAGER_GC=$${KEYCYCLE_EAGER_GC:-200} tests/support/run_tests.sh $(BUILD) eager
 
 # Beside a mock of all providers that others wrote.
 check-peers: setup-peers
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all
+	@$(MAKE) $(QUIETLY) all
 	@tests/support/run_tests.sh $(BUILD) peers
 
 # Which lines of src/ and lua/ the tests run.
@@ -357,20 +340,19 @@ fuzz: setup-fuzz
 	@JOBS=$(JOBS) tests/support/fuzz.sh $(BUILD)
 
 bench: setup-bench
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all \
+	@$(MAKE) $(QUIETLY) all \
 		$(addprefix $(BUILD)/tests/,$(addprefix bench/,baseline empty empty.so engine kept server spawn store) hosts/frame support/proclib.so)
 	@KEYCYCLE_BUILD=$(BUILD) $(BUILD)/keycycle tests/bench/run.lua
 
 # What a store promises, held against it: half an hour.
 proof: setup-test
-	@$(MAKE) --no-print-directory -s $(PARALLEL) all support-bins $(BUILD)/tests/proof/fill
+	@$(MAKE) $(QUIETLY) all support-bins $(BUILD)/tests/proof/fill
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 # The library's pages, by LDoc; a warning is an error.
 docs:
 	@tests/support/setup.sh build docs
 	@lua/docs/build.sh $(BUILD)
-.PHONY: docs
 
 lint:
 	@tests/support/lint.sh .
@@ -497,6 +479,6 @@ help:
 
 .PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
-	bench proof lint format install uninstall rock install-rock dist clean help
+	bench proof docs lint format install uninstall rock install-rock dist clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
