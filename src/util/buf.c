@@ -95,16 +95,6 @@ int kc_buf_addf(struct kc_buf *b, const char *fmt, ...)
     return KC_OK;
 }
 
-void kc_buf_drop(struct kc_buf *b, size_t n)
-{
-    if (n == 0 || b->len == 0)
-        return;
-    if (n > b->len)
-        n = b->len;
-    b->len -= n;
-    memmove(b->data, b->data + n, b->len + 1);
-}
-
 void kc_buf_clear(struct kc_buf *b)
 {
     b->len = 0;

@@ -17,7 +17,6 @@ static void an_empty_buffer_is_an_empty_text(void **state)
     struct kc_buf b;
     kc_buf_init(&b, 10);
     assert_string_equal(kc_buf_str(&b), "");
-    kc_buf_drop(&b, 3);
     kc_buf_clear(&b);
     assert_int_equal(b.len, 0);
     kc_buf_deinit(&b);
@@ -66,19 +65,6 @@ static void formats_what_is_longer_than_its_room(void **state)
     kc_buf_deinit(&b);
 }
 
-static void drops_from_the_front(void **state)
-{
-    (void)state;
-    struct kc_buf b;
-    kc_buf_init(&b, 100);
-    assert_int_equal(kc_buf_addstr(&b, "head tail"), KC_OK);
-    kc_buf_drop(&b, 5);
-    assert_string_equal(kc_buf_str(&b), "tail");
-    kc_buf_drop(&b, 50);
-    assert_string_equal(kc_buf_str(&b), "");
-    kc_buf_wipe(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,7 +72,6 @@ int main(void)
         cmocka_unit_test(grows_and_stays_a_text),
         cmocka_unit_test(never_passes_its_maximum),
         cmocka_unit_test(formats_what_is_longer_than_its_room),
-        cmocka_unit_test(drops_from_the_front),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
