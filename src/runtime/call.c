@@ -207,9 +207,7 @@ static int look(struct kc_call *c)
 {
     if (c->have_event)
         return KC_OK;
-    if (c->ended || !c->exchange)
-        return KC_EEND;
-    if (c->timed_out)
+    if (c->ended || c->timed_out || !c->exchange)
         return KC_EEND;
     int err = kc_exchange_event(c->transport, c->exchange, &c->event);
     if (err == KC_OK) {

@@ -3,7 +3,7 @@
  * It owns the loop and its transports, reads the clocks, and keeps the queue of
  * *waitables* that may have become ready: calls, key waits, timers. Reference
  * counted: whatever lives in it holds a reference, so no order of closing can
- * dangle. One thread, but for kc_runtime_wake.
+ * dangle. One thread; kc_loop_wake alone is for any.
  */
 #ifndef KC_RUNTIME_RUNTIME_H
 #define KC_RUNTIME_RUNTIME_H

@@ -40,7 +40,6 @@ KC_CHECKED int kc_buf_addf(struct kc_buf *b, const char *fmt, ...)
 /* kc_buf_reserve makes room for `n` more bytes; kc_buf_add then cannot fail. */
 KC_CHECKED int kc_buf_reserve(struct kc_buf *b, size_t n);
 
-
 /* kc_buf_clear forgets the bytes and keeps the memory. */
 void kc_buf_clear(struct kc_buf *b);
 
