@@ -32,8 +32,8 @@ static int box_close(lua_State *L)
     return 0;
 }
 
-/* [-0, +1, m] Push a box that is closed with the function that runs: it needs
- * no finalizer, which would cost more than a short document. */
+/* [-0, +1, m] Push a box that is closed with the function that runs. It has a
+ * finalizer, too: where memory runs out Lua cannot call what closes it. */
 static struct box *new_box(lua_State *L)
 {
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -195,6 +195,8 @@ int lk_open_json(lua_State *L)
                                          {NULL, NULL}};
     lk_json_init(L);
     luaL_newmetatable(L, BOX);
+    lua_pushcfunction(L, box_close);
+    lua_setfield(L, -2, "__gc");
     lua_pushcfunction(L, box_close);
     lua_setfield(L, -2, "__close");
     lua_pop(L, 1);
