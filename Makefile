@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 BUILD  ?= build
+$(if $(filter 1,$(words $(BUILD))),,$(error BUILD is "$(BUILD)": it must be a path without blanks))
 PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 SAN    ?=
@@ -45,6 +46,8 @@ floor_src = $(filter-out $(APART),$(wildcard src/$(1)/*.c))
 floor_obj = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call floor_src,$(1)))
 
 HOST_TOOL := src/host/txt2c.c
+# Where CC compiles for another machine.
+HOST_CC   ?= $(CC)
 LIB_SRC   := $(filter-out src/host/%,$(foreach f,$(FLOORS),$(call floor_src,$(f))))
 LIB_OBJ   := $(LIB_SRC:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/gen/embed.o
 HOST_SRC  := $(filter-out $(HOST_TOOL),$(wildcard src/host/*.c))
@@ -67,7 +70,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 # -- embedded Lua ----------------------------------------------------------
 $(BUILD)/txt2c: $(HOST_TOOL)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(KC_WARN) -O1 $< -o $@
+	$(HOST_CC) -std=c11 $(KC_WARN) -O1 $< -o $@
 
 $(BUILD)/gen/embed.c: $(BUILD)/txt2c $(LUA_FILES) Makefile
 	@mkdir -p $(@D)
@@ -83,8 +86,9 @@ $(BUILD)/gen/modules.c: $(BUILD)/txt2c $(MODULES) Makefile
 
 # -- what is built ---------------------------------------------------------
 # Exported is what keycycle.h declares; nodelete because libcurl's resolver may
-# outlive a Lua state.
-SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete
+# outlive a Lua state; symbolic because a process may have the library and the module,
+# each of which must call its own functions.
+SHARED = $(CC) $(or $(LIBFLAG),-shared) $(SAN) $(LDFLAGS) -Wl,-z,nodelete -Wl,-Bsymbolic-functions
 
 # The module: Lua's symbols stay undefined, since the program has them.
 $(BUILD)/keycycle.so: $(LIB_OBJ)
@@ -390,10 +394,14 @@ MAN_PAGE  := $(wildcard src/host/keycycle.1)
 META      := $(sort $(wildcard lua/keycycle/meta/*.lua))
 INSTALL   ?= install
 
+# A shell takes a name with a blank for two, and what is installed is used from any folder.
+INTO := PREFIX BINDIR LIBDIR INCLUDEDIR DATADIR MANDIR LUA_CMOD_DIR PKGCONFIGDIR
+check_into = $(foreach v,$(INTO),$(if $(filter-out /%,$($(v)))$(word 2,$($(v))),$(error \
+	$(v) is "$($(v))": it must begin with / and hold no blank)))$(if $(word 2,$(DESTDIR)),$(error \
+	DESTDIR is "$(DESTDIR)": it must hold no blank))
+
 # It names the folders that are given now.
-$(BUILD)/keycycle.pc: FORCE
-	@mkdir -p $(@D)
-	@{ echo 'prefix=$(PREFIX)'; \
+PC = { echo 'prefix=$(PREFIX)'; \
 	echo 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)'; \
 	echo 'includedir=$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)'; \
 	echo; \
@@ -403,13 +411,14 @@ $(BUILD)/keycycle.pc: FORCE
 	echo 'Requires.private: $(REQUIRED)'; \
 	echo 'Libs: -L$${libdir} -lkeycycle'; \
 	echo 'Libs.private: -pthread -ldl -lm'; \
-	echo 'Cflags: -I$${includedir}'; } > $@.tmp && mv -f $@.tmp $@
+	echo 'Cflags: -I$${includedir}'; }
 
-# Builds nothing anew that is there. As root, and in no other root, the linker's cache
-# learns of the library.
+# Builds nothing anew that is there, and writes nothing here then. As root, and in no other
+# root, the linker's cache learns of the library.
 LDCONFIG = @if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 
-install: all $(BUILD)/keycycle.pc
+install: all
+	$(check_into)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(LUA_CMOD_DIR) \
 		$(PKGCONFIGDIR) $(DATADIR)/keycycle/meta)
 	$(INSTALL) $(BUILD)/keycycle $(DESTDIR)$(BINDIR)/
@@ -417,7 +426,7 @@ install: all $(BUILD)/keycycle.pc
 	$(INSTALL) -m 644 $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
 	ln -sf libkeycycle.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libkeycycle.so
-	$(INSTALL) -m 644 $(BUILD)/keycycle.pc $(DESTDIR)$(PKGCONFIGDIR)/
+	@$(PC) | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(PKGCONFIGDIR)/keycycle.pc
 	$(INSTALL) -m 644 src/keycycle.h $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(META) $(DESTDIR)$(DATADIR)/keycycle/meta/
 	$(if $(MAN_PAGE),$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1)
@@ -427,6 +436,7 @@ install: all $(BUILD)/keycycle.pc
 	$(LDCONFIG)
 
 uninstall:
+	$(check_into)
 	rm -f $(addprefix $(DESTDIR),$(BINDIR)/keycycle $(LUA_CMOD_DIR)/keycycle.so \
 		$(addprefix $(LIBDIR)/,libkeycycle.a libkeycycle.so $(SONAME) libkeycycle.so.$(VERSION)) \
 		$(PKGCONFIGDIR)/keycycle.pc $(INCLUDEDIR)/keycycle.h $(MANDIR)/man1/keycycle.1 \
@@ -447,15 +457,17 @@ install-rock:
 DIST := keycycle-$(VERSION)
 dist:
 	@mkdir -p $(BUILD)
-	@if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then \
+	@set -o pipefail; \
+	if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then \
 		git ls-files -z > $(BUILD)/dist.list; at=$$(git log -1 --format=%ct); \
 	else \
-		find . \( -path './$(BUILD)' -o -path ./build \) -prune -o ! -type d -printf '%P\0' \
+		find . \( -samefile '$(BUILD)' -o -path ./build -o -name .git \) -prune -o ! -type d -printf '%P\0' \
 			> $(BUILD)/dist.list; at=$$(stat -c %Y Makefile); \
 	fi; \
 	LC_ALL=C sort -zu $(BUILD)/dist.list | tar --null --files-from=- --format=ustar \
 		--owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w --mtime="@$$at" \
-		--transform='s,^,$(DIST)/,S' -cf - | gzip -9n > $(BUILD)/$(DIST).tar.gz
+		--transform='s,^,$(DIST)/,S' -cf - | gzip -9n > $(BUILD)/dist.tmp && \
+	mv $(BUILD)/dist.tmp $(BUILD)/$(DIST).tar.gz
 	@rm $(BUILD)/dist.list
 	@echo $(BUILD)/$(DIST).tar.gz
 
@@ -485,6 +497,6 @@ help:
 
 .PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
-	bench proof lint format install uninstall rock install-rock dist clean help FORCE
+	bench proof lint format install uninstall rock install-rock dist clean help
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -9,7 +9,8 @@ local report = require "keycycle.report"
 local usage = [[
 usage: keycycle chat [--provider NAME] [--model MODEL] [--base-url URL] [--system TEXT]
   --provider   whom to talk to (default: the provider whose keys are set)
-  --model      one of its models (default: what a variable such as GROQ_MODEL says)
+  --model      one of its models (default: what a variable such as GROQ_MODEL says; of
+               openai gpt-4o-mini)
   --base-url   another server that speaks as the provider does
   --system     what the model is told before the first message]]
 

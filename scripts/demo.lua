@@ -31,7 +31,8 @@ end
 
 --- Starts `keycycle mock`; the result is closed by its own pid, and ends with us.
 local function start_mock(name, options)
-  local ours = io.open "/proc/self/stat":read "n"
+  local stat <close> = assert(io.open "/proc/self/stat")
+  local ours = stat:read "n"
   local pipe = assert(io.popen(("exec '%s' mock --port 0 --latency 25 --parent %d --keys %s %s")
     :format(host.program, ours, table.concat(keys_of(name), ","), options)))
   local line = pipe:read "l" or "no answer"

@@ -18,6 +18,14 @@
  * pool with a name is one with that of every Lua state which gives the same
  * name as `shared` and registers the same provider, keys and limits.
  *
+ * A process is to have one copy of the library: one that is linked with
+ * libkeycycle opens its states with the luaopen_keycycle in it, and loads no
+ * keycycle.so. Two copies know nothing of each other's pools.
+ *
+ * The locale and the signals of the program are left alone, and matter to
+ * nothing that is read or sent. What is written to standard error is the log,
+ * as long as no other sink is set.
+ *
  * Includes no Lua header, so that it can stand in any program.
  */
 #ifndef KEYCYCLE_H
@@ -36,23 +44,46 @@ extern "C" {
  * built: what a program finds at run time may be another than its header. */
 const char *keycycle_version(void);
 
-typedef struct lua_State lua_State;
+struct lua_State; /* lua.h calls it lua_State */
 
 /* -- errors -------------------------------------------------------------- */
 
-/* What they mean is keycycle_error_text's to say, and each function's contract.
- * From KEYCYCLE_ERESOLVE to KEYCYCLE_ECANCELLED they are of HTTP: no pool's. */
+/* Each function tells which ones it returns, and what they mean there. */
 enum keycycle_error {
     KEYCYCLE_OK = 0,
-    KEYCYCLE_ENOMEM, KEYCYCLE_EINVALID, KEYCYCLE_EAGAIN, KEYCYCLE_EEND,
-    KEYCYCLE_ELIMITED, KEYCYCLE_EQUEUEFULL, KEYCYCLE_EIMPOSSIBLE,
-    KEYCYCLE_ENOKEY, KEYCYCLE_ENOTFOUND, KEYCYCLE_EAMBIGUOUS, KEYCYCLE_EDIFFERS,
-    KEYCYCLE_ESTALE, KEYCYCLE_ECLOSED, KEYCYCLE_EFORKED, KEYCYCLE_ETIMEOUT,
-    KEYCYCLE_ERESOLVE, KEYCYCLE_ECONNECT, KEYCYCLE_ETLS, KEYCYCLE_ECUT,
-    KEYCYCLE_EGARBAGE, KEYCYCLE_ETOOLARGE, KEYCYCLE_EINSECURE,
-    KEYCYCLE_EFOREIGNHOST, KEYCYCLE_ECANCELLED, KEYCYCLE_EBADURL,
-    KEYCYCLE_ENOSTORE, KEYCYCLE_ESTORE, KEYCYCLE_ECORRUPT, KEYCYCLE_EINTR,
-    KEYCYCLE_ESYSTEM
+    KEYCYCLE_ENOMEM,
+    KEYCYCLE_EINVALID, /* an argument is outside its range */
+    KEYCYCLE_EAGAIN,   /* nothing to hand out yet */
+    KEYCYCLE_EEND,     /* nothing more will come */
+    /* of pools */
+    KEYCYCLE_ELIMITED,    /* every key is at its limit */
+    KEYCYCLE_EQUEUEFULL,  /* too many callers wait for a key already */
+    KEYCYCLE_EIMPOSSIBLE, /* the request is larger than a limit itself */
+    KEYCYCLE_ENOKEY,      /* no key is usable */
+    KEYCYCLE_ENOTFOUND,
+    KEYCYCLE_EAMBIGUOUS, /* more than one key fits */
+    KEYCYCLE_EDIFFERS,   /* it is shared, with other keys or limits */
+    KEYCYCLE_ESTALE,     /* the lease has ended already, or is none */
+    KEYCYCLE_ECLOSED,
+    KEYCYCLE_EFORKED, /* it is the parent process's */
+    KEYCYCLE_ETIMEOUT,
+    /* of HTTP, but for KEYCYCLE_ETOOLARGE */
+    KEYCYCLE_ERESOLVE,     /* the host's name could not be resolved */
+    KEYCYCLE_ECONNECT,     /* no connection to the server */
+    KEYCYCLE_ETLS,         /* the handshake or the certificate failed */
+    KEYCYCLE_ECUT,         /* the connection ended before the answer did */
+    KEYCYCLE_EGARBAGE,     /* the answer is no HTTP */
+    KEYCYCLE_ETOOLARGE,    /* larger than the maximum */
+    KEYCYCLE_EINSECURE,    /* a key would travel over plain http */
+    KEYCYCLE_EFOREIGNHOST, /* a key would go to an unknown host */
+    KEYCYCLE_ECANCELLED,
+    /* of stores, and of the system */
+    KEYCYCLE_EBADURL,
+    KEYCYCLE_ENOSTORE, /* this build has no such store */
+    KEYCYCLE_ESTORE,   /* the store failed */
+    KEYCYCLE_ECORRUPT, /* the store's file is damaged, or no store's */
+    KEYCYCLE_EINTR,    /* a signal came */
+    KEYCYCLE_ESYSTEM   /* a system call failed */
 };
 
 /* keycycle_error_name returns the short name of a code ("limited"), the same
@@ -64,15 +95,18 @@ const char *keycycle_error_text(int err);
 /* -- a Lua state --------------------------------------------------------- */
 
 /* luaopen_keycycle leaves the module's table on the stack and returns 1. It
- * does no I/O, starts no thread and sets no global; its scripts are inside. The
- * state needs `package` and `require`, and for a program's scripts all that
- * luaL_openlibs opens. It raises Lua errors, like every lua_CFunction. */
-int luaopen_keycycle(lua_State *L);
+ * does no I/O, starts no thread and sets no global; its scripts are inside.
+ * What luaL_openlibs opens must be there then, but `package` need not; the
+ * library keeps it, so that a sandbox may take globals from its scripts
+ * afterwards. It raises Lua errors, like every lua_CFunction. */
+int luaopen_keycycle(struct lua_State *L);
 
 /* The functions below are called on the thread that runs L, and on no other at
- * the same time. L is the state or any of its coroutines that is not suspended:
- * all mean the same. They never raise, leave the stack of L as it was, and do
- * no harm where luaopen_keycycle was not called yet, or L is NULL. */
+ * the same time. L is the state or any of its coroutines that is not suspended
+ * and has not failed: all mean the same. C functions that Lua calls may call
+ * them, finalizers too; a debug hook may not, nor an allocator. They never
+ * raise, leave the stack of L as it was, and do no harm where luaopen_keycycle
+ * was not called yet, or L is NULL. */
 
 /* keycycle_step does what is due: I/O, timers, and the tasks that they wake.
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
@@ -81,19 +115,19 @@ int luaopen_keycycle(lua_State *L);
  * was started as a task goes on. After keycycle_close: 0. -1 when it failed:
  * for want of memory, in a forked child, or where the module was not opened;
  * the error goes to the log then, and the next step goes on. */
-int keycycle_step(lua_State *L, int timeout_ms, int budget_us);
+int keycycle_step(struct lua_State *L, int timeout_ms, int budget_us);
 
 /* keycycle_pollfd returns a descriptor that is readable whenever
  * keycycle_step(L, 0, …) has something to do; the same one until
  * keycycle_close. It belongs to the module: poll it, and do nothing else with
- * it. -1 for want of memory or of descriptors, and where the module is not
- * open. */
-int keycycle_pollfd(lua_State *L);
+ * it. -1 for want of memory or of descriptors, in a forked child, and where the
+ * module is not open. */
+int keycycle_pollfd(struct lua_State *L);
 
 /* keycycle_timeout returns the milliseconds until keycycle_step has something
  * to do by itself, -1 when only I/O can tell, or where the module is not
  * open. */
-int keycycle_timeout(lua_State *L);
+int keycycle_timeout(struct lua_State *L);
 
 enum keycycle_log_level {
     KEYCYCLE_LOG_OFF, /* nothing at all */
@@ -117,7 +151,7 @@ typedef void keycycle_log_fn(void *ctx, enum keycycle_log_level level,
  * KEYCYCLE_EINVALID: no such level, or L is NULL or suspended;
  * KEYCYCLE_ECLOSED: the module is not open in L; KEYCYCLE_ENOMEM. Nothing is
  * changed then. */
-int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
+int keycycle_set_log(struct lua_State *L, enum keycycle_log_level level,
                      keycycle_log_fn *fn, void *ctx);
 
 /* keycycle_load loads the scripts of a folder: its providers/, policies/ and
@@ -130,7 +164,8 @@ int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
  * KEYCYCLE_EINVALID: `folder` is not there or cannot be read, a script in it
  * is faulty, or `folder` or L is NULL, or L suspended; KEYCYCLE_ECLOSED: the
  * module is not open in L; KEYCYCLE_ENOMEM. */
-int keycycle_load(lua_State *L, const char *folder, char *why, size_t size);
+int keycycle_load(struct lua_State *L, const char *folder, char *why,
+                  size_t size);
 
 /* keycycle_close ends all that the module does in a state that lives on, as a
  * game's does that leaves a level: each task is cancelled and has ended, each
@@ -148,7 +183,7 @@ int keycycle_load(lua_State *L, const char *folder, char *why, size_t size);
  * KEYCYCLE_EFORKED: in a forked child, where all that lives is the parent's,
  * and nothing is done; KEYCYCLE_ENOMEM: not all of it is done, call it again;
  * KEYCYCLE_EINVALID: L is suspended. */
-int keycycle_close(lua_State *L);
+int keycycle_close(struct lua_State *L);
 
 /* -- a transport of the host's own ---------------------------------------- */
 
@@ -206,7 +241,7 @@ struct keycycle_transport { /* is copied; `ctx` is the host's */
  * been ended. KEYCYCLE_EINVALID without `start`, KEYCYCLE_ENOMEM,
  * KEYCYCLE_ESYSTEM without descriptors. On the thread of the Lua state. Never
  * raises. */
-int keycycle_set_transport(lua_State *L,
+int keycycle_set_transport(struct lua_State *L,
                            const struct keycycle_transport *transport);
 
 /* What follows may be called from any thread, one at a time for an exchange. An
@@ -551,9 +586,9 @@ int keycycle_lease_cancel(const struct keycycle_lease *lease, int sent);
 int keycycle_lease_refuse(const struct keycycle_lease *lease);
 
 /* keycycle_lease_cooldown puts the lease's key away after a 429 that said for
- * how long, at most a day; KEYCYCLE_NEVER: it did not, the time grows by itself
- * from one second to a minute. For the lease's model, under KEYCYCLE_GLOBAL for
- * all; and the key's group with it. */
+ * how long, at most 31 days; KEYCYCLE_NEVER: it did not, the time grows by
+ * itself from one second to a minute. For the lease's model, under
+ * KEYCYCLE_GLOBAL for all; and the key's group with it. */
 int keycycle_lease_cooldown(const struct keycycle_lease *lease,
                             uint64_t delay_ms);
 

@@ -13,6 +13,7 @@ local limit_headers = require "keycycle.limit.headers"
 local log = require "keycycle.log"
 local penalty = require "keycycle.refusal.penalty"
 local policy = require "keycycle.policy"
+local task = require "keycycle.task"
 local usage = require "keycycle.call.usage"
 local waits = require "keycycle.call.waits"
 local wire = require "keycycle.call.wire"
@@ -179,6 +180,7 @@ end
 --- waiting for its next attempt, `ready_at` (by its pool's clock) being the time of that;
 --- run again it goes on there, unless it `gave_up`.
 function call.run(run)
+  task.pause()
   local pass <close> = hold.enter(run.entry)
   run.pass = pass
   while true do

@@ -7,6 +7,7 @@
 --- retry_after is the delay that the answer states, in seconds; reset_after, where it
 --- is known, how long it really takes until the window that is used up begins anew
 --- (Gemini states seconds for a day's quota): classify.cooling gives the one to obey.
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local delay = require "keycycle.refusal.delay"
 local error_body = require "keycycle.refusal.body"
@@ -52,7 +53,7 @@ end
 function classify.lower_names(headers)
   local out = {}
   for name, value in pairs(type(headers) == "table" and headers or {}) do
-    if type(name) == "string" then out[name:lower()] = tostring(value) end
+    if type(name) == "string" then out[ascii.lower(name)] = ascii.text(value) end
   end
   return out
 end

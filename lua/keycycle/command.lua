@@ -127,7 +127,10 @@ function command.provider(options, usage)
   end
   local variable = prefix_of(name) .. "_MODEL"
   local model = options.model or config.environment()(variable) or models[name]
-  if not model then
+  if not model and not options["base-url"] and not provider.get(name) then
+    return refuse(usage, "unknown provider %s (see keycycle providers); any other "
+      .. "OpenAI-compatible server needs --base-url", name)
+  elseif not model then
     return refuse(usage, "which model of %s? --model says, or %s%s", name, variable,
       known_models(name))
   end

@@ -1,6 +1,7 @@
 --- Keys from the environment and from tables, checked before anything is made.
 ---
 --- Errors name the variable or the place, never a key's text.
+local ascii = require "keycycle.ascii"
 local dotenv = require "keycycle.config.dotenv"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
@@ -55,7 +56,7 @@ local placeholders = {
 
 --- Whether a key is an example's filling rather than a key.
 function config.is_placeholder(key)
-  local low = key:lower()
+  local low = ascii.lower(key)
   for _, pattern in ipairs(placeholders) do
     if low:find(pattern) then return true end
   end
@@ -196,7 +197,7 @@ end
 -- The provider's own parameters, where they are set: of this key, or of all.
 local function set_params(entry, prefix, i, params, lookup)
   for _, param in ipairs(params) do
-    local name = ("%s_%s"):format(prefix, param:upper())
+    local name = ("%s_%s"):format(prefix, ascii.upper(param))
     entry.params[param] = i and lookup(("%s_%d"):format(name, i)) or lookup(name)
   end
 end
@@ -211,7 +212,7 @@ local function numbered(prefix, i, opts, lookup)
     tier = tiers.named(prefix, i, lookup) }
   set_params(entry, prefix, i, opts.known_params, lookup)
   for _, param in ipairs(opts.extra_params or {}) do
-    local name = ("%s_%s_%d"):format(prefix, param:upper(), i)
+    local name = ("%s_%s_%d"):format(prefix, ascii.upper(param), i)
     entry.params[param] = lookup(name) or missing("%s is not set", name)
   end
   return entry, variable
@@ -331,13 +332,13 @@ end
 --- Checks a base_url and returns it without a slash at its end.
 function config.check_base_url(name, url, allow_insecure)
   local scheme, host = url:match "^(%a+)://([^/?#]+)"
-  scheme = scheme and scheme:lower()
+  scheme = scheme and ascii.lower(scheme)
   if scheme ~= "http" and scheme ~= "https" then
     invalid("provider %s: base_url must begin with https:// (or http://)", name)
   end
   if host:find "@" then invalid("provider %s: base_url must not hold a password", name) end
   local bare = host:gsub(":%d+$", "")
-  if scheme == "http" and not allow_insecure and not is_loopback(bare:lower()) then
+  if scheme == "http" and not allow_insecure and not is_loopback(ascii.lower(bare)) then
     invalid("provider %s: base_url is plain http: a key would travel in the open "
       .. "(allow_insecure = true permits it)", name)
   end

@@ -1,6 +1,7 @@
 --- One registered provider of one wrapper: its adapter, pool and configuration.
 ---
 --- The client and the manager both work on it; it is told when the wrapper stops.
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
@@ -76,7 +77,7 @@ local function check_params(self, base_url, keys)
       if not (key.params and key.params[name] or defaults[name]) then
         errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it "
           .. "with the key, or set %s_%s_%d", self.name, i, name,
-          provider.env_prefix(self.adapter), name:upper(), i)
+          provider.env_prefix(self.adapter), ascii.upper(name), i)
       end
     end
   end

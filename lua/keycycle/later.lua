@@ -1,9 +1,8 @@
 --- Parts of the library that are loaded when they are first used, since most programs use
 --- few of them.
 ---
---- They are loaded by `require`, which a program must leave in place, and belong to the
---- library as it was loaded: once that was closed, and is perhaps loaded anew, no more of
---- the old one is.
+--- They are loaded by the library's own `require`, and belong to the library as it was
+--- loaded: once that was closed, and is perhaps loaded anew, no more of the old one is.
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 

@@ -43,15 +43,21 @@ end
 
 local unasked -- the folder in the user's home, which nobody has named
 
+-- A folder of the environment; one that depends on where the program runs is none.
+local function absolute(variable)
+  local folder = os.getenv(variable)
+  return folder and folder:find "^/" and folder
+end
+
 local function search_path()
   local list = {}
   for folder in (os.getenv "KEYCYCLE_PATH" or ""):gmatch "[^:]+" do
     list[#list + 1] = plain_name(folder)
   end
-  local xdg, home = os.getenv "XDG_CONFIG_HOME", os.getenv "HOME"
-  if xdg and xdg ~= "" then
+  local xdg, home = absolute "XDG_CONFIG_HOME", absolute "HOME"
+  if xdg then
     list[#list + 1] = xdg .. "/keycycle"
-  elseif home and home ~= "" then
+  elseif home then
     unasked = home .. "/.config/keycycle"
     list[#list + 1] = unasked
   end
@@ -110,14 +116,19 @@ end
 -- The line of a script that a complaint is about: where the name it quotes, or its
 -- last word before a colon, is set; else where the definition begins.
 local function line_of(file, message)
-  local name = message:match '"([%w_]+)"' or message:match "%.([%w_]+)[^%w_.]"
-  local n, begins = 0, nil
+  local name = message:match '"([%w_]+)"' or message:match ": (classify) rule "
+    or message:match "%.([%w_]+)[^%w_.]"
+  local n, begins, within = 0, nil, nil
   for line in (file.text .. "\n"):gmatch "(.-)\n" do
     n = n + 1
     if name and line:find("%f[%w_]" .. name .. "%f[^%w_]") then return n end
-    if not begins and line:find "%f[%w_]return%f[^%w_]" then begins = n end
+    if line:find "^return%f[^%w_]" then
+      begins = n
+    elseif not within and line:find "%f[%w_]return%f[^%w_]" then
+      within = n
+    end
   end
-  return begins
+  return begins or within
 end
 
 -- What checks a definition raises about it becomes an error of the file.
@@ -229,6 +240,14 @@ function loader.search()
   searched = true
 end
 
+-- Whether a folder has any of the three that scripts lie in.
+local function has_folders(dir)
+  for _, one in ipairs(kinds) do
+    if core.lua_files(dir .. "/" .. one.folder) then return true end
+  end
+  return false
+end
+
 --- Loads folders that the program names, before all others, the first one first. Raises
 --- ScriptError where one is not there, or a script in it is faulty.
 ---@param given string|string[] each may hold providers/, policies/ and limits/
@@ -240,7 +259,7 @@ function loader.load(given)
     local there, why = core.lua_files(dir)
     if not there then fail(dir, nil, "it cannot be read: %s", why) end
     list[i] = plain_name(dir)
-    if next(there) then
+    if next(there) and not has_folders(dir) then
       log.warn("%s: scripts are read from its providers/, policies/ and limits/, not from itself",
         dir)
     end

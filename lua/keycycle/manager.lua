@@ -1,5 +1,6 @@
 --- Managers: what a provider's keys have used, what state they are in, and leases
 --- for programs with their own HTTP.
+local ascii = require "keycycle.ascii"
 local choice = require "keycycle.call.choice"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
@@ -269,7 +270,8 @@ function methods:metrics()
   table.insert(others, 2, { "queue_oldest_seconds", oldest })
   for _, gauge in ipairs(others) do
     out[#out + 1] = ("# TYPE keycycle_%s gauge"):format(gauge[1])
-    out[#out + 1] = ('keycycle_%s{provider="%s"} %.14g'):format(gauge[1], name, gauge[2])
+    out[#out + 1] = ('keycycle_%s{provider="%s"} %s')
+      :format(gauge[1], name, ascii.point(("%.14g"):format(gauge[2])))
   end
   return table.concat(out, "\n") .. "\n"
 end

@@ -82,7 +82,7 @@ local function read(failure, ok, action, seconds)
   if seconds == nil then return action, action == "retry" and failure.retry_after or 0 end
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= LONGEST) then
     return nil, ("answered %q after %s, which is no number of seconds up to %d")
-      :format(action, type(seconds) == "number" and seconds or type(seconds), LONGEST)
+      :format(action, type(seconds) == "number" and seconds or "a " .. type(seconds), LONGEST)
   end
   return action, seconds
 end

@@ -1,6 +1,7 @@
 --- Providers: what a file in providers/ defines, checked and with `extends`
 --- resolved; and all of them by name.
 local address = require "keycycle.call.address"
+local ascii = require "keycycle.ascii"
 local builtin = require "keycycle.loader.builtin"
 local charge = require "keycycle.limit.charge"
 local core = require "keycycle.core"
@@ -134,7 +135,7 @@ local function check_params(params, where, prefix)
       invalid("%s.params: names are small letters, digits and _; a default is a text", where)
     end
     -- Its variable would be the key's of a provider with another name.
-    if shape.is_secret(prefix .. "_" .. name:upper()) then
+    if shape.is_secret(prefix .. "_" .. ascii.upper(name)) then
       invalid("%s.params.%s: a parameter is no key, and its variable may be another provider's key",
         where, name)
     end
@@ -256,7 +257,7 @@ end
 
 --- The prefix of its environment variables: `env`, or the name in capitals.
 function provider.env_prefix(definition)
-  return definition.env or (definition.name:upper():gsub("[^%w]", "_"))
+  return definition.env or (ascii.upper(definition.name):gsub("[^%w]", "_"))
 end
 
 --- Names of a key's parameters that the provider knows, sorted, and their defaults

@@ -3,6 +3,7 @@
 --- It checks the request before anything is acquired, sends the caller's table as
 --- it is, and keeps what it knows of an answer beside it (`info`). The client of an
 --- Async face does the same in a task for each call.
+local ascii = require "keycycle.ascii"
 local call = require "keycycle.call"
 local errors = require "keycycle.errors"
 local info = require "keycycle.info"
@@ -108,7 +109,7 @@ local function prepare_any(client, spec, opts)
   check_spec(entry, spec)
   opts = merge(state.opts, opts)
   entry:check_open()
-  local method = (spec.method or ((spec.json or spec.body) and "POST" or "GET")):upper()
+  local method = ascii.upper(spec.method or ((spec.json or spec.body) and "POST" or "GET"))
   local text = spec.body
   if spec.json ~= nil then text = request.encode(entry, spec.json) end
   return call.new(entry, route_of(entry, method, spec.path), {

@@ -19,6 +19,7 @@ local methods = {}
 local task_mt = { __name = "keycycle.task", __index = methods }
 
 task.wait = scheduler.wait
+task.pause = scheduler.pause
 task.wake = scheduler.wake
 task.after_each_turn = scheduler.after_each_turn
 task.check_open = scheduler.check_open

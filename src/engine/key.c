@@ -196,10 +196,12 @@ void kc_key_free(struct kc_key *k)
 enum kc_match kc_key_match(const struct kc_key *k, const char *id, size_t len)
 {
     size_t own = kc_secret_len(k->secret);
-    if (len < 2 || len > own ||
+    if (len == 0 || len > own ||
         memcmp(kc_secret_get(k->secret) + own - len, id, len) != 0)
         return KC_NO_MATCH;
-    return len == own ? KC_WHOLE_MATCH : KC_SUFFIX_MATCH;
+    if (len == own)
+        return KC_WHOLE_MATCH;
+    return len < 2 ? KC_NO_MATCH : KC_SUFFIX_MATCH;
 }
 
 enum kc_state kc_key_state(const struct kc_key *k, uint64_t now_ms)

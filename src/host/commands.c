@@ -3,17 +3,18 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <lauxlib.h>
 
 #include "host/nearest.h"
+#include "host/trouble.h"
 #include "lua/core.h"
 #include "util/embed.h"
 
-#define MAX_PATH 4096
 #define SUFFIX ".lua"
 #define SUFFIX_LEN (sizeof SUFFIX - 1)
 
@@ -35,7 +36,7 @@ struct list {
  * returns true. */
 static bool each_folder(bool here, bool (*fn)(void *, const char *), void *ctx)
 {
-    char dir[MAX_PATH];
+    char dir[PATH_MAX];
     const char *path = getenv("KEYCYCLE_PATH");
     while (path && *path) {
         size_t len = strcspn(path, ":");
@@ -45,13 +46,21 @@ static bool each_folder(bool here, bool (*fn)(void *, const char *), void *ctx)
         path += len + (path[len] == ':');
     }
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    int n = xdg && *xdg ? snprintf(dir, sizeof dir, "%s/keycycle", xdg)
-            : home && *home
-                ? snprintf(dir, sizeof dir, "%s/.config/keycycle", home)
-                : 0;
+    int n = 0; /* a folder below the current one is anybody's */
+    if (xdg && *xdg == '/')
+        n = snprintf(dir, sizeof dir, "%s/keycycle", xdg);
+    else if (home && *home == '/')
+        n = snprintf(dir, sizeof dir, "%s/.config/keycycle", home);
     if (n > 0 && n < (int)sizeof dir && fn(ctx, dir))
         return true;
     return here && fn(ctx, ".keycycle");
+}
+
+/* Neither a folder nor a pipe, whose opening waits. */
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* -- loading ------------------------------------------------------------- */
@@ -79,11 +88,11 @@ struct search {
 static bool load_from(void *ctx, const char *dir)
 {
     struct search *s = ctx;
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/scripts/%s" SUFFIX, dir, s->name);
-    if (n < 0 || n >= (int)sizeof path || access(path, R_OK) != 0)
+    if (n < 0 || n >= (int)sizeof path || !is_file(path))
         return false;
-    s->status = luaL_loadfilex(s->L, path, "t");
+    s->status = luaL_loadfile(s->L, path);
     return true;
 }
 
@@ -121,9 +130,9 @@ static void set_about(struct command *c, const char *line, size_t len)
         from = (size_t)(colon - line) + 1;
     while (from < len && (line[from] == '-' || line[from] == ' '))
         from++;
-    for (; from < len && to < MAX_ABOUT - 1; from++)
-        if (!iscntrl((unsigned char)line[from]))
-            c->about[to++] = line[from];
+    len -= len > 0 && line[len - 1] == '\r';
+    while (from < len && to < MAX_ABOUT - 1)
+        c->about[to++] = line[from++];
 }
 
 static bool is_name(const char *name, size_t len)
@@ -152,17 +161,18 @@ static struct command *add(struct list *list, const char *file)
 static bool list_from(void *ctx, const char *dir)
 {
     struct list *list = ctx;
-    char path[MAX_PATH], line[256];
+    char path[PATH_MAX], line[256];
     if (snprintf(path, sizeof path, "%s/scripts", dir) >= (int)sizeof path)
         return false;
     DIR *d = opendir(path);
     for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
         int n = snprintf(path, sizeof path, "%s/scripts/%s", dir, e->d_name);
-        if (n >= (int)sizeof path || e->d_type == DT_FIFO)
+        if (n >= (int)sizeof path || !is_file(path))
             continue;
         struct command *c = add(list, e->d_name);
         FILE *f = c ? fopen(path, "r") : NULL;
-        if (f && fgets(line, sizeof line, f))
+        if (f && fgets(line, sizeof line, f) &&
+            (line[0] != '#' || fgets(line, sizeof line, f))) /* "#!" */
             set_about(c, line, strcspn(line, "\n"));
         if (f)
             fclose(f);
@@ -205,8 +215,10 @@ void kc_command_describe(FILE *out, bool here)
     for (size_t i = 0; list && i < list->n; i++) {
         if (i == 0 || i == own)
             fputs(i == 0 ? "commands:\n" : "commands of your own:\n", out);
-        fprintf(out, "  %-10s%s%s\n", list->items[i].name,
-                list->items[i].about[0] ? " " : "", list->items[i].about);
+        const struct command *c = &list->items[i];
+        fprintf(out, c->about[0] ? "  %-10s " : "  %s", c->name);
+        kc_trouble_put(c->about, out);
+        fputs("\n", out);
     }
     free(list);
 }

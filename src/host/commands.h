@@ -17,7 +17,7 @@
 int kc_command_load(lua_State *L, const char *name, bool here);
 
 /* kc_command_describe writes what the commands are for, a line each: what the
- * first line of each says behind its name. */
+ * first line of each, after "#!", says behind its name. */
 void kc_command_describe(FILE *out, bool here);
 
 /* kc_command_suggest writes the names of commands that `name` may be meant for,

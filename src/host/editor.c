@@ -59,7 +59,10 @@ static void set_up(void *from)
 {
     int *catches = dlsym(from, "rl_catch_signals");
     int (*bind)(int, int (*)(int, int)), (*insert)(int, int);
-    setlocale(LC_CTYPE, ""); /* first: they look at it when they begin */
+    /* First: they look at it when they begin, and drop what it has not. */
+    const char *type = setlocale(LC_CTYPE, "");
+    if (!type || strcmp(type, "C") == 0 || strcmp(type, "POSIX") == 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
     if (catches)
         *catches = 0; /* signals are ours */
     /* What a tab completes elsewhere are names of files. */
@@ -97,7 +100,7 @@ static bool usable(void)
 
 void kc_editor_remember(const char *line)
 {
-    if (*line && kc_editor_is_terminal() && usable())
+    if (usable())
         library.add(line);
 }
 

@@ -21,7 +21,8 @@ bool kc_editor_is_terminal(void);
  * came, see signals.h. */
 enum kc_editor_end kc_editor_read(const char *prompt, char **line);
 
-/* kc_editor_remember adds a line to what the arrow keys bring back. */
+/* kc_editor_remember adds a line to what the arrow keys bring back; for a
+ * terminal. */
 void kc_editor_remember(const char *line);
 
 #endif

@@ -2,6 +2,7 @@
 #include "host/history.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 
 #include "host/secrets.h"
 
-#define MAX_PATH 4096
 #define MODE 0600
 
 /* Makes the folders of `path`, for their owner alone. */
@@ -25,17 +25,17 @@ static void make_folders(char *path)
     }
 }
 
-static bool file_name(char path[MAX_PATH])
+static bool file_name(char path[PATH_MAX])
 {
     const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n;
     if (xdg && xdg[0] == '/')
-        n = snprintf(path, MAX_PATH, "%s/keycycle/history", xdg);
+        n = snprintf(path, PATH_MAX, "%s/keycycle/history", xdg);
     else if (home && home[0] == '/')
-        n = snprintf(path, MAX_PATH, "%s/.local/state/keycycle/history", home);
+        n = snprintf(path, PATH_MAX, "%s/.local/state/keycycle/history", home);
     else
         return false;
-    return n < MAX_PATH;
+    return n < PATH_MAX;
 }
 
 static FILE *open_it(const char *path, int flags, const char *mode)
@@ -53,7 +53,7 @@ static FILE *open_it(const char *path, int flags, const char *mode)
  * which is lost then: what is read is whole in any case. */
 static void shorten(FILE *in, const char *path, size_t first)
 {
-    char copy[MAX_PATH + 16];
+    char copy[PATH_MAX + 16];
     char *line = NULL;
     size_t room = 0, n = 0;
     snprintf(copy, sizeof copy, "%s.%ld", path, (long)getpid());
@@ -61,9 +61,9 @@ static void shorten(FILE *in, const char *path, size_t first)
     if (!out)
         return;
     rewind(in);
-    while (getline(&line, &room, in) != -1)
+    for (ssize_t len; (len = getline(&line, &room, in)) != -1;)
         if (n++ >= first)
-            fputs(line, out);
+            fwrite(line, 1, (size_t)len, out);
     free(line);
     bool written = !ferror(out) && fflush(out) == 0;
     if (fclose(out) != 0 || !written || rename(copy, path) != 0)
@@ -72,7 +72,7 @@ static void shorten(FILE *in, const char *path, size_t first)
 
 void kc_history_load(void (*fn)(const char *line))
 {
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     FILE *f = file_name(path) ? open_it(path, O_RDONLY, "r") : NULL;
     if (!f)
         return;
@@ -95,7 +95,7 @@ void kc_history_load(void (*fn)(const char *line))
 
 void kc_history_add(const char *line)
 {
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     if (strpbrk(line, "\n\r") || kc_secrets_likely(line) || !file_name(path))
         return;
     make_folders(path);

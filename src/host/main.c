@@ -1,6 +1,7 @@
 /* main.c -- the program `keycycle`: options, then a script or a command. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #include "host/trouble.h"
 #include "keycycle.h"
 
-enum { DONE = 0, FAILED = 1, USAGE = 2, MAX_CODE = 255, MAX_PATH = 4096 };
+enum { DONE = 0, FAILED = 1, USAGE = 2, MAX_CODE = 255 };
 
 static const char after_usage[] =
     "keycycle COMMAND --help says how a command is used.\n";
@@ -45,7 +46,7 @@ static bool is_readable_file(const char *path)
 
 static bool check_files(const struct kc_options *o)
 {
-    char path[MAX_PATH];
+    char path[PATH_MAX];
     if (o->env && !is_readable_file(o->env)) {
         fprintf(stderr, "keycycle: the file %s cannot be read\n", o->env);
         return false;
@@ -158,6 +159,33 @@ static int run(lua_State *L, const struct kc_options *o, char **argv, int argc)
     return code;
 }
 
+struct program {
+    const struct kc_options *options;
+    char **argv;
+    int argc, code;
+};
+
+static int run_all(lua_State *L)
+{
+    struct program *p = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    p->code = run(L, p->options, p->argv, p->argc);
+    return 0;
+}
+
+/* What raises between the calls of scripts, as where memory runs out, is told
+ * as what they raise is. */
+static int run_protected(lua_State *L, const struct kc_options *o, char **argv,
+                         int argc)
+{
+    struct program p = {o, argv, argc, FAILED};
+    lua_pushcfunction(L, run_all);
+    lua_pushlightuserdata(L, &p);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        kc_trouble_report(L);
+    return p.code;
+}
+
 /* -- the end ------------------------------------------------------------- */
 
 /* What was written must have arrived: a full disk is a failure, after os.exit
@@ -209,7 +237,7 @@ int main(int argc, char **argv)
         fputs("keycycle: out of memory\n", stderr);
         return FAILED;
     }
-    int code = run(L, &o, argv, argc);
+    int code = run_protected(L, &o, argv, argc);
     if (kc_signals_came())
         kc_state_end_tasks(L);
     lua_close(L);

@@ -17,16 +17,17 @@
 #include "keycycle.h"
 
 #define EOF_MARK "<eof>"
+#define SHOW 1 /* where keycycle.show is on the stack */
 
-/* [-0, +1, e] Push the text of a prompt, as _PROMPT or _PROMPT2 say. */
-static const char *push_prompt(lua_State *L, bool first)
+/* [-0, +1, m] Push a global, or nil: a program may have made it an error to ask
+ * for an unknown one. */
+static int push_global(lua_State *L, const char *name)
 {
-    if (lua_getglobal(L, first ? "_PROMPT" : "_PROMPT2") == LUA_TNIL)
-        lua_pushstring(L, first ? "> " : ">> ");
-    else
-        luaL_tolstring(L, -1, NULL);
+    lua_pushglobaltable(L);
+    lua_pushstring(L, name);
+    int type = lua_rawget(L, -2);
     lua_remove(L, -2);
-    return lua_tostring(L, -1);
+    return type;
 }
 
 static int hide(lua_State *L)
@@ -39,20 +40,21 @@ static int hide(lua_State *L)
 static void keep_line(lua_State *L)
 {
     const char *line = lua_tostring(L, -1);
+    if (!*line)
+        return;
     kc_editor_remember(line);
     lua_pushcfunction(L, hide);
     lua_pushvalue(L, -2);
-    if (*line && lua_pcall(L, 1, 1, 0) == LUA_OK && lua_rawequal(L, -1, -2))
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_rawequal(L, -1, -2))
         kc_history_add(line);
-    lua_settop(L, lua_gettop(L) - (*line ? 1 : 2));
+    lua_pop(L, 1);
 }
 
-/* [-0, +1 or +0, e] Asks for a line. */
+/* [-0, +1 or +0, m] Asks for a line. */
 static enum kc_editor_end push_line(lua_State *L, bool first)
 {
     char *line;
-    enum kc_editor_end end = kc_editor_read(push_prompt(L, first), &line);
-    lua_pop(L, 1);
+    enum kc_editor_end end = kc_editor_read(first ? "> " : ">> ", &line);
     if (end != KC_LINE)
         return end;
     lua_pushstring(L, line);
@@ -109,28 +111,29 @@ static enum kc_editor_end compile(lua_State *L, int *status)
     return end;
 }
 
-/* What the values at 1 and above look like; tables are shown by the library. */
+/* Prints the values at 1 and above; tables as the function in the upvalue shows
+ * them, where there is one. */
 static int print_values(lua_State *L)
 {
     int n = lua_gettop(L);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "keycycle.show");
-    lua_call(L, 1, 1);
     for (int i = 1; i <= n; i++) {
-        if (lua_type(L, i) != LUA_TTABLE)
+        lua_pushvalue(L, lua_upvalueindex(1));
+        if (lua_type(L, i) != LUA_TTABLE || lua_isnil(L, -1)) {
+            lua_pop(L, 1);
             continue;
-        lua_pushvalue(L, -1);
+        }
         lua_pushvalue(L, i);
         lua_call(L, 1, 1);
         lua_replace(L, i);
     }
-    lua_pop(L, 1);
-    lua_getglobal(L, "print");
+    if (push_global(L, "print") == LUA_TNIL)
+        return luaL_error(L, "there is no function 'print' to show it");
     lua_insert(L, 1);
     lua_call(L, n, 0);
     return 0;
 }
 
+/* The chunk at the top; below it is what shows tables. */
 static void run_chunk(lua_State *L)
 {
     int base = lua_gettop(L);
@@ -139,20 +142,28 @@ static void run_chunk(lua_State *L)
     int n = lua_gettop(L) - base + 1;
     if (n == 0)
         return;
-    lua_pushcfunction(L, print_values);
+    luaL_checkstack(L, LUA_MINSTACK, "too many values to print");
+    lua_pushvalue(L, SHOW);
+    lua_pushcclosure(L, print_values, 1);
     lua_insert(L, base);
     kc_state_call(L, n, 0);
 }
 
-static void greet(lua_State *L)
+/* [-0, +1, e] Push what shows tables, having made `keycycle` global. */
+static void begin(lua_State *L)
 {
-    if (lua_getglobal(L, "keycycle") == LUA_TNIL) {
-        lua_getglobal(L, "require");
+    luaL_requiref(L, "keycycle", luaopen_keycycle, 0);
+    if (push_global(L, "keycycle") == LUA_TNIL) {
+        lua_pushglobaltable(L);
         lua_pushliteral(L, "keycycle");
-        if (kc_state_call(L, 1, 1) == LUA_OK)
-            lua_setglobal(L, "keycycle");
+        lua_pushvalue(L, -4);
+        lua_rawset(L, -3);
     }
     lua_settop(L, 0);
+    if (push_global(L, "require") == LUA_TFUNCTION) {
+        lua_pushliteral(L, "keycycle.show");
+        lua_call(L, 1, 1);
+    }
     if (kc_editor_is_terminal())
         puts("keycycle " KEYCYCLE_VERSION " (" LUA_RELEASE
              "): `keycycle` is the library; Ctrl-C stops a line, Ctrl-D ends");
@@ -168,11 +179,12 @@ static bool goes_on(void)
 void kc_prompt_run(lua_State *L)
 {
     lua_settop(L, 0);
-    greet(L);
-    kc_history_load(kc_editor_remember);
+    begin(L);
+    if (kc_editor_is_terminal())
+        kc_history_load(kc_editor_remember);
     enum kc_editor_end end;
     do {
-        lua_settop(L, 0);
+        lua_settop(L, SHOW);
         int status = LUA_OK;
         end = push_line(L, true);
         if (end == KC_LINE)
@@ -184,7 +196,6 @@ void kc_prompt_run(lua_State *L)
         else if (end == KC_LINE_END && status != LUA_OK)
             kc_trouble_report(L); /* the input ends in the midst of a chunk */
     } while (end != KC_LINE_END && goes_on());
-    lua_settop(L, 0);
     if (kc_editor_is_terminal())
         puts("");
     fflush(stdout);

@@ -11,9 +11,8 @@
 
 enum {
     LONG_PIECE =
-        16,        /* letters and digits in one go: no word, no model's name */
-    LONG_KEY = 16, /* with a prefix that only keys have */
-    MOST_STARS = 4096 /* a key is longer than what stands for it */
+        16,       /* letters and digits in one go: no word, no model's name */
+    LONG_KEY = 16 /* with a prefix that only keys have */
 };
 
 /* -- what is known ------------------------------------------------------- */
@@ -35,6 +34,7 @@ static int hide_value(const char *variable, struct kc_buf *out)
 
 int kc_secrets_hide(const char *text, struct kc_buf *out)
 {
+    kc_buf_init(out, strlen(text)); /* what stands for a key is no longer */
     int err = kc_buf_addstr(out, text);
     for (char **v = environ; v && *v && err == KC_OK; v++)
         err = hide_value(*v, out);
@@ -109,7 +109,6 @@ static bool has_random(const char *line)
 static bool has_known(const char *line)
 {
     struct kc_buf hidden;
-    kc_buf_init(&hidden, strlen(line) + MOST_STARS);
     bool known = kc_secrets_hide(line, &hidden) != KC_OK ||
                  strcmp(kc_buf_str(&hidden), line) != 0;
     kc_buf_deinit(&hidden);

@@ -8,8 +8,9 @@
 
 #include "util/buf.h"
 
-/* kc_secrets_hide appends `text` to `out`, where the values of environment
- * variables named *_API_KEY* are blacked out. KC_ENOMEM, KC_ETOOLARGE. */
+/* kc_secrets_hide makes `out` of `text`, in which the values of environment
+ * variables named *_API_KEY* are blacked out; the caller frees it with
+ * kc_buf_deinit, even on failure: KC_ENOMEM. */
 KC_CHECKED int kc_secrets_hide(const char *text, struct kc_buf *out);
 
 /* kc_secrets_push_hidden replaces the text at the top by one in which the keys

@@ -1,6 +1,7 @@
 /* signals.c -- see signals.h. */
 #include "host/signals.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@ static lua_State *volatile main_thread; /* NULL: no code runs */
 static lua_State *volatile running;     /* it, or the innermost coroutine */
 static volatile sig_atomic_t came;      /* the signal */
 static volatile sig_atomic_t heard; /* its error was raised in main_thread */
+static volatile sig_atomic_t told;  /* a second one means what it says */
 
 static const struct {
     int sig;
@@ -53,17 +55,21 @@ static bool output_is_broken(void)
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
 }
 
-static void on_signal(int sig)
+/* The kernel and a shell both tell of a terminal that is gone, and timeout(1)
+ * sends its signal twice: who wants the end at once repeats it later, but for
+ * Ctrl-C. */
+static void take_again(int sig)
 {
-    if (sig == SIGPIPE && (came || !output_is_broken()))
+    if (!told && sig != SIGINT)
         return;
-    if (came && came != SIGPIPE) { /* the second one */
-        signal(sig, SIG_DFL);
-        raise(sig);
-        return;
-    }
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+static void take(int sig)
+{
     came = sig;
-    heard = 0;
+    heard = told = 0;
     if (main_thread) {
         arm(main_thread);
         if (running != main_thread)
@@ -73,9 +79,21 @@ static void on_signal(int sig)
     alarm(POKE_S);
 }
 
+static void on_signal(int sig)
+{
+    int before = errno;
+    bool news = sig != SIGPIPE || (!came && output_is_broken());
+    if (news && came && came != SIGPIPE)
+        take_again(sig);
+    else if (news)
+        take(sig);
+    errno = before;
+}
+
 static void on_alarm(int sig)
 {
     (void)sig;
+    told = 1;
     if (came && !heard)
         alarm(POKE_S);
 }
@@ -89,7 +107,7 @@ void kc_signals_listen(void)
     sigaddset(&act.sa_mask, SIGALRM);
     for (size_t i = 0; i < N_SIGNALS; i++) {
         sigaction(signals[i].sig, &act, &old);
-        if (old.sa_handler == SIG_IGN)
+        if (old.sa_handler == SIG_IGN && signals[i].sig != SIGPIPE)
             sigaction(signals[i].sig, &old, NULL);
     }
     act.sa_handler = on_alarm;

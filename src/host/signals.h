@@ -5,7 +5,8 @@
  * "hung up!") in what runs, in a coroutine and then in the main thread, at its
  * next instruction; a wait ends. A broken standard output does the same
  * (SIGPIPE); any other broken pipe is the writer's to notice. The program then
- * closes what is open and ends by the same signal, as a shell expects.
+ * closes what is open and ends by the same signal, as a shell expects. But for
+ * SIGINT, what comes within a second of the first is taken for the same one.
  *
  * There is one program, so this is the process's one state.
  */
@@ -16,7 +17,8 @@
 #include <stdbool.h>
 
 /* kc_signals_listen installs the handlers. A signal that the program was
- * started with as ignored stays so (nohup, a shell's background). */
+ * started with as ignored stays so (nohup, a shell's background), but for
+ * SIGPIPE: a script that prints would never learn that nobody reads. */
 void kc_signals_listen(void);
 
 /* kc_signals_run says that code of `L`, a main thread, begins to run; NULL: it

@@ -1,8 +1,11 @@
 /* state.c -- see state.h. */
 #include "host/state.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -16,13 +19,15 @@
 #include "lua/core.h"
 
 #define SERVER_FILE "keycycle-server.so"
-#define MAX_PATH 4096
 
 /* The path of this program; "" where that is not known. */
-static void own_path(char out[MAX_PATH])
+static void own_path(char out[PATH_MAX])
 {
-    ssize_t n = readlink("/proc/self/exe", out, MAX_PATH - 1);
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
     out[n > 0 ? n : 0] = '\0';
+    const char *name = (const char *)getauxval(AT_EXECFN);
+    if (n <= 0 && name && !realpath(name, out)) /* there is no /proc */
+        out[0] = '\0';
 }
 
 /* -- keycycle.server ----------------------------------------------------- */
@@ -47,7 +52,7 @@ static int load_server(lua_State *L, const char *path)
 static int open_server(lua_State *L)
 {
     static const char *const places[] = {"", "../lib/keycycle/"};
-    char self[MAX_PATH], path[MAX_PATH + 64];
+    char self[PATH_MAX], path[PATH_MAX + 64];
     own_path(self);
     char *slash = strrchr(self, '/');
     if (slash)
@@ -57,8 +62,10 @@ static int open_server(lua_State *L)
         if (load_server(L, path))
             return 1;
     }
-    return luaL_error(L, "this build has no HTTP server: install libevent "
-                         "(Debian: libevent-dev) and build again");
+    return luaL_error(L,
+                      "there is no HTTP server (%s): install libevent "
+                      "(Debian: libevent-dev) and build again",
+                      path);
 }
 
 /* -- keycycle.host ------------------------------------------------------- */
@@ -75,7 +82,7 @@ static int interrupted(lua_State *L)
 
 static int open_host(lua_State *L)
 {
-    char self[MAX_PATH];
+    char self[PATH_MAX];
     own_path(self);
     lua_newtable(L);
     lua_pushstring(L, self[0] ? self : "keycycle");
@@ -114,6 +121,7 @@ static int open_all(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, modules, 0);
     kc_modules_preload(L);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* as the program `lua` does */
     return 0;
 }
 

@@ -17,7 +17,6 @@
 #define LIBRARY "keycycle/"
 #define COMMANDS LIBRARY "scripts/"
 #define HEAD "stack traceback:"
-#define MOST_TOLD (256 * 1024)
 
 /* -- the library's own code ---------------------------------------------- */
 
@@ -196,8 +195,7 @@ int kc_trouble_describe(lua_State *L)
     return 1;
 }
 
-/* What could give a terminal orders is shown as Lua writes it: "\27". */
-static void put_harmless(const char *text, FILE *out)
+void kc_trouble_put(const char *text, FILE *out)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         bool c1 = p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0;
@@ -210,23 +208,28 @@ static void put_harmless(const char *text, FILE *out)
     }
 }
 
-void kc_trouble_report(lua_State *L)
+static void tell(const char *text)
 {
-    const char *text = lua_tostring(L, -1);
     struct kc_buf hidden;
-    kc_buf_init(&hidden, MOST_TOLD);
-    if (text && kc_secrets_hide(text, &hidden) == KC_OK) {
-        while (hidden.len > 0 && kc_buf_str(&hidden)[hidden.len - 1] == '\n')
+    if (kc_secrets_hide(text, &hidden) == KC_OK) {
+        while (hidden.len > 0 && hidden.data[hidden.len - 1] == '\n')
             hidden.data[--hidden.len] = '\0';
         /* The terminal has shown ^C. */
         bool typed = kc_signals_came() == SIGINT && isatty(STDERR_FILENO);
         fputs(typed ? "\nkeycycle: " : "keycycle: ", stderr);
-        put_harmless(kc_buf_str(&hidden), stderr);
+        kc_trouble_put(kc_buf_str(&hidden), stderr);
         fputs("\n", stderr);
-    } else if (text) {
+    } else {
         fputs("keycycle: an error that cannot be shown\n", stderr);
     }
-    fflush(stderr);
     kc_buf_deinit(&hidden);
+}
+
+void kc_trouble_report(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    if (text)
+        tell(text);
+    fflush(stderr);
     lua_pop(L, 1);
 }

@@ -17,7 +17,9 @@
 #include "util/embed.h"
 
 #define DIR_KEY "keycycle.lua_dir"
+#define CORE "keycycle.core"
 #define MODULES "keycycle.modules" /* in the registry: name -> module */
+#define GLOBALS "keycycle.globals" /* in the registry: those of the library */
 
 /* -- the embedded library ------------------------------------------------ */
 
@@ -45,8 +47,8 @@ int lk_load_embedded(lua_State *L, const struct kc_text *t, const char *chunk)
     return status;
 }
 
-/* [-0, +1, m] Load the text of kc_embed[i], or the file that stands for it. */
-static int load_text(lua_State *L, const struct kc_text *t)
+/* [-0, +1, m] The text, or the file that stands for it, as a chunk. */
+static int load_chunk(lua_State *L, const struct kc_text *t)
 {
     if (lua_getfield(L, LUA_REGISTRYINDEX, DIR_KEY) == LUA_TSTRING) {
         const char *path =
@@ -62,27 +64,92 @@ static int load_text(lua_State *L, const struct kc_text *t)
     return status;
 }
 
-/* A loader as package.preload wants it, of the part of the library that the
- * upvalue opens: a place in kc_embed, or a function. A part is loaded when it
- * is first needed, and once, for it holds state: also where a program, or its
- * test runner, empties package.loaded meanwhile. */
+/* [-0, +1, v] Push the text as a function, or raise. */
+static void load_text(lua_State *L, const struct kc_text *t)
+{
+    if (load_chunk(L, t) != LUA_OK)
+        lua_error(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, GLOBALS);
+    lua_setupvalue(L, -2, 1);
+}
+
+/* "keycycle/task.lua" is "keycycle.task", "keycycle/x/init.lua" "keycycle.x" */
+static bool is_named(const char *file, const char *name)
+{
+    while (*name && (*file == '/' ? '.' : *file) == *name) {
+        file++;
+        name++;
+    }
+    return !*name && (!strcmp(file, ".lua") || !strcmp(file, "/init.lua"));
+}
+
+static const struct kc_text *find_part(const char *name)
+{
+    const struct kc_text *t = kc_embed;
+    while (t->name && !is_named(t->name, name))
+        t++;
+    return t->name ? t : NULL;
+}
+
+static int open_core(lua_State *L);
+
+/* (name): the part of the library of that name, as a loader of package.preload,
+ * and as the library's own `require`, whose upvalue is the program's. A part is
+ * loaded when it is first needed, and once, for it holds state: also where a
+ * program, or its test runner, empties package.loaded meanwhile. */
 static int open_part(lua_State *L)
 {
+    const char *name = luaL_checkstring(L, 1);
     lua_settop(L, 1);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL)
         return 1;
-    lua_pushvalue(L, lua_upvalueindex(1));
-    if (lua_isinteger(L, -1) &&
-        load_text(L, &kc_embed[lua_tointeger(L, -1)]) != LUA_OK)
-        return lua_error(L);
+    const struct kc_text *t = find_part(name);
+    bool ours = t || strcmp(name, CORE) == 0;
+    if (t)
+        load_text(L, t);
+    else if (ours)
+        lua_pushcfunction(L, open_core);
+    else
+        lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
+    if (!ours)
+        return 1;
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -2);
     lua_rawset(L, 2);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
     return 1;
+}
+
+/* The library keeps the globals that it needs: what a program takes from its
+ * scripts afterwards, as a sandbox does, is not taken from it. */
+static void keep_globals(lua_State *L)
+{
+    static const char *const names[] = {
+        "assert",       "coroutine", "debug",  "error",    "getmetatable",
+        "io",           "ipairs",    "math",   "next",     "os",
+        "pairs",        "pcall",     "print",  "rawequal", "rawget",
+        "rawset",       "select",    "string", "table",    "tonumber",
+        "setmetatable", "tostring",  "type",   "utf8"};
+    lua_pushglobaltable(L);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_pushstring(L, names[i]);
+        lua_rawget(L, -3);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_pushliteral(L, "require");
+    lua_rawget(L, -3);
+    lua_pushcclosure(L, open_part, 1);
+    lua_setfield(L, -2, "require");
+    lua_setfield(L, LUA_REGISTRYINDEX, GLOBALS);
+    lua_pop(L, 1);
 }
 
 /* "keycycle/task.lua" -> "keycycle.task", "keycycle/init.lua" -> "keycycle" */
@@ -102,14 +169,15 @@ static void push_modname(lua_State *L, const char *file)
 static void preload(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open_part);
     for (int i = 0; kc_embed[i].name; i++) {
         if (strcmp(kc_embed[i].name, "keycycle/init.lua") == 0)
             continue; /* that is luaopen_keycycle itself */
         push_modname(L, kc_embed[i].name);
-        lua_pushinteger(L, i);
-        lua_pushcclosure(L, open_part, 1);
-        lua_rawset(L, -3);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -4);
     }
+    lua_setfield(L, -2, CORE);
     lua_pop(L, 1);
 }
 
@@ -130,8 +198,7 @@ static int core_builtin(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     if (!t)
         return 0;
-    if (load_text(L, t) != LUA_OK)
-        return lua_error(L);
+    load_text(L, t);
     lua_pushvalue(L, 2);
     lua_setupvalue(L, -2, 1);
     return 1;
@@ -159,7 +226,7 @@ static int core_builtin_names(lua_State *L)
 static int core_current(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, MODULES);
-    lua_getfield(L, -1, "keycycle.core");
+    lua_getfield(L, -1, CORE);
     return 1;
 }
 
@@ -188,9 +255,18 @@ static int core_next_ready(lua_State *L)
     return 1;
 }
 
+static int core_start(lua_State *L)
+{
+    lk_runtime(L);
+    return 0;
+}
+
 static int core_pollfd(lua_State *L)
 {
-    lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(lk_runtime(L))));
+    struct kc_runtime *rt = lk_runtime(L);
+    if (kc_runtime_forked(rt))
+        return lk_raise(L, KC_EFORKED);
+    lua_pushinteger(L, kc_loop_fd(kc_runtime_loop(rt)));
     return 1;
 }
 
@@ -244,7 +320,7 @@ static void unload(lua_State *L)
         lua_rawset(L, -3);
     }
     lua_pushnil(L);
-    lua_setfield(L, -2, "keycycle.core");
+    lua_setfield(L, -2, CORE);
     lua_pop(L, 1);
     lua_pushnil(L);
     lua_setfield(L, LUA_REGISTRYINDEX, MODULES);
@@ -290,6 +366,7 @@ static const luaL_Reg functions[] = {
     {"current", core_current},
     {"step", core_step},
     {"next_ready", core_next_ready},
+    {"start", core_start},
     {"pollfd", core_pollfd},
     {"timeout", core_timeout},
     {"wake", core_wake},
@@ -325,17 +402,11 @@ static int open_core(lua_State *L)
 __attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
 {
     lk_open_runtime(L);
+    keep_globals(L);
     preload(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, open_core);
-    lua_pushcclosure(L, open_part, 1);
-    lua_setfield(L, -2, "keycycle.core");
-    lua_pop(L, 1);
-    for (int i = 0; kc_embed[i].name; i++) {
-        if (strcmp(kc_embed[i].name, "keycycle/init.lua") != 0)
-            continue;
-        if (load_text(L, &kc_embed[i]) != LUA_OK)
-            return lua_error(L);
+    const struct kc_text *t = find_part("keycycle");
+    if (t) {
+        load_text(L, t);
         lua_pushliteral(L, "keycycle");
         lua_call(L, 1, 1);
         lua_pushvalue(L, -1);

@@ -13,6 +13,7 @@
 #include "lua/jsonout.h"
 #include "lua/jsontext.h"
 #include "lua/lk.h"
+#include "util/ascii.h"
 
 #define MAX_TEXT (256u * 1024 * 1024)
 #define EXACT 9007199254740992.0 /* 2^53 */
@@ -32,8 +33,8 @@ static int box_close(lua_State *L)
     return 0;
 }
 
-/* [-0, +1, m] Push a box that is closed with the function that runs. It has a
- * finalizer, too: where memory runs out Lua cannot call what closes it. */
+/* [-0, +1, m] Push a box that is closed with the function that runs, or, where
+ * memory has run out in a coroutine that nobody closes, by the collector. */
 static struct box *new_box(lua_State *L)
 {
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -121,18 +122,21 @@ static int parse(lua_State *L, const char *text, size_t len, struct box *b,
                  int keep_null)
 {
     const char *why, *end = text;
+    locale_t before = kc_numbers_begin(); /* nothing raises before its end */
     int err = kc_jsontext_clean(text, len, &b->text, &why);
+    if (err == KC_OK && b->text.len > 0) {
+        text = kc_buf_str(&b->text);
+        len = b->text.len;
+    }
+    if (err == KC_OK)
+        b->tree = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
+    kc_numbers_end(before);
     if (err == KC_ENOMEM)
         lk_nomem(L);
     if (err != KC_OK) {
         lua_pushstring(L, *why ? why : kc_err_text(err));
         return err;
     }
-    if (b->text.len > 0) {
-        text = kc_buf_str(&b->text);
-        len = b->text.len;
-    }
-    b->tree = cJSON_ParseWithLengthOpts(text, len + 1, &end, 1);
     if (!b->tree) {
         lua_pushfstring(L, "not JSON, near byte %d", (int)(end - text) + 1);
         return KC_EINVALID;
@@ -196,9 +200,9 @@ int lk_open_json(lua_State *L)
     lk_json_init(L);
     luaL_newmetatable(L, BOX);
     lua_pushcfunction(L, box_close);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, box_close);
     lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, box_close);
+    lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     lk_json_pushnull(L);

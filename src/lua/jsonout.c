@@ -15,6 +15,7 @@
 
 #include "lua/jsontext.h"
 #include "lua/lk.h"
+#include "util/ascii.h"
 #include "util/utf8.h"
 
 #define NULL_KEY "keycycle.json.null"
@@ -128,13 +129,11 @@ static int write_number(lua_State *L, struct kc_buf *b, int index)
         return refuse(L, "a number that is not finite");
     char text[40];
     int digits = 14; /* 17 are enough for every double */
+    locale_t before = kc_numbers_begin();
     do
         snprintf(text, sizeof text, "%.*g", digits++, d);
     while (digits <= 17 && strtod(text, NULL) != d);
-    /* A host may have set a locale with a decimal comma. */
-    for (char *p = text; *p; p++)
-        if (*p == ',')
-            *p = '.';
+    kc_numbers_end(before);
     return full(L, kc_buf_addstr(b, text));
 }
 

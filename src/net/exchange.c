@@ -2,12 +2,13 @@
  *
  * The callbacks fill the inbox and mark; they never start, stop or free.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "net/curl_impl.h"
+#include "util/ascii.h"
 #include "util/clock.h"
 
 #define MAX_REDIRECTS 5
@@ -44,7 +45,7 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
     char *value = colon + 1, *end = line + len;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    while (end > value && isspace((unsigned char)end[-1]))
+    while (end > value && kc_is_space(end[-1]))
         end--;
     *colon = *end = '\0';
     int err = kc_headers_add(&x->in.pub.headers, line, value);
@@ -54,7 +55,7 @@ static int add_field(struct kc_curl_exchange *x, char *line, size_t len)
 /* Bytes before the line's end. */
 static size_t line_len(const char *line, size_t len)
 {
-    while (len > 0 && isspace((unsigned char)line[len - 1]))
+    while (len > 0 && kc_is_space(line[len - 1]))
         len--;
     return len;
 }
@@ -151,8 +152,11 @@ static int build_fields(struct curl_slist **list, const struct kc_headers *h)
         typed = typed || strcmp(f->name, "content-type") == 0;
         kc_buf_clear(&line);
         /* "name;" is how libcurl is told of a field without a value. */
-        err = *f->value ? kc_buf_addf(&line, "%s: %s", f->name, f->value)
-                        : kc_buf_addf(&line, "%s;", f->name);
+        err = kc_buf_addstr(&line, f->name);
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, *f->value ? ": " : ";");
+        if (err == KC_OK)
+            err = kc_buf_addstr(&line, f->value);
         if (err == KC_OK)
             err = append(list, kc_buf_str(&line));
     }
@@ -189,8 +193,19 @@ static void set_callbacks(struct kc_curl_exchange *x)
     curl_easy_setopt(x->easy, CURLOPT_PREREQDATA, x);
 }
 
+/* No program that the host starts inherits a connection: libcurl itself sees to
+ * that in newer versions only. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
+                                 struct curl_sockaddr *to)
+{
+    (void)ctx;
+    (void)purpose;
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void set_safety(struct kc_curl_exchange *x)
 {
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -1,11 +1,11 @@
 /* headers.c -- see headers.h. */
 #include "net/headers.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "util/ascii.h"
 
 void kc_headers_init(struct kc_headers *h)
 {
@@ -38,8 +38,8 @@ static bool is_field(const char *name, const char *value)
 {
     if (!*name)
         return false;
-    for (const unsigned char *p = (const unsigned char *)name; *p; p++)
-        if (!isalnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p))
+    for (const char *p = name; *p; p++)
+        if (!kc_is_alnum(*p) && !strchr("!#$%&'*+-.^_`|~", *p))
             return false;
     for (const unsigned char *p = (const unsigned char *)value; *p; p++)
         if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
@@ -66,7 +66,7 @@ int kc_headers_add(struct kc_headers *h, const char *name, const char *value)
         return KC_ENOMEM;
     }
     for (char *p = f.name; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
+        *p = kc_lower(*p);
     h->list[h->len++] = f;
     return KC_OK;
 }
@@ -78,7 +78,7 @@ int kc_headers_set(struct kc_headers *h, const char *name, const char *value)
         return err;
     size_t kept = 0, last = h->len - 1;
     for (size_t i = 0; i < h->len; i++) {
-        if (i < last && strcasecmp(h->list[i].name, name) == 0)
+        if (i < last && kc_same_word(h->list[i].name, name))
             drop(&h->list[i]);
         else
             h->list[kept++] = h->list[i];
@@ -90,7 +90,7 @@ int kc_headers_set(struct kc_headers *h, const char *name, const char *value)
 const char *kc_headers_get(const struct kc_headers *h, const char *name)
 {
     for (size_t i = 0; i < h->len; i++)
-        if (strcasecmp(h->list[i].name, name) == 0)
+        if (kc_same_word(h->list[i].name, name))
             return h->list[i].value;
     return NULL;
 }

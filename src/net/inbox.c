@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "util/ascii.h"
 #include "util/clock.h"
 
 #define MAX_METHOD 15
@@ -78,7 +78,7 @@ static bool has_type(const struct kc_headers *h, const char *type)
 {
     const char *value = kc_headers_get(h, "content-type");
     size_t n = strlen(type);
-    return value && strncasecmp(value, type, n) == 0 &&
+    return value && kc_starts_with(value, type) &&
            (value[n] == '\0' || value[n] == ';' || value[n] == ' ');
 }
 

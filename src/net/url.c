@@ -4,17 +4,17 @@
 #include "net/url.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "util/ascii.h"
 
 static int copy_lower(char *out, size_t size, const char *s, size_t len)
 {
     if (len == 0 || len >= size)
         return KC_EBADURL;
     for (size_t i = 0; i < len; i++)
-        out[i] = (char)tolower((unsigned char)s[i]);
+        out[i] = kc_lower(s[i]);
     out[len] = '\0';
     return KC_OK;
 }
@@ -22,9 +22,9 @@ static int copy_lower(char *out, size_t size, const char *s, size_t len)
 static bool is_host(const char *s, size_t len, bool v6)
 {
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (v6 ? !(isxdigit(c) || c == ':' || c == '.')
-               : !(isalnum(c) || c == '.' || c == '-' || c == '_'))
+        char c = s[i];
+        if (v6 ? !(kc_is_hex(c) || c == ':' || c == '.')
+               : !(kc_is_alnum(c) || c == '.' || c == '-' || c == '_'))
             return false;
     }
     return true;
@@ -36,7 +36,7 @@ static int read_port(const char *p, const char *end, unsigned *port)
     if (p == end)
         return KC_EBADURL;
     for (; p < end; p++) {
-        if (!isdigit((unsigned char)*p) || v > 65535)
+        if (!kc_is_digit(*p) || v > 65535)
             return KC_EBADURL;
         v = v * 10 + (unsigned long)(*p - '0');
     }
@@ -113,7 +113,7 @@ int kc_url_escape(struct kc_buf *out, const char *s)
 {
     int err = KC_OK;
     for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        if (isalnum(*p) || strchr("-._~", *p))
+        if (kc_is_alnum((char)*p) || strchr("-._~", *p))
             err = kc_buf_addch(out, (char)*p);
         else
             err = kc_buf_addf(out, "%%%02X", *p);

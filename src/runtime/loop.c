@@ -25,6 +25,7 @@ struct kc_loop {
     struct kc_timer *earliest; /* the top of all that are armed */
     size_t len;
     uint64_t armed_ms; /* what the timerfd is set to, or earlier; 0: not set */
+    bool shown;        /* somebody else may wait on the descriptor */
     unsigned turn;     /* where among the events of a step to begin */
 };
 
@@ -146,8 +147,8 @@ static void take_out(struct kc_loop *l, struct kc_timer *t)
     l->len--;
 }
 
-/* The kernel is told only when the earliest timer comes earlier: a step that
- * is too early finds out, which costs less than to tell it of each change. */
+/* It is told only when the earliest timer comes earlier: a step that is too
+ * early finds out, which costs less than to tell it of each change. */
 static void set_timerfd(struct kc_loop *l)
 {
     if (!l->earliest || is_forked(l))
@@ -164,6 +165,15 @@ static void set_timerfd(struct kc_loop *l)
     l->armed_ms = at;
 }
 
+/* The kernel is told when a step is to wait, which is never for most timers:
+ * libcurl's are due at once. It is told at once only where others may wait on
+ * the descriptor. */
+static void note_earliest(struct kc_loop *l)
+{
+    if (l->shown)
+        set_timerfd(l);
+}
+
 void kc_loop_arm(struct kc_loop *l, struct kc_timer *t, uint64_t at_ms)
 {
     if (t->armed)
@@ -172,7 +182,7 @@ void kc_loop_arm(struct kc_loop *l, struct kc_timer *t, uint64_t at_ms)
     t->armed = true;
     l->len++;
     l->earliest = merge(l->earliest, t);
-    set_timerfd(l);
+    note_earliest(l);
 }
 
 void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t)
@@ -180,7 +190,7 @@ void kc_loop_disarm(struct kc_loop *l, struct kc_timer *t)
     if (!t->armed)
         return;
     take_out(l, t);
-    set_timerfd(l);
+    note_earliest(l);
 }
 
 void kc_loop_free(struct kc_loop *l)
@@ -225,8 +235,10 @@ void kc_loop_on_wake(struct kc_loop *l, void (*fn)(void *ctx), void *ctx)
     l->woken_ctx = ctx;
 }
 
-int kc_loop_fd(const struct kc_loop *l)
+int kc_loop_fd(struct kc_loop *l)
 {
+    l->shown = true;
+    set_timerfd(l);
     return l->epoll;
 }
 
@@ -256,7 +268,7 @@ static void run_timers(struct kc_loop *l, uint64_t start_us, int64_t budget_us)
             break;
     }
     l->armed_ms = 0; /* it may have fired: set it anew */
-    set_timerfd(l);
+    note_earliest(l);
 }
 
 static int poll_events(uint32_t ev)
@@ -277,6 +289,10 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     int wait = timeout_ms < 0         ? -1
                : timeout_ms > INT_MAX ? INT_MAX
                                       : (int)timeout_ms;
+    if (wait != 0 && kc_loop_timeout_ms(l) == 0)
+        wait = 0;
+    if (wait != 0)
+        set_timerfd(l);
     int n = epoll_wait(l->epoll, ev, BATCH, wait);
     if (n < 0)
         return errno == EINTR ? KC_EINTR : KC_ESYSTEM;

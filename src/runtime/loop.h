@@ -1,7 +1,7 @@
 /* loop.h -- sockets, timers and wake-ups behind one pollable descriptor.
  *
- * Linux: an epoll that holds the watched sockets, a timerfd set to the
- * earliest timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone
+ * Linux: an epoll that holds the watched sockets, a timerfd for the earliest
+ * timer and an eventfd for wake-ups. A host may watch kc_loop_fd alone
  * and call kc_loop_step(l, 0, …) when it is readable. One thread, but for
  * kc_loop_wake. Timers run on CLOCK_MONOTONIC, in milliseconds.
  *
@@ -55,7 +55,9 @@ void kc_loop_wake(struct kc_loop *l);
  * whatever was done before that kc_loop_wake can be seen there. */
 void kc_loop_on_wake(struct kc_loop *l, void (*fn)(void *ctx), void *ctx);
 
-int kc_loop_fd(const struct kc_loop *l);
+/* kc_loop_fd returns the descriptor, which from now on is readable whenever
+ * kc_loop_step has something to do. */
+int kc_loop_fd(struct kc_loop *l);
 
 /* kc_loop_timeout_ms returns the time until the earliest timer, -1: none. */
 int64_t kc_loop_timeout_ms(const struct kc_loop *l);

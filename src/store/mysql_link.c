@@ -335,11 +335,23 @@ static int connect_now(struct kc_link *l)
     return prepare(l);
 }
 
+/* The first time, the library has SIGPIPE ignored: what the program does with
+ * it is the program's. */
+static void init(struct kc_link *l)
+{
+    struct sigaction before, after;
+    sigaction(SIGPIPE, NULL, &before);
+    l->my = l->mysql_init(NULL);
+    sigaction(SIGPIPE, NULL, &after);
+    if (after.sa_handler == SIG_IGN && before.sa_handler != SIG_IGN)
+        sigaction(SIGPIPE, &before, NULL);
+}
+
 int kc_link_connect(struct kc_link *l)
 {
     struct hold h;
     kc_link_drop(l);
-    l->my = l->mysql_init(NULL);
+    init(l);
     if (!l->my) {
         say(l, "out of memory", "");
         return KC_ENOMEM;

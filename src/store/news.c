@@ -160,7 +160,8 @@ static void states_written(struct kc_keeping *k)
     if (!k->walking || !k->walked)
         return;
     k->walking = false;
-    k->since = k->told_at = k->upto;
+    k->told_at = k->upto;
+    k->since = k->told_at;
 }
 
 /* -- what is refused ------------------------------------------------------- */

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "store/mysql.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 #include "store/storeurl.h"
+#include "util/ascii.h"
 #include "util/clock.h"
 #include "util/num.h"
 #include "util/rng.h"
@@ -28,7 +28,7 @@ static size_t scheme_length(const char *url)
 
 static bool is_scheme(const char *url, size_t n, const char *name)
 {
-    return strlen(name) == n && strncasecmp(url, name, n) == 0;
+    return strlen(name) == n && kc_starts_with(url, name);
 }
 
 static int open_file(struct kc_store *s, const char *path)

@@ -4,11 +4,11 @@
  */
 #include "store/storeurl.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "util/ascii.h"
 
 #define PORT 3306
 #define FORM "mysql://user:password@host:port/database"
@@ -17,20 +17,20 @@
 
 bool kc_storeurl_is_mysql(const char *url)
 {
-    size_t n = strncasecmp(url, "mysql", 5) == 0     ? 5
-               : strncasecmp(url, "mariadb", 7) == 0 ? 7
-                                                     : 0;
+    size_t n = kc_starts_with(url, "mysql")     ? 5
+               : kc_starts_with(url, "mariadb") ? 7
+                                                : 0;
     if (n > 0 && url[n] == '+' && url[n + 1] != ':')
         do {
             n++;
-        } while (isalnum((unsigned char)url[n]) || url[n] == '_');
+        } while (kc_is_alnum(url[n]) || url[n] == '_');
     return n > 0 && url[n] == ':';
 }
 
 static int hex(char c)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *p = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+    const char *p = c ? strchr(digits, kc_lower(c)) : NULL;
     return p ? (int)(p - digits) : -1;
 }
 
@@ -72,9 +72,9 @@ static int judge(const char *name, const char *wrong, char *words, size_t size)
 static bool is_host(const char *s, bool v6)
 {
     for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (v6 ? !(isxdigit(c) || c == ':' || c == '.')
-               : !(isalnum(c) || c == '.' || c == '-' || c == '_'))
+        char c = *s;
+        if (v6 ? !(kc_is_hex(c) || c == ':' || c == '.')
+               : !(kc_is_alnum(c) || c == '.' || c == '-' || c == '_'))
             return false;
     }
     return true;
@@ -84,7 +84,7 @@ static const char *read_port(const char *p, const char *end, unsigned *port)
 {
     unsigned v = 0;
     for (const char *c = p; c < end; c++) {
-        if (!isdigit((unsigned char)*c) || v > 65535)
+        if (!kc_is_digit(*c) || v > 65535)
             return "is not a number from 1 to 65535 (write ':', '/', '?', '#', "
                    "'@' and '%' in a password as %3A, %2F, %3F, %23, %40, %25)";
         v = v * 10 + (unsigned)(*c - '0');
@@ -162,7 +162,7 @@ static const char *read_bool(const char *value, bool *out)
     static const char *const words[] = {"false", "0", "no",  "off",
                                         "true",  "1", "yes", "on"};
     for (size_t i = 0; i < 8; i++) {
-        if (strcasecmp(value, words[i]) == 0) {
+        if (kc_same_word(value, words[i])) {
             *out = i >= 4;
             return NULL;
         }
@@ -173,8 +173,10 @@ static const char *read_bool(const char *value, bool *out)
 static const char *read_seconds(const char *value, uint32_t *ms)
 {
     char *end;
+    locale_t before = kc_numbers_begin();
     double s = strtod(value, &end);
-    if (!isdigit((unsigned char)*value) || *end || !(s >= 0.001 && s <= 86400))
+    kc_numbers_end(before);
+    if (!kc_is_digit(*value) || *end || !(s >= 0.001 && s <= 86400))
         return "is not a number of seconds from 0.001 to 86400";
     *ms = (uint32_t)(s * 1000 + 0.5);
     return NULL;
@@ -185,7 +187,7 @@ static const char *read_mode(const char *value, struct options *o)
     static const char *const modes[] = {"DISABLED", "PREFERRED", "REQUIRED",
                                         "VERIFY_CA", "VERIFY_IDENTITY"};
     for (size_t i = 0; i < 5; i++) {
-        if (strcasecmp(value, modes[i]) == 0) {
+        if (kc_same_word(value, modes[i])) {
             o->has_mode = true;
             o->mode = (enum kc_store_tls)i;
             return NULL;
@@ -196,7 +198,7 @@ static const char *read_mode(const char *value, struct options *o)
 
 static const char *read_charset(const char *value)
 {
-    if (strcasecmp(value, "utf8mb4") == 0 || strcasecmp(value, "utf8") == 0)
+    if (kc_same_word(value, "utf8mb4") || kc_same_word(value, "utf8"))
         return NULL;
     return "is not utf8mb4, which is what the store speaks";
 }

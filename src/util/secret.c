@@ -1,11 +1,11 @@
 /* secret.c -- a key's text, its printer and its black pen. */
 #include "util/secret.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/ascii.h"
 #include "util/sha256.h"
 
 #define PIECE 8 /* a piece of a key this long is as good as a leak */
@@ -101,15 +101,16 @@ static size_t common(const char *a, const char *a_end, const char *b,
     return n;
 }
 
-/* The pairs of neighbouring bytes in a key, one bit each: nearly every place
- * of a text is passed by on a look at this. */
+/* The pairs of neighbouring bytes in a key, one bit each, some of them the same
+ * one: nearly every place of a text is passed by on a look at this. */
 struct pairs {
-    uint64_t bits[65536 / 64];
+    uint64_t bits[128];
 };
 
+/* Of letters and digits the low five bits tell most. */
 static unsigned pair_at(const char *p)
 {
-    return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
+    return ((unsigned)(unsigned char)p[0] << 5 ^ (unsigned char)p[1]) % 8192;
 }
 
 static void note_pairs(struct pairs *pairs, const struct kc_secret *s)
@@ -156,10 +157,10 @@ static size_t whole_at(const struct kc_secret *s, const char *p,
                        const char *end, char before)
 {
     if (s->len < 3 || (size_t)(end - p) < s->len ||
-        memcmp(p, s->text, s->len) != 0 || isalnum((unsigned char)before))
+        memcmp(p, s->text, s->len) != 0 || kc_is_alnum(before))
         return 0;
     const char *next = p + s->len;
-    return next < end && isalnum((unsigned char)*next) ? 0 : s->len;
+    return next < end && kc_is_alnum(*next) ? 0 : s->len;
 }
 
 /* In place: what is replaced is never shorter than the stars, so that this

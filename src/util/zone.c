@@ -1,10 +1,11 @@
 /* zone.c -- rules of time zones, and the midnights that they make. */
 #include "util/zone.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/ascii.h"
 
 #define DAY_S 86400
 #define FILES "/usr/share/zoneinfo/"
@@ -20,7 +21,7 @@ static const char *skip_name(const char *p)
         return p ? p + 1 : NULL;
     }
     const char *start = p;
-    while (isalpha((unsigned char)*p))
+    while (kc_is_alpha(*p))
         p++;
     return p - start >= 3 ? p : NULL;
 }
@@ -28,9 +29,9 @@ static const char *skip_name(const char *p)
 static const char *read_number(const char *p, int max, int *out)
 {
     int n = 0;
-    if (!p || !isdigit((unsigned char)*p))
+    if (!p || !kc_is_digit(*p))
         return NULL;
-    for (; isdigit((unsigned char)*p); p++)
+    for (; kc_is_digit(*p); p++)
         if ((n = n * 10 + (*p - '0')) > max)
             return NULL;
     *out = n;
@@ -155,9 +156,9 @@ bool kc_zone_equal(const struct kc_zone *a, const struct kc_zone *b)
 {
     if (a->offset_s != b->offset_s || a->has_summer != b->has_summer)
         return false;
-    return !a->has_summer || (a->summer_offset_s == b->summer_offset_s &&
-                              same_change(&a->begin, &b->begin) &&
-                              same_change(&a->end, &b->end));
+    return !a->has_summer ||
+           (a->summer_offset_s == b->summer_offset_s &&
+            same_change(&a->begin, &b->begin) && same_change(&a->end, &b->end));
 }
 
 /* -- midnights ------------------------------------------------------------ */
@@ -198,10 +199,10 @@ static int64_t offset_at(const struct kc_zone *z, int64_t s)
     if (!z->has_summer)
         return z->offset_s;
     int64_t year = year_of((s + z->offset_s) / DAY_S);
-    int64_t begin = day_of(&z->begin, year) * DAY_S + z->begin.at_s -
-                    z->offset_s;
-    int64_t end = day_of(&z->end, year) * DAY_S + z->end.at_s -
-                  z->summer_offset_s;
+    int64_t begin =
+        day_of(&z->begin, year) * DAY_S + z->begin.at_s - z->offset_s;
+    int64_t end =
+        day_of(&z->end, year) * DAY_S + z->end.at_s - z->summer_offset_s;
     bool summer = begin < end ? s >= begin && s < end : s >= begin || s < end;
     return summer ? z->summer_offset_s : z->offset_s;
 }

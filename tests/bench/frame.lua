@@ -4,7 +4,8 @@
 ---
 --- It runs alone, too: KEYCYCLE_BUILD=build build/keycycle tests/bench/frame.lua
 --- FRAME_SECONDS (30): how long it measures; FRAME_COLLECTOR ("generational"): what is
---- given to collectgarbage; FRAME_WITH: what goes before the program, as "perf record".
+--- given to collectgarbage; FRAME_BUDGET_US (1000): what a step is given; FRAME_WITH: what
+--- goes before the program, as "perf record".
 package.path = "tests/bench/?.lua;" .. package.path
 
 local shell = require "shell"

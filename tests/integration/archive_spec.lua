@@ -65,6 +65,26 @@ describe("make dist #plain", function()
     sh("cmp '%s' %s/%s/%s", archive, folder, name, out:match "[^\n]+")
   end)
 
+  it("is of what git tracks, and fails where a file of that is gone", function()
+    local tree = folder .. "/tracked/" .. name
+    sh("mkdir %s/tracked && cp -rp %s/%s %s/tracked/", folder, folder, name, folder)
+    local git = ("git -C %s -c user.name=a -c user.email=a@b"):format(tree)
+    sh("rm -rf %s/build && %s init -q && %s add . && %s commit -qm all", tree, git, git, git)
+    files.put(tree .. "/untracked", "")
+    local path = sh("make -s -C %s dist", tree):match "[^\n]+"
+    assert.same({ sh("tar tzf '%s'", archive) }, { sh("tar tzf %s/%s", tree, path) })
+    sh("rm %s/%s %s/LICENSE", tree, path, tree)
+    assert.is_false((try("make -s -C %s dist", tree)))
+    assert.is_false((try("test -e %s/%s", tree, path)))
+    -- Without git what is there is taken, but not git's own.
+    sh("mkdir %s/none && printf '#!/bin/sh\\nexit 1\\n' > %s/none/git && chmod +x %s/none/git",
+      folder, folder, folder)
+    local out = sh("PATH=%s/none:$PATH make -s -C %s dist && tar tzf %s/%s", folder, tree, tree,
+      path)
+    assert.truthy(out:find("/untracked\n", 1, true))
+    assert.is_nil(out:find("/.git/", 1, true))
+  end)
+
   it("is what LuaRocks builds the module from", function()
     local tree = ("%s/%s"):format(folder, name)
     local spec = rockspec(("%s/%s-1.rockspec"):format(tree, name))

@@ -28,6 +28,13 @@ describe("keycycle", function()
     end)
   end)
 
+  it("collects garbage as the program lua does", function()
+    files.with("print((collectgarbage 'generational'))", function(path)
+      local stock = sh("lua5.4 %s", path)
+      prints(stock, 0, "%s %s", host, path)
+    end)
+  end)
+
   it("runs code, then a file", function()
     files.with("print(x)", function(path)
       prints("5\n", 0, "%s -e 'x = 5' %s", host, path)
@@ -154,6 +161,9 @@ describe("keycycle", function()
   it("ends quietly where nobody reads on", function()
     prints("1\n141\n", 0, "bash -c '%s -e \"while true do print(1) end\" | head -n 1; "
       .. "echo ${PIPESTATUS[0]}'", host)
+    -- As what systemd starts.
+    prints("1\n141\n", 0, "bash -c 'trap \"\" PIPE; timeout 60 %s -e "
+      .. "\"while true do print(1) end\" | head -n 1; echo ${PIPESTATUS[0]}'", host)
     local folder, remove = files.folder()
     files.put(folder .. "/script.lua", [[
       local keycycle = require "keycycle"
@@ -217,19 +227,25 @@ describe("keycycle", function()
     assert.is_nil(out:find("shadowed", 1, true))
     assert.equal(2, select(2, sh("cd %s && %s local", folder, host)))
     prints("local\n", 0, "cd %s && %s --here local", folder, host)
+    sh("cd %s && mkdir .config && cp -r .keycycle .config/keycycle", folder)
+    prints("local\n", 0, "cd %s && HOME=$PWD XDG_CONFIG_HOME=.config %s local", folder, host)
+    assert.equal(2, select(2, sh("cd %s && HOME=. XDG_CONFIG_HOME=.config %s local", folder, host)))
     remove()
   end)
 
   it("lists commands of one's own, and passes them --help", function()
     local folder, remove = files.scripts {
       ["scripts/hello.lua"] = "--- keycycle hello: greets.\nprint('hello', ...)",
-      ["scripts/plain.lua"] = "-- Does \27[31mthis.\nprint 'plain'",
-      ["scripts/mute.lua"] = "print 1", ["scripts/chat.lua"] = "-- never\n",
+      ["scripts/plain.lua"] = "-- Does \27[31mt\194\155his.\r\nprint 'plain'",
+      ["scripts/mute.lua"] = "print 1",
+      ["scripts/ready.lua"] = "#!/usr/bin/env keycycle\n-- keycycle ready: may be run.\n",
+      ["scripts/chat.lua"] = "-- never\n",
       ["scripts/od\27d.lua"] = "-- odd\n", ["more/scripts/hello.lua"] = "-- another\n",
       [".keycycle/scripts/near.lua"] = "-- close by\n" }
     local out = sh("cd %s && KEYCYCLE_PATH=%s:%s/more %s --help", folder, folder, folder, host)
-    assert.truthy(out:find("\ncommands of your own:\n  hello      greets.\n  mute      \n"
-      .. "  plain      Does [31mthis.\nkeycycle COMMAND", 1, true), out)
+    assert.truthy(out:find("\ncommands of your own:\n  hello      greets.\n  mute\n"
+      .. "  plain      Does \\27[31mt\\u{9B}his.\n  ready      may be run.\nkeycycle COMMAND",
+      1, true), out)
     out = sh("cd %s && KEYCYCLE_PATH=%s %s --here --help", folder, folder, host)
     assert.truthy(out:find("\n  near       close by\n", 1, true), out)
     for _, command in ipairs { "hello --help", "help hello" } do
@@ -237,6 +253,28 @@ describe("keycycle", function()
     end
     out = sh("KEYCYCLE_PATH=%s %s hallo", folder, host)
     assert.truthy(out:find("near it: hello\n", 1, true), out)
+    remove()
+  end)
+
+  it("takes files alone for commands", function()
+    local folder, remove = files.scripts { ["more/scripts/second.lua"] = "print 'second'",
+      ["scripts/broken.lua"] = "x = =",
+      ["scripts/compiled.lua"] = string.dump(function(...) print("compiled", ...) end) }
+    sh("cd %s/scripts && mkdir second.lua && mkfifo pipe && ln -s pipe piped.lua && mkfifo p.lua "
+      .. "&& ln -s nowhere lost.lua", folder)
+    local path = ("KEYCYCLE_PATH=:%s::%s/more: timeout 60"):format(folder, folder)
+    local out = sh("%s %s --help", path, host)
+    assert.truthy(out:find("of your own:\n  broken\n  compiled\n  second\nkeycycle", 1, true), out)
+    prints("second\n", 0, "%s %s second", path, host)
+    prints("compiled\tx\n", 0, "%s %s compiled x", path, host)
+    for _, name in ipairs { "piped", "p", "lost" } do
+      out = sh("%s %s %s", path, host, name)
+      assert.truthy(out:find("^keycycle: no file and no command " .. name), out)
+    end
+    local rc
+    out, rc = sh("%s %s broken", path, host)
+    assert.equal(1, rc)
+    assert.truthy(out:find("/scripts/broken.lua:1: unexpected symbol", 1, true), out)
     remove()
   end)
 
@@ -303,6 +341,12 @@ describe("The error of a script", function()
     local out = sh("cd %s && %s keycycle/mine.lua", folder, host)
     remove()
     assert.truthy(out:find("\tkeycycle/mine.lua:2: in main chunk", 1, true), out)
+  end)
+
+  it("tells errors of any length", function()
+    local out, rc = sh("%s -e 'error((\"x\"):rep(1e6), 0)'", host)
+    assert.equal(1, rc)
+    assert.truthy(out:find("^keycycle: x+\n") and #out > 1e6)
   end)
 
   it("gives a terminal no orders", function()

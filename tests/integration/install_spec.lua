@@ -145,7 +145,8 @@ describe("make install #plain", function()
   end
 
   local function compile(name, flags)
-    local out = sh("gcc -std=c11 -Wall %s/%s.c -o %s/%s %s", folder, name, folder, name, flags)
+    local out = sh("gcc -std=c99 -pedantic-errors -Wall %s/%s.c -o %s/%s %s", folder, name,
+      folder, name, flags)
     assert.equal("", out)
   end
 
@@ -153,6 +154,28 @@ describe("make install #plain", function()
     local out = sh("make -n BUILD='%s' install DESTDIR=%s PREFIX=/opt CFLAGS=-O3", build, folder)
     assert.truthy(out:find "install %-m 644")
     assert.is_nil(out:find(" -c ", 1, true), out)
+  end)
+
+  it("writes nothing where it was built", function()
+    sh("make -s BUILD='%s' all && touch %s/before", build, folder)
+    make("install", folder, "PREFIX=/opt")
+    assert.equal("", sh("find '%s' -newer %s/before", build, folder))
+  end)
+
+  it("refuses folders that it would take for others", function()
+    for variables, what in pairs {
+      ["PREFIX='/a b'"] = 'PREFIX is "/a b"', ["PREFIX=a"] = 'PREFIX is "a"',
+      ["BINDIR='/a /b'"] = 'BINDIR is "/a /b"', ["MANDIR=man"] = 'MANDIR is "man"',
+      ["DESTDIR='/a b'"] = 'DESTDIR is "/a b"', ["BUILD='a b'"] = 'BUILD is "a b"',
+      ["BUILD="] = 'BUILD is ""',
+    } do
+      for _, target in ipairs { "install", "uninstall" } do
+        local out = sh("make -n BUILD='%s' %s DESTDIR=%s %s || true", build, target, folder,
+          variables)
+        assert.truthy(out:find(what, 1, true), out)
+        assert.is_nil(out:find("install -d", 1, true) or out:find("rm -f", 1, true), out)
+      end
+    end
   end)
 
   it("puts a program where it works, and finds its server", function()

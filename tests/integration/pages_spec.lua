@@ -17,14 +17,6 @@ local function is_file(block)
   return block.name ~= nil and block.name:find "^[%w_/]+%.%a+$" ~= nil
 end
 
-local function of_language(path, language)
-  local list = {}
-  for _, block in ipairs(blocks.read(path)) do
-    if block.language == language then list[#list + 1] = block end
-  end
-  return list
-end
-
 -- Writes the blocks that are files into the folder.
 local function write_files(path, edit)
   local n = 0
@@ -37,20 +29,9 @@ local function write_files(path, edit)
   return n
 end
 
--- The other Lua of a page as one program, each line at its number.
+-- The other Lua of a page as one program.
 local function program(path)
-  local lines, n = {}, 0
-  for _, block in ipairs(of_language(path, "lua")) do
-    if not is_file(block) then
-      for _ = n + 1, block.line - 1 do lines[#lines + 1] = "" end
-      n = block.line - 1
-      for line in block.text:gmatch "(.-)\n" do
-        n = n + 1
-        lines[n] = line
-      end
-    end
-  end
-  return table.concat(lines, "\n") .. "\n"
+  return blocks.join(blocks.of(path, "lua", function(block) return not is_file(block) end))
 end
 
 -- A function that puts other texts in the place of some.
@@ -97,7 +78,7 @@ describe("the page for adapter authors", function()
 
   it("has files of at most forty lines", function()
     local seen = 0
-    for _, block in ipairs(of_language(ADAPTERS, "lua")) do
+    for _, block in ipairs(blocks.of(ADAPTERS, "lua")) do
       if is_file(block) then
         local _, lines = block.text:gsub("\n", "")
         assert.is_true(lines <= 41, block.name .. " has " .. lines)
@@ -109,7 +90,7 @@ describe("the page for adapter authors", function()
 
   it("names commands and options that there are", function()
     local help = sh("%s/keycycle mock --help", servers.build)
-    for _, block in ipairs(of_language(ADAPTERS, "sh")) do
+    for _, block in ipairs(blocks.of(ADAPTERS, "sh")) do
       assert.truthy(block.text:find "^keycycle mock ", block.text)
       for option in block.text:gmatch "%-%-[%w-]+" do
         assert.truthy(help:find(option, 1, true), option)
@@ -143,7 +124,7 @@ describe("the page for embedders #plain", function()
 
   -- The page's own command, for another file; it says what a program without Lua leaves out.
   local function compile_command(source, text)
-    for _, block in ipairs(of_language(EMBEDDERS, "sh")) do
+    for _, block in ipairs(blocks.of(EMBEDDERS, "sh")) do
       local command = block.text:match "cc game%.c (%-Isrc [^\n]+)"
       if command then
         command = command:gsub("build/libkeycycle%.a", servers.build .. "/libkeycycle.a")
@@ -158,7 +139,7 @@ describe("the page for embedders #plain", function()
   it("has programs that are compiled without a warning, and run", function()
     local seen = 0
     write_files(EMBEDDERS, edit)
-    for _, block in ipairs(of_language(EMBEDDERS, "c")) do
+    for _, block in ipairs(blocks.of(EMBEDDERS, "c")) do
       if is_file(block) then
         local command = compile_command(folder .. "/" .. block.name, block.text)
         local out, rc = sh("%s", command)
@@ -177,7 +158,7 @@ describe("the page for embedders #plain", function()
     assert.equal(0, rc, out)
     write_files(EMBEDDERS, edit)
     local seen = 0
-    for _, block in ipairs(of_language(EMBEDDERS, "sh")) do
+    for _, block in ipairs(blocks.of(EMBEDDERS, "sh")) do
       for command in block.text:gmatch "cc [^\n]+" do
         if not command:find("-Isrc", 1, true) then
           out, rc = sh("cd %s && export PKG_CONFIG_PATH=%s/there/lib/pkgconfig && %s && "
@@ -192,7 +173,7 @@ describe("the page for embedders #plain", function()
 
   it("has functions that are compiled without a warning", function()
     local seen = 0
-    for _, block in ipairs(of_language(EMBEDDERS, "c")) do
+    for _, block in ipairs(blocks.of(EMBEDDERS, "c")) do
       if not is_file(block) then
         files.put(folder .. "/part.c", ("#include <poll.h>\n#include <stdio.h>\n"
           .. "#include <lauxlib.h>\n#include <keycycle.h>\n#line %d\n%s")

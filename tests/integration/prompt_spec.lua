@@ -103,6 +103,11 @@ for _, library in ipairs { "libedit.so.2", "libreadline.so.8", "none" } do
       assert.same({ "signal", 15 }, { how, number })
     end)
 
+    it("takes letters of any language where no locale is set", function()
+      local t <close> = start(library, { "LANG=C" })
+      line(t, "'é'", "\né\r\n")
+    end)
+
     it("keeps the lines, for their owner alone, and none with a key", function()
       local key = "sk-0123456789abcdefghijkl"
       local t <close> = start(library, { "OPENAI_API_KEY=opensesame" })
@@ -148,18 +153,6 @@ for _, library in ipairs { "libedit.so.2", "libreadline.so.8", "none" } do
 end
 
 describe("The prompt", function()
-  it("can be another", function()
-    local t <close> = start("none")
-    t:type "more = setmetatable({}, { __tostring = function() return 'more: ' end })\r"
-    t:expect "\n> "
-    t:type "_PROMPT, _PROMPT2 = 'first: ', more\r"
-    t:expect "\nfirst: "
-    t:type "do\r"
-    t:expect "\nmore: "
-    t:type "end\r"
-    t:expect "\nfirst: "
-  end)
-
   it("keeps its history where the user says", function()
     local t <close> = start("none", { "XDG_STATE_HOME=" .. folder .. "/state" })
     say(t, "print 'kept'")
@@ -207,6 +200,13 @@ describe("The prompt on a pipe", function()
     assert.is_nil(history())
   end)
 
+  it("leaves the history alone", function()
+    local lines = ("print 'kept'\n"):rep(1003)
+    files.put(folder .. "/.local/state/keycycle/history", lines)
+    piped "1\n"
+    assert.equal(lines, history())
+  end)
+
   it("takes lines of any length", function()
     local out = piped("#'" .. ("x"):rep(100000) .. "'\n")
     assert.equal("100000\n", out)
@@ -223,6 +223,17 @@ describe("The prompt on a pipe", function()
     files.put(folder .. "/first.lua", "y = ...")
     files.put(folder .. "/input", "y\n")
     assert.equal("word\n", (servers.command(folder, "-i first.lua word <input")))
+  end)
+
+  it("does without globals that a program has taken away or guards", function()
+    local guard = "setmetatable(_G, { __index = function(_, k) error('no ' .. k) end, "
+      .. "__newindex = function(_, k) error('not ' .. k) end })"
+    local out, rc = piped("{ 1 }\nx\n_VERSION\n", ('-e "%s"'):format(guard))
+    assert.equal(0, rc)
+    assert.truthy(out:find("^{\n  1,\n}\nkeycycle: %(command line%):1: no x\n.*\nLua 5.4\n$"), out)
+    out, rc = piped("{}\nprint = nil\n5\n", "-e 'require = nil'")
+    assert.equal(0, rc)
+    assert.truthy(out:find("^table: [^\n]+\nkeycycle: there is no function 'print'"), out)
   end)
 
   it("goes on after errors", function()

@@ -86,30 +86,6 @@ local function run(program, text)
   return said, pipe:close()
 end
 
-local function all_of(language)
-  local list = {}
-  for _, block in ipairs(blocks.read(PAGE)) do
-    if block.language == language then list[#list + 1] = block end
-  end
-  return list
-end
-
--- The lines of the page at their numbers, so that an error names the right one.
-local function joined(list)
-  local lines, n = {}, 0
-  for _, block in ipairs(list) do
-    if not elsewhere[block.name] then
-      for _ = n + 1, block.line - 1 do lines[#lines + 1] = "" end
-      n = block.line - 1
-      for line in block.text:gmatch "(.-)\n" do
-        n = n + 1
-        lines[n] = line
-      end
-    end
-  end
-  return table.concat(lines, "\n") .. "\n"
-end
-
 setup(function()
   dir = os.tmpname()
   os.remove(dir)
@@ -157,8 +133,8 @@ describe("the blocks of README.md #plain", function()
   it("of the shell do what they say", function()
     local ran = {}
     write("openai.lua", OPENAI)
-    write("hello.lua", all_of "lua"[1].text)
-    for _, block in ipairs(all_of "sh") do
+    write("hello.lua", blocks.of(PAGE, "lua")[1].text)
+    for _, block in ipairs(blocks.of(PAGE, "sh")) do
       local text = block.text:gsub("your first key", KEYS[1]):gsub("your second key", KEYS[2])
       if text:find "make test" then
         -- `make test` is what runs this.
@@ -179,7 +155,7 @@ describe("the blocks of README.md #plain", function()
   end)
 
   it("of C compile", function()
-    for _, block in ipairs(all_of "c") do
+    for _, block in ipairs(blocks.of(PAGE, "c")) do
       write("block.c", FRAME:format(block.text))
       sh("cc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I%s/src $(pkg-config --cflags lua5.4)"
         .. " %s/block.c", root, dir)
@@ -187,7 +163,8 @@ describe("the blocks of README.md #plain", function()
   end)
 
   it("of Lua run one after the other", function()
-    local text = joined(all_of "lua"):gsub("http://127.0.0.1:8099/v1", mine.url)
+    local here = blocks.of(PAGE, "lua", function(block) return not elsewhere[block.name] end)
+    local text = blocks.join(here):gsub("http://127.0.0.1:8099/v1", mine.url)
     local said, ok = run("keycycle", text)
     assert.truthy(ok, said)
     assert.truthy(said:find "You said", said)

@@ -123,6 +123,16 @@ describe("A signal", function()
     assert.is_nil(text:find("closed", 1, true), text)
   end)
 
+  it("that comes twice at once, as timeout and terminals send it, is one", function()
+    for signal, name in pairs { [SIGTERM] = "TERM", [SIGHUP] = "HUP" } do
+      local process <close> = script(([[
+        local function tell() os.execute "kill -%s $PPID" end
+        local held <close> = setmetatable({}, { __close = function() tell() print "closed" end })
+        tell()]]):format(name))
+      assert.truthy(ends_by(signal, stop(process)):find("closed\n", 1, true))
+    end
+  end)
+
   it("that is caught ends the program once it has done its work", function()
     local process <close> = script [[
       print(pcall(function() io.stdout:setvbuf "no" print "ready" while true do end end))

@@ -52,6 +52,14 @@ describe("the libraries #plain", function()
     for _, file in ipairs(shared) do assert.same(names, seen("-D", file), file) end
   end)
 
+  it("call what they show in themselves, where a process has both", function()
+    for _, file in ipairs(shared) do
+      local calls = lines_of(("readelf -rW %s/%s"):format(build, file))
+      assert.truthy(calls:find("curl_easy_setopt", 1, true), file)
+      assert.is_nil(calls:match "[%w_]*keycycle_[%w_]*", file)
+    end
+  end)
+
   it("show one function where they are the server's", function()
     local ok, names = pcall(seen, "-D", "keycycle-server.so")
     if not ok then return pending "built without libevent" end

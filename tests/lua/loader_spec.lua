@@ -92,6 +92,10 @@ describe("a folder of scripts", function()
     assert.equal(3, err.line)
     assert.equal(2, fault("baseurl", { ["providers/b.lua"] =
       'return keycycle.provider { name = "b",\n baseurl = "https://b.test" }' }).line)
+    local helper = "local function f()\n return 1\nend\nreturn keycycle.provider {\n"
+    assert.equal(4, fault("name is missing", { ["providers/b.lua"] = helper .. "}" }).line)
+    assert.equal(5, fault("rule 1", { ["providers/b.lua"] = helper
+      .. ' classify = { { status = 429, kind = "qota" } }, name = "b",\n}' }).line)
     assert.equal(2, fault("boom", { ["providers/b.lua"] = "local x = 1\nerror 'boom'" }).line)
     fault("keycycle.provider", { ["providers/b.lua"] = "return 5" })
     fault("keycycle.provider", { ["providers/b.lua"] = "return keycycle.policy {}" })

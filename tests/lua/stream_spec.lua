@@ -63,6 +63,23 @@ local function open(events, err, opts)
 end
 
 describe("a stream", function()
+  it("that was read ahead is shared among steps whose budget is spent", function()
+    local result = open { role, text "a", text "b", text "c", stop, "[DONE]" }
+    local seen = {}
+    keycycle.spawn(function()
+      for chunk in result.stream do seen[#seen + 1] = chunk end
+    end)
+    local steps = 0
+    repeat
+      local before = #seen
+      local live = keycycle.step(0, 0)
+      steps = steps + 1
+      assert.is_true(#seen - before <= 2) -- those before the first content are handed out at once
+    until live == 0
+    assert.equal(5, #seen)
+    assert.is_true(steps >= 3)
+  end)
+
   it("hands out every event in order, those before the first content too", function()
     local result, lease = open { role, text "Hel", text "lo", stop, used, "[DONE]" }
     assert.is_true(result.ok)

@@ -126,6 +126,50 @@ describe("step", function()
     assert.equal(5, ran)
   end)
 
+  it("is left by a task that has more to do, once its budget is spent", function()
+    local pause, seen = require "keycycle.task".pause, {}
+    for i = 1, 2 do
+      keycycle.spawn(function()
+        for _ = 1, 3 do
+          pause()
+          seen[#seen + 1] = i
+        end
+      end)
+    end
+    for _ = 1, 4 do assert.equal(2, keycycle.step(0, 0)) end
+    assert.same({ 1, 2 }, seen) -- in turn
+    assert.equal(0, keycycle.step(0)) -- without one nobody leaves
+    assert.same({ 1, 2, 1, 1, 2, 2 }, seen)
+  end)
+
+  it("with a spent budget in it goes on where a task cannot leave it", function()
+    local pause, ran = require "keycycle.task".pause, 0
+    pause() -- outside of tasks
+    keycycle.spawn(function()
+      table.sort({ 1, 2, 3 }, function(a, b)
+        pause()
+        ran = ran + 1
+        return a < b
+      end)
+    end)
+    keycycle.step(0, 0)
+    assert.truthy(ran > 1)
+    finish_all()
+  end)
+
+  it("that is made inside of another does not end its budget", function()
+    local pause, ran = require "keycycle.task".pause, 0
+    keycycle.spawn(function()
+      coroutine.wrap(function() keycycle.step(0) end)()
+      pause()
+      ran = 1
+    end)
+    keycycle.step(0, 0)
+    assert.equal(0, ran)
+    finish_all()
+    assert.equal(1, ran)
+  end)
+
   it("leaves what a task starts for the next one", function()
     local second
     keycycle.spawn(function()

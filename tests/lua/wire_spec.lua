@@ -80,7 +80,8 @@ describe("a request that a user's protocol made", function()
     local made = { path = "/a/b", query = { x = 1 }, headers = { ["x-a"] = "b" }, json = {} }
     assert.equal(made, encode(made))
     for word, bad in pairs { ["no request"] = "text", ["path"] = { path = "//evil.test" },
-      ["no text"] = { path = 5 }, ["query"] = { query = 5 }, ["headers.Host"] =
+      ["no text"] = { path = 5 },
+      ['no field "jsn"'] = { jsn = {} }, ["query"] = { query = 5 }, ["headers.Host"] =
       { headers = { Host = "evil.test" } }, ["headers.X-Key"] = { headers = { ["X-Key"] = "x" } },
       ["line break"] = { headers = { ["x-a"] = "b\r\nhost: evil.test" } } } do
       local err = raises(keycycle.KeycycleError, word, encode, bad)

@@ -25,6 +25,30 @@ function blocks.read(path)
   return list
 end
 
+--- Those of a language that `wanted` (nil: each) is true for.
+---@param path string
+---@param language string
+---@param wanted? fun(block: table): any
+---@return table[]
+function blocks.of(path, language, wanted)
+  local list = {}
+  for _, block in ipairs(blocks.read(path)) do
+    if block.language == language and (not wanted or wanted(block)) then list[#list + 1] = block end
+  end
+  return list
+end
+
+--- Their texts as one, in which each line has the number that it has on the page: so an
+--- error names the right one.
+function blocks.join(list)
+  local lines = {}
+  for _, block in ipairs(list) do
+    for _ = #lines + 1, block.line - 1 do lines[#lines + 1] = "" end
+    for line in block.text:gmatch "(.-)\n" do lines[#lines + 1] = line end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 --- The text of the one with that name.
 function blocks.named(path, name)
   for _, block in ipairs(blocks.read(path)) do

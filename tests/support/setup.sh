@@ -69,6 +69,7 @@ for part in "$@"; do
     # The bare server: the package with the service brings three times as much.
     want 'command -v mariadbd || test -x /usr/sbin/mariadbd' mariadb-server-core
     want 'command -v my_print_defaults' mariadb-client-core
+    want 'test -e /usr/share/i18n/locales/tr_TR' locales # a host with a locale of its own
     want 'command -v valgrind' valgrind
     want 'command -v shellcheck' shellcheck
     ;;

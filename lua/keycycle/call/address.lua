@@ -1,6 +1,8 @@
 --- The texts of a provider that say where a request goes and what it calls itself:
 --- base_url, paths, names and values of headers. Narrower than the standards: what could
 --- be read as another host, or end a line, is refused.
+local ascii = require "keycycle.ascii"
+
 local address = {}
 
 local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$" -- RFC 9110, 5.6.2
@@ -29,7 +31,7 @@ end
 ---@return string? why
 function address.url_fault(url)
   local scheme, authority, path = url:match "^(%a+)://([^/]*)(.*)$"
-  scheme = scheme and scheme:lower()
+  scheme = scheme and ascii.lower(scheme)
   if scheme ~= "https" and scheme ~= "http" then return "it must begin with https://" end
   if url:find "[^\33-\126]" then return "it holds a blank, or another character of no URL" end
   if url:find "[\\?#]" then return "it holds one of \\ ? #" end
@@ -47,7 +49,7 @@ end
 ---@param url string
 function address.origin(url)
   if address.url_fault(url) then return nil end
-  local scheme, authority = url:lower():match "^(%a+)://([^/]*)"
+  local scheme, authority = ascii.lower(url):match "^(%a+)://([^/]*)"
   if authority:find ":%d+$" then
     authority = authority:gsub(":0*(%d+)$", ":%1")
   else
@@ -78,9 +80,9 @@ end
 ---@return string? why
 function address.header_fault(name, value, auth)
   if type(name) ~= "string" or not name:find(TOKEN) then return "is no name of a header" end
-  local low = name:lower()
+  local low = ascii.lower(name)
   if reserved[low] then return "is not a provider's to set" end
-  if credentials[low] or auth and auth.header and auth.header:lower() == low then
+  if credentials[low] or auth and auth.header and ascii.lower(auth.header) == low then
     return "is for auth to set"
   end
   if type(value) ~= "string" and not math.type(value) then return "must be a text" end
@@ -94,7 +96,9 @@ end
 function address.auth_fault(auth)
   local name = auth.header or auth.query
   if not name:find(TOKEN) then return "its name is no name" end
-  if auth.header and reserved[name:lower()] then return "the header " .. name .. " is another's" end
+  if auth.header and reserved[ascii.lower(name)] then
+    return "the header " .. name .. " is another's"
+  end
   local rest, n = auth.value:gsub("{api_key}", "", 2)
   if n ~= 1 then return "its value must hold {api_key}, once" end
   if rest:find "[{}]" then return "its value may hold {api_key} and no other template" end

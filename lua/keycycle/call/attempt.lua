@@ -4,6 +4,7 @@
 --- else a refusal (status, headers, body, message), or a failure of the
 --- transport (`transport`, err, sent). Nothing here decides what comes next.
 local address = require "keycycle.call.address"
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local classify = require "keycycle.classify"
 local errors = require "keycycle.errors"
@@ -30,7 +31,7 @@ local function raise_missing(run, lease, name)
   errors.raise(errors.InvalidConfigurationError, {
     code = "invalid", provider = run.entry.name,
     message = ("key %d has no parameter %s, which the request needs: give it with the key, or set "
-      .. "%s_%s_%d"):format(index, name, prefix, name:upper(), index),
+      .. "%s_%s_%d"):format(index, name, prefix, ascii.upper(name), index),
   })
 end
 
@@ -60,7 +61,7 @@ local function query_of(run, lease, value_of)
   if not query or next(query) == nil then return nil end
   local parts = {}
   for k, v in pairs(query) do
-    local text, missing = template.text(tostring(v), value_of)
+    local text, missing = template.text(ascii.text(v), value_of)
     if missing then raise_missing(run, lease, missing) end
     parts[#parts + 1] = template.escape(tostring(k)) .. "=" .. template.escape(text)
   end
@@ -83,7 +84,7 @@ end
 local function add_adapter_headers(list, headers, value_of)
   if not headers then return end
   for name, value in pairs(headers) do
-    local text, missing = template.text(tostring(value), value_of)
+    local text, missing = template.text(ascii.text(value), value_of)
     if not missing then list[#list + 1] = { name, text } end
   end
 end
@@ -91,13 +92,13 @@ end
 local function add(list, headers)
   if not headers then return end
   for name, value in pairs(headers) do
-    if type(name) == "string" then list[#list + 1] = { name, tostring(value) } end
+    if type(name) == "string" then list[#list + 1] = { name, ascii.text(value) } end
   end
 end
 
 local function has(list, wanted)
   for _, header in ipairs(list) do
-    if header[1]:lower() == wanted then return true end
+    if ascii.lower(header[1]) == wanted then return true end
   end
   return false
 end
@@ -168,7 +169,7 @@ local function is_bytes(run, headers)
   if protocol and protocol.event and not protocol.plain then return false end
   local kind = headers["content-type"] or ""
   if kind == "application/json" then return false end -- as it is nearly always
-  kind = kind:lower()
+  kind = ascii.lower(kind)
   if protocol and kind:find "html" then return false end -- a proxy's page
   return kind ~= "" and not kind:find "[/+]json"
 end

@@ -1,4 +1,5 @@
 --- multipart/form-data (RFC 7578): fields and files of an upload, as one text.
+local ascii = require "keycycle.ascii"
 local errors = require "keycycle.errors"
 
 local multipart = {}
@@ -61,7 +62,7 @@ local function add(parts, name, value, encode)
   elseif not plain[type(value)] then
     bad("%s must be a text, a number, a list or a file, not a %s", name, type(value))
   else
-    parts[#parts + 1] = { name = name, data = tostring(value) }
+    parts[#parts + 1] = { name = name, data = ascii.text(value) }
   end
 end
 

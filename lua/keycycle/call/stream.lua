@@ -137,6 +137,7 @@ end
 
 -- Type and data of the next event; nil at the end.
 local function take(s)
+  task.pause()
   while true do
     local kind, data = s.call:event()
     if kind then return kind, data end

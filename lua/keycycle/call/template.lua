@@ -1,5 +1,7 @@
 --- `{name}` in a provider's base_url, paths, queries, headers and fields, filled in
 --- from what is no secret. The key itself is filled in elsewhere, in C.
+local ascii = require "keycycle.ascii"
+
 local template = {}
 
 local DEPTH = 3 -- a default may name another value: azure's deployment is the model
@@ -30,7 +32,7 @@ local function replace(text, value_of, quote, depth)
       missing = missing or name
       return nil
     end
-    value = tostring(value)
+    value = ascii.text(value)
     if depth < DEPTH and value:find "^{[%l_][%w_]*}$" then
       local filled, more = replace(value, value_of, quote, depth + 1)
       missing = missing or more

@@ -1,6 +1,7 @@
 --- Where a key may go: to its provider's own hosts, and to those that the program
 --- itself gives. A script may define new providers, but not point a known one away.
 local address = require "keycycle.call.address"
+local ascii = require "keycycle.ascii"
 local builtin = require "keycycle.loader.builtin"
 local provider = require "keycycle.provider"
 local template = require "keycycle.call.template"
@@ -43,7 +44,7 @@ end
 local function reads_key(definition)
   for _, identity in ipairs(identities(definition)) do
     for _, name in ipairs(provider.params(definition)) do
-      if (identity .. "_" .. name:upper()):find("API_KEY", 1, true) then return name end
+      if (identity .. "_" .. ascii.upper(name)):find("API_KEY", 1, true) then return name end
     end
   end
   return nil

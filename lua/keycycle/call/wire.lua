@@ -76,6 +76,7 @@ end
 
 local chunk_fields = { text = "string", reasoning = "string", finish_reason = "string",
   tool_call = "table", usage = "table" }
+local request_fields = { json = true, path = true, query = true, headers = true }
 
 -- What a user's `event` returned; what is no chunk raises.
 local function checked_chunk(chunk)
@@ -127,6 +128,12 @@ end
 
 -- What is wrong with what a user's `encode` made; it says no more than a route may.
 local function encode_fault(made, auth)
+  for name in pairs(made) do
+    if not request_fields[name] then
+      return ("what encode makes has no field %q (known: %s)"):format(tostring(name),
+        errors.list(request_fields))
+    end
+  end
   for _, name in ipairs { "query", "headers" } do
     if made[name] ~= nil and type(made[name]) ~= "table" then return name .. " is no table" end
   end

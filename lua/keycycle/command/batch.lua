@@ -177,9 +177,9 @@ local function read_request(line, system)
   if (given.messages == nil) == (given.prompt == nil) then
     return nil, "the line needs prompt or messages", given.id
   elseif type(messages) ~= "table" or given.prompt and type(given.prompt) ~= "string" then
-    return nil, "prompt is a text, messages are a list", given.id
+    return nil, "prompt must be a text, and messages a list", given.id
   elseif given.model ~= nil and type(given.model) ~= "string" then
-    return nil, "model is a text", given.id
+    return nil, "model must be a text", given.id
   end
   local first = messages[1]
   if system and not (type(first) == "table" and first.role == "system") then

@@ -11,6 +11,7 @@
 --- and what else may hold a key, by its name, do not follow a redirect to another host; a
 --- relative one is followed over https, too; `create`, `proxy` and LuaSec's own certificates
 --- are refused. The answer goes into the sink as it comes in.
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local task = require "keycycle.task"
@@ -90,7 +91,9 @@ local function headers_of(given, parts)
     headers.authorization = "Basic "
       .. url.base64(parts.user .. ":" .. url.unescape(parts.password))
   end
-  for name, value in pairs(given.headers or {}) do headers[name:lower()] = tostring(value) end
+  for name, value in pairs(given.headers or {}) do
+    headers[ascii.lower(name)] = ascii.text(value)
+  end
   if headers["content-length"] or not given.source then headers["transfer-encoding"] = nil end
   if given.source and not headers["content-length"] then
     headers["transfer-encoding"] = "chunked"
@@ -159,13 +162,13 @@ local function target_of(given, parts, code, headers)
     parts.path)
   local target = url.absolute(base, location)
   local scheme = target:match "^(%a[%w+.-]*):"
-  scheme = scheme and scheme:lower()
+  scheme = scheme and ascii.lower(scheme)
   if not ports[scheme] or parts.scheme == "https" and scheme ~= "https" then return nil end
   return target
 end
 
 local function is_private(name)
-  name = name:lower()
+  name = ascii.lower(name)
   for _, word in ipairs(private) do
     if name:find(word, 1, true) then return true end
   end

@@ -1,4 +1,6 @@
 --- URLs as LuaSocket's `socket.url` reads them, as far as its `http` needs that.
+local ascii = require "keycycle.ascii"
+
 local url = {}
 
 --- A URL's parts, or nil where it has no scheme and host of its own.
@@ -8,7 +10,7 @@ function url.parse(text)
   text = text:gsub("#.*$", "")
   local scheme, authority, path = text:match "^(%a[%w+.-]*)://([^/?]*)(.*)$"
   if not scheme then return nil end
-  local parts = { scheme = scheme:lower(), path = path }
+  local parts = { scheme = ascii.lower(scheme), path = path }
   local info, place = authority:match "^(.*)@(.*)$"
   if info then
     parts.user, parts.password = info:match "^([^:]*):(.*)$"

@@ -1,6 +1,7 @@
 --- The instances of another client's class: one for each key, made at its first use.
 ---
 --- They hold keys, so they are kept where no dump of a client shows them.
+local ascii = require "keycycle.ascii"
 local errors = require "keycycle.errors"
 local functions = require "keycycle.foreign.functions"
 
@@ -16,7 +17,7 @@ local keys = { k = true, sk = true, auth = true }
 
 -- Whether a parameter of that name is a key as a text.
 local function is_key(name)
-  local low = name:lower()
+  local low = ascii.lower(name)
   return keys[low] or (low:find "key$" or low:find "token$" or low:find "secret$") ~= nil
 end
 

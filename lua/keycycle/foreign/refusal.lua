@@ -3,6 +3,7 @@
 ---
 --- Only what clearly is a status of HTTP counts as one: a number in a name or in a
 --- sentence must not put a key away.
+local ascii = require "keycycle.ascii"
 local classify = require "keycycle.classify"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
@@ -45,7 +46,7 @@ end
 
 local function of_text(text)
   local words = text:gsub("^[^\n:]+:%d+: ", "") -- where Lua says that it was raised
-  local status = status_of(words:lower())
+  local status = status_of(ascii.lower(words))
   return status and { status = status, message = words, body = words } or nil
 end
 

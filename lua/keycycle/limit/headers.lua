@@ -1,5 +1,6 @@
 --- A provider's rate-limit headers in one neutral form, and what a lease learns of
 --- them.
+local ascii = require "keycycle.ascii"
 local delay = require "keycycle.refusal.delay"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
@@ -90,7 +91,7 @@ local function check_line(line, where)
       where)
   end
   for _, name in ipairs { "limit", "remaining", "reset" } do
-    if line[name] and line[name] ~= line[name]:lower() then
+    if line[name] and line[name] ~= ascii.lower(line[name]) then
       errors.invalid("%s.%s: names of headers are in small letters here", where, name)
     end
   end

@@ -3,6 +3,7 @@
 ---
 --- A level is one such table on its own, `{ by_model, only }`: by_model as limits.read
 --- returns it, `only` a pattern that says which models it is for (nil: all).
+local ascii = require "keycycle.ascii"
 local builtin = require "keycycle.loader.builtin"
 local errors = require "keycycle.errors"
 local hook = require "keycycle.loader.hook"
@@ -108,7 +109,7 @@ end
 -- the other.
 local function built_in(name, adapter)
   local file = builtin.get("limits", name)
-  local other = not file and adapter and adapter.env and adapter.env:lower()
+  local other = not file and adapter and adapter.env and ascii.lower(adapter.env)
   if other then name, file = other, builtin.get("limits", other) end
   return file and limit_table.read(file, ("limits/%s.lua"):format(name))
 end

@@ -2,6 +2,7 @@
 ---
 --- A program names one in a key's entry, in `key_tiers`, or in the environment:
 --- <PREFIX>_TIER for every key of a provider, <PREFIX>_TIER_<n> for the n-th.
+local ascii = require "keycycle.ascii"
 local errors = require "keycycle.errors"
 local limit_table = require "keycycle.limit.table"
 
@@ -17,7 +18,7 @@ local tiers_mt = { __name = "keycycle.tiers", __index = methods }
 function tiers.named(prefix, number, lookup)
   local variable = prefix .. "_TIER" .. (number and "_" .. number or "")
   local text = lookup(variable)
-  local name = text and text:match "^%s*(.-)%s*$":lower()
+  local name = text and ascii.lower(text:match "^%s*(.-)%s*$")
   return name and name ~= "" and { name = name, from = variable } or nil
 end
 

@@ -55,10 +55,9 @@ function core.manual_clock(start) end
 function clock:advance(seconds) end
 function clock:now() end
 
---- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until
---- something happens; 0: not at all), handles it, starts no further event once
---- `budget` seconds are spent. Returns true, or nil, err (code "forked";
---- "interrupted" when a signal came).
+--- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until something happens;
+--- 0: not at all), handles it, starts no further event once `budget` seconds are spent. Returns
+--- true, or nil, err (code "forked"; "interrupted" when a signal came).
 ---@param timeout? number
 ---@param budget? number
 function core.step(timeout, budget) end
@@ -67,8 +66,7 @@ function core.step(timeout, budget) end
 ---@return integer?
 function core.next_ready() end
 
---- One descriptor that is readable whenever step(0) has something to do,
---- timers and wake() included.
+--- One descriptor, readable whenever step(0) has something to do, timers and wake() included.
 ---@return integer
 function core.pollfd() end
 
@@ -77,6 +75,8 @@ function core.timeout() end
 
 --- Makes pollfd readable and the next step return at once.
 function core.wake() end
+--- Makes the loop, if there is none yet: then waking it needs no memory.
+function core.start() end
 
 --- How much is under way: calls, key waits and timers not closed yet.
 ---@return integer

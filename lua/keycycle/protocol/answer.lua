@@ -5,7 +5,7 @@ local core = require "keycycle.core"
 
 local answer = {}
 
-local json, math_type = core.json, math.type
+local json, math_type, type = core.json, math.type, type
 
 --- A count of tokens: a whole number above zero, else 0.
 function answer.whole(value)
@@ -37,6 +37,7 @@ end
 
 --- The text, if it is one that is not empty, else nil.
 function answer.text(value)
+  if value == nil then return nil end
   return type(value) == "string" and value ~= "" and value or nil
 end
 

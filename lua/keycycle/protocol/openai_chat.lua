@@ -10,6 +10,7 @@
 ---   send_reasoning    true: the reasoning of turns with tool calls is sent back, as
 ---                     reasoning_content (DeepSeek's thinking models ask for it)
 local answer = require "keycycle.protocol.answer"
+local ascii = require "keycycle.ascii"
 local estimate = require "keycycle.protocol.estimate"
 local neutral = require "keycycle.protocol.neutral"
 
@@ -18,12 +19,15 @@ local openai_chat = {
   ends_late = true,
 }
 
-local given, whole = answer.given, answer.whole
+local given, whole, text_of = answer.given, answer.whole, answer.text
+local type, next = type, next
 local TEXTS = { "response_format" } -- what holds texts beside the messages
 local NOTHING = {} -- what is missing; never written to, never handed out
 
--- answer.table, for what is only read here: an event has a dozen of them.
+-- answer.table, for what is only read here: an event has a dozen of them, and most are
+-- not there.
 local function inside_of(value)
+  if value == nil then return NOTHING end
   return type(value) == "table" and value or NOTHING
 end
 
@@ -124,9 +128,9 @@ end
 -- Cloudflare wraps some answers.
 local function unwrap(body)
   body = inside_of(body)
+  if body.choices ~= nil then return body end
   local inside = body.result
-  if body.choices == nil and type(inside) == "table" then return inside end
-  return body
+  return type(inside) == "table" and inside or body
 end
 
 local function first_choice(body)
@@ -136,9 +140,9 @@ end
 -- Text, and what was thought: content may be a list of typed parts (Mistral), or a
 -- number (Cloudflare).
 local function texts_of(content)
-  if type(content) == "string" then return content, "" end
-  if content == nil then return "", "" end
-  if type(content) == "number" then return ("%.14g"):format(content), "" end
+  if content == nil then return "" end
+  if type(content) == "string" then return content end
+  if type(content) == "number" then return ascii.point(("%.14g"):format(content)) end
   local said, thought = {}, {}
   for _, part in ipairs(inside_of(content)) do
     part = inside_of(part)
@@ -153,8 +157,10 @@ end
 
 local function read(message)
   local said, thought = texts_of(message.content)
-  local reasoning = answer.text(message.reasoning_content) or answer.text(message.reasoning)
-  return said .. (answer.text(message.refusal) or ""), reasoning or answer.text(thought)
+  local reasoning, other, refusal = message.reasoning_content, message.reasoning, message.refusal
+  if reasoning ~= nil or other ~= nil then reasoning = text_of(reasoning) or text_of(other) end
+  if refusal ~= nil then said = said .. (text_of(refusal) or "") end
+  return said, reasoning or text_of(thought)
 end
 
 local reasons = {
@@ -171,12 +177,9 @@ local function reason_of(native, called, refused)
   return reason == "stop" and called and "tool_calls" or reason
 end
 
---- `{ input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens }` of
---- an answer or an event that tells it, else nil. A total above the sum of its parts
---- is output that was not counted as such (xAI's reasoning, Gemini's thoughts).
-function openai_chat.usage(body)
-  body = unwrap(body)
+local function usage_in(body)
   local usage = body.usage
+  if usage == nil and body.x_groq == nil then return nil end -- as in nearly all events
   if type(usage) ~= "table" then usage = inside_of(body.x_groq).usage end -- Groq's streams
   if type(usage) ~= "table" then return nil end
   local input, output = inside_of(usage.prompt_tokens_details), usage.completion_tokens_details
@@ -187,6 +190,13 @@ function openai_chat.usage(body)
         usage.cached_tokens),
       reasoning_tokens = answer.first(inside_of(output).reasoning_tokens),
     })
+end
+
+--- `{ input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens }` of
+--- an answer or an event that tells it, else nil. A total above the sum of its parts
+--- is output that was not counted as such (xAI's reasoning, Gemini's thoughts).
+function openai_chat.usage(body)
+  return usage_in(unwrap(body))
 end
 
 --- Whether an answer with status 200 is a failure (OpenRouter's are in the choice).
@@ -210,28 +220,28 @@ function openai_chat.decode(body)
     answer.keep_call(calls, call.id, made.name, made.arguments)
   end
   return {
-    id = answer.text(inside.id), model = answer.text(inside.model), content = content,
-    reasoning = reasoning, tool_calls = calls, usage = openai_chat.usage(inside),
-    finish_reason = reason_of(choice.finish_reason, #calls > 0, answer.text(message.refusal)),
+    id = text_of(inside.id), model = text_of(inside.model), content = content,
+    reasoning = reasoning, tool_calls = calls, usage = usage_in(inside),
+    finish_reason = reason_of(choice.finish_reason, #calls > 0, text_of(message.refusal)),
     raw = body,
   }
 end
 
 local function add_calls(chunk, delta, state)
-  if not delta.tool_calls then return end
   for _, piece in ipairs(inside_of(delta.tool_calls)) do
     piece = inside_of(piece)
-    local made, id = inside_of(piece["function"]), answer.text(piece.id)
+    local made, id = inside_of(piece["function"]), text_of(piece.id)
     answer.add_call(chunk, { index = answer.slot(state, piece.index, id), id = id,
-      name = answer.text(made.name),
+      name = text_of(made.name),
       arguments = made.arguments ~= nil and answer.arguments_text(made.arguments) or "" })
   end
 end
 
 local function failed(data, choice)
-  return given(data.error) or given(inside_of(data.x_groq).error) or data.object == "error"
-    or given(choice.error) or failures[choice.finish_reason]
-    or given(inside_of(data[1]).error) -- Gemini's, in a list
+  local err, groq, first = data.error or choice.error, data.x_groq, data[1]
+  return err and (given(data.error) or given(choice.error)) or data.object == "error"
+    or failures[choice.finish_reason] or groq and given(inside_of(groq).error)
+    or first and given(inside_of(first).error) -- Gemini's, in a list
 end
 
 --- What one event of a stream says, or nil.
@@ -242,24 +252,25 @@ end
 function openai_chat.event(_, data, state)
   if type(data) ~= "table" then return nil end
   data = unwrap(data)
-  local choice = first_choice(data)
-  local chunk = { usage = openai_chat.usage(data) }
-  if failed(data, choice) then
-    chunk.error = true
-    return answer.chunk(chunk, data)
+  local choice, usage = first_choice(data), usage_in(data)
+  if failed(data, choice) then return { usage = usage, error = true, raw = data } end
+  local index, ending = choice.index, choice.finish_reason
+  if index and index ~= 0 and whole(index) > 0 then -- the caller's own n > 1
+    choice, ending = NOTHING, nil
   end
-  if whole(choice.index) > 0 then choice = {} end -- the caller's own n > 1
   local delta = inside_of(choice.delta)
   local text, reasoning = read(delta)
-  chunk.text, chunk.reasoning = answer.text(text), reasoning
-  state.refused = state.refused or answer.text(delta.refusal) ~= nil
-  add_calls(chunk, delta, state)
-  if answer.text(choice.finish_reason) then
-    chunk.finish_reason = reason_of(choice.finish_reason, answer.called(state), state.refused)
-    chunk.id, chunk.model = answer.text(data.id), answer.text(data.model)
+  local chunk = { text = text ~= "" and text or nil, reasoning = reasoning, usage = usage }
+  if delta.refusal ~= nil then state.refused = state.refused or text_of(delta.refusal) ~= nil end
+  if delta.tool_calls then add_calls(chunk, delta, state) end
+  if text_of(ending) then
+    chunk.finish_reason = reason_of(ending, answer.called(state), state.refused)
+    chunk.id, chunk.model = text_of(data.id), text_of(data.model)
   end
   if data.object == "chat.completion.done" then chunk.done = true end -- Perplexity
-  return answer.chunk(chunk, data)
+  if next(chunk) == nil then return nil end
+  chunk.raw = data
+  return chunk
 end
 
 --- Tokens of a native request's input.

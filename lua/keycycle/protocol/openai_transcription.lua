@@ -5,6 +5,7 @@
 --- `"srt"` or `"vtt"`; neutral response: `{ text, usage, raw }`. The request is a form:
 --- `{ form = { { name, value }, …, { name = "file", path } } }`.
 local answer = require "keycycle.protocol.answer"
+local ascii = require "keycycle.ascii"
 local neutral = require "keycycle.protocol.neutral"
 
 local openai_transcription = {
@@ -16,7 +17,7 @@ local whole = answer.whole
 local formats = { json = true, verbose_json = true, text = true, srt = true, vtt = true }
 
 local function add(form, name, value)
-  if value ~= nil then form[#form + 1] = { name = name, value = tostring(value) } end
+  if value ~= nil then form[#form + 1] = { name = name, value = ascii.text(value) } end
 end
 
 -- Fields of the caller's own, in the order of their names; a list is its field repeated.

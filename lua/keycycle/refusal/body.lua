@@ -4,6 +4,7 @@
 --- It is read into layers, an error object each, the innermost first: a router or a
 --- gateway puts its own words around those of the provider, which are the exact ones.
 --- No body makes it raise or run long: depth, layers and bytes are bounded.
+local ascii = require "keycycle.ascii"
 local json = require "keycycle.core".json
 
 local error_body = {}
@@ -130,7 +131,7 @@ end
 
 -- The title of a page, or its words.
 local function words_of_page(text)
-  local low = text:sub(1, 8192):lower()
+  local low = ascii.lower(text:sub(1, 8192))
   local open = low:find("<title", 1, true)
   local from = open and low:find(">", open, true)
   local to = from and low:find("</", from, true)

@@ -2,6 +2,7 @@
 --- body, in its sentences; and when a calendar's window begins anew.
 ---
 --- Pure but for the zones' files: each function that needs the time is told it.
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 
 local delay = {}
@@ -142,7 +143,7 @@ end
 --- at most a day; the longest where there are several, nil where there is none.
 ---@param text string
 function delay.of_text(text)
-  text = text:sub(1, MOST_TEXT):lower()
+  text = ascii.lower(text:sub(1, MOST_TEXT))
   local most
   for _, phrase in ipairs(phrases) do
     local first, last = text:find(phrase, 1, true)

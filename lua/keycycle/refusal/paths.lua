@@ -3,6 +3,8 @@
 --- A path is tried on each layer of the body, the innermost first; "error.code" also
 --- finds the code of a flat body, and "code" that of a wrapped one. "*", "message" and
 --- "error.message" also name the text of any layer, and a body that is plain text.
+local ascii = require "keycycle.ascii"
+
 local paths = {}
 
 local MOST_TRIED = 64 -- values that one path is tried on, of one layer
@@ -30,7 +32,7 @@ end
 local function compile_path(path)
   if type(path) ~= "string" then return nil end
   local header = path:match "^header:(.+)$"
-  if header then return { header = header:lower() } end
+  if header then return { header = ascii.lower(header) } end
   if path == "*" then return { texts = true } end
   local steps = compile_steps(path)
   local rest = path:match "^error%.(.+)$"

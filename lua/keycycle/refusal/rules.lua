@@ -10,6 +10,7 @@
 ---   value    what the op compares with; with prefix and contains also a list: any of it
 ---   kind, scope, window   the verdict; delay: a path or header that states seconds;
 ---            resets: the time zone at whose midnight the window begins anew
+local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local paths = require "keycycle.refusal.paths"
@@ -40,9 +41,9 @@ local function plain(value)
   local kind = type(value)
   if kind == "number" then
     if value ~= value then return nil end
-    return tostring(math.tointeger(value) or value)
+    return ascii.text(math.tointeger(value) or value)
   end
-  if kind == "string" then return value:lower() end
+  if kind == "string" then return ascii.lower(value) end
   return kind == "boolean" and tostring(value) or nil
 end
 

@@ -3,6 +3,7 @@
 ---
 --- The first that is named counts: what follows tends to be an offer ("add credits
 --- for 1000 requests per day").
+local ascii = require "keycycle.ascii"
 local generic_rules = require "keycycle.refusal.generic"
 
 local window = {}
@@ -26,7 +27,7 @@ end
 ---@param text string
 ---@return string?
 function window.of_text(text)
-  text = text:sub(1, MOST_TEXT):lower()
+  text = ascii.lower(text:sub(1, MOST_TEXT))
   local best
   for _, pattern in ipairs(patterns) do
     for at, word in text:gmatch(pattern) do

@@ -2,6 +2,8 @@
 --- model, by key and model.
 ---
 --- Pure: it is told what was found, and the time.
+local ascii = require "keycycle.ascii"
+
 local usage_report = {}
 
 local DAY = 86400
@@ -233,7 +235,7 @@ end
 ---@param url string
 function usage_report.store_name(url)
   local scheme, rest = url:match "^(%a[%w+.-]*)://(.*)$"
-  if not scheme or scheme:lower() == "sqlite" then return url end
+  if not scheme or ascii.lower(scheme) == "sqlite" then return url end
   return scheme .. "://" .. rest:gsub("^.*@", ""):gsub("[?#].*$", "")
 end
 

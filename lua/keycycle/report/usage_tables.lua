@@ -51,6 +51,11 @@ local function key_end(key)
   return shown(report.suffix(key))
 end
 
+-- Calls without a model, such as those of `keycycle check`, are counted under "".
+local function model_name(model)
+  return model ~= "" and shown(model) or "-"
+end
+
 -- A state and until when, its reason, the model whose state it is.
 local function state_of(thing, at)
   local text = thing.state
@@ -118,7 +123,7 @@ end
 
 -- What counts now against limits, and how full the fullest window is.
 local function window_cells(pair, windows, to)
-  local cells, limits = { key_end(pair.of_key), shown(pair.model) }, limits_of(pair)
+  local cells, limits = { key_end(pair.of_key), model_name(pair.model) }, limits_of(pair)
   local most, name
   for _, w in ipairs(report.windows) do
     local used, limit = windows[w[1]], limits[w[2]]
@@ -182,9 +187,9 @@ local function write_provider(to, all, provider)
   write_first(to, all, provider, "keys", { { "", "key", name = NAME }, { "", "ends" } },
     function(key) return { key_name(key), key_end(key) } end)
   write_first(to, all, provider, "models", { { "", "model", name = NAME } },
-    function(model) return { shown(model.model) } end)
+    function(model) return { model_name(model.model) } end)
   write_first(to, all, provider, "pairs", { { "", "ends" }, { "", "model", name = NAME } },
-    function(pair) return { key_end(pair.of_key), shown(pair.model) } end)
+    function(pair) return { key_end(pair.of_key), model_name(pair.model) } end)
   write_windows(to, provider)
 end
 

@@ -26,6 +26,7 @@ local waiting = {} -- id of a waitable -> task
 local after_turn = {} -- functions to call when a turn of the loop is over
 local NO_MEMORY = "not enough memory" -- Lua's own words
 local current -- the task whose code runs now, in whatever coroutine
+local stop_at = false -- when the budget of the step under way is spent; false: it has none
 local by_thread = setmetatable({}, { __mode = "k" })
 local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
 local ending = false -- close is under way
@@ -87,6 +88,20 @@ function scheduler.check_cancelled()
 end
 
 local park, check_cancelled = scheduler.park, scheduler.check_cancelled
+
+local function is_spent()
+  return stop_at and core.mono() >= stop_at
+end
+
+--- Where the budget of the step is spent the running task goes on in the next one: between
+--- two things that it need not wait for, the events of a stream that were read ahead or
+--- the end of one call and the next. It raises nothing; a cancelled task's next wait does.
+function scheduler.pause()
+  local t = is_spent() and yielding()
+  if not t then return end
+  push(t)
+  park(t)
+end
 
 local function step_core(timeout, budget)
   local ok, err = core.step(timeout, budget)
@@ -230,7 +245,7 @@ end
 ---@param fn function
 function scheduler.add(t, fn)
   scheduler.check_open()
-  core.pollfd() -- there is a loop to wake
+  core.start() -- there is a loop to wake
   t.co = coroutine.create(function()
     local args = t.args
     t.args = false
@@ -254,8 +269,9 @@ end
 -- I/O and timers, then what is runnable now; what becomes so meanwhile waits for its turn.
 local function turn(timeout, budget)
   runnable.begin_step()
-  local stop_at = budget and core.mono() + budget
-  step_core(timeout, budget)
+  stop_at = budget and core.mono() + budget
+  -- Those that are queued already must not wait for as long as there is I/O.
+  step_core(timeout, budget and runnable.any() and budget / 2 or budget)
   collect_ready()
   trace.forget()
   runnable.tell() -- what an earlier turn had no memory for
@@ -263,7 +279,7 @@ local function turn(timeout, budget)
   local t = runnable.next(upto)
   while t do
     resume(t)
-    t = not (stop_at and core.mono() >= stop_at) and runnable.next(upto)
+    t = not is_spent() and runnable.next(upto)
   end
   end_turn()
 end
@@ -281,7 +297,9 @@ function scheduler.step(timeout, budget)
     step_core(timeout, 0) -- the wait, and the first event
     timeout = 0
   end
+  local outer = stop_at -- of the step that the running task belongs to
   local ok, err = pcall(turn, timeout, budget)
+  stop_at = outer
   runnable.end_step(not ok)
   if not ok then error(err, 0) end
   return live_count

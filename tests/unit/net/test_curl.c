@@ -1,6 +1,11 @@
 /* The transport over libcurl: what it has beyond transports.h. */
 #include "transports.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -28,6 +33,24 @@ static void a_connection_serves_one_after_the_other(void **state)
     }
     assert_int_equal(rawserver_count(f->server), 3);
     assert_int_equal(rawserver_connections(f->server), 1);
+}
+
+static void no_program_that_is_started_inherits_a_connection(void **state)
+{
+    struct fixture *f = *state;
+    int connections = 0;
+    done(f, fetch(f, "/ok", (struct kc_exchange_config){0}));
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_in peer;
+        socklen_t len = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0 ||
+            peer.sin_family != AF_INET ||
+            ntohs(peer.sin_port) != rawserver_port(f->server))
+            continue;
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        connections++;
+    }
+    assert_int_equal(connections, 1);
 }
 
 static void redirects_stay_at_their_origin(void **state)
@@ -149,6 +172,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TRANSPORT_TESTS(T),
         T(a_connection_serves_one_after_the_other),
+        T(no_program_that_is_started_inherits_a_connection),
         T(redirects_stay_at_their_origin),
         T(a_reader_who_stops_stops_the_transfer),
         T(what_is_raw_is_as_it_was_sent),

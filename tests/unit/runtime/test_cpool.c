@@ -339,6 +339,11 @@ static void keys_are_counted_and_found(void **state)
     assert_int_equal(n, 3);
     must(keycycle_pool_key_count(p, &n));
     assert_int_equal(n, 4);
+    key.api_key = "x"; /* a local server's */
+    must(keycycle_pool_add_key(p, &key, &n));
+    must(keycycle_pool_find_key(p, "x", &n));
+    assert_int_equal(n, 5);
+    assert_int_equal(keycycle_pool_find_key(p, "3", &n), KEYCYCLE_ENOTFOUND);
     keycycle_pool_close(p);
 }
 

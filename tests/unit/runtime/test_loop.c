@@ -261,7 +261,7 @@ static void a_watched_socket_is_told_and_a_forgotten_one_is_not(void **state)
     kc_loop_free(l);
 }
 
-static bool is_readable(const struct kc_loop *l)
+static bool is_readable(struct kc_loop *l)
 {
     struct pollfd p = {.fd = kc_loop_fd(l), .events = POLLIN};
     return poll(&p, 1, 0) == 1;
