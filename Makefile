@@ -268,6 +268,8 @@ setup-bench:
 setup-fuzz:
 	@tests/support/setup.sh build test clang
 	@tests/support/setup.sh fuzzer
+setup-docs:
+	@tests/support/setup.sh build docs
 setup-coverage:
 	@tests/support/setup.sh build test coverage
 setup-peers:
@@ -350,8 +352,7 @@ proof: setup-test
 	@tests/proof/run.sh $(BUILD) $(PROOF)
 
 # The library's pages, by LDoc; a warning is an error.
-docs:
-	@tests/support/setup.sh build docs
+docs: setup-docs
 	@lua/docs/build.sh $(BUILD)
 
 lint:
@@ -477,7 +478,8 @@ help:
 	@echo 'make dist            the sources as build/$(DIST).tar.gz'
 	@echo 'make format clean'
 
-.PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-coverage demo test \
+.PHONY: all unit-bins host-bins fuzz-bins support-bins setup setup-test setup-bench setup-fuzz setup-peers setup-docs setup-coverage \
+	demo docs test \
 	check asan asan-bins check-asan check-oom soak check-tsan check-valgrind check-gc check-peers coverage fuzz \
 	bench proof docs lint format install uninstall rock install-rock dist clean help
 

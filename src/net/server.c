@@ -22,7 +22,7 @@
 #define STREAM_SECONDS 600 /* evhttp would end a silent stream after 50 */
 #define PAUSE_MS 100       /* when out of descriptors */
 
-enum { N_SIGNALS = 3 };
+enum { N_SIGNALS = 4 };
 
 struct kc_server {
     struct event_base *base;
@@ -380,7 +380,8 @@ unsigned kc_server_port(const struct kc_server *s)
 
 int kc_server_run(struct kc_server *s, const struct kc_server_handler *handler)
 {
-    static const int names[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+    /* SIGALRM is how our program tells of one that came right before. */
+    static const int names[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
     struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
     s->handler = handler;
     s->signal = 0;

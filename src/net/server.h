@@ -35,8 +35,9 @@ KC_CHECKED int kc_server_open(const char *host, unsigned port, size_t max_body,
 void kc_server_close(struct kc_server *s);
 unsigned kc_server_port(const struct kc_server *s);
 
-/* kc_server_run serves until SIGINT, SIGTERM, SIGHUP or kc_server_stop. Such a
- * signal is then raised again, for whoever handled it before. */
+/* kc_server_run serves until SIGINT, SIGTERM, SIGHUP, SIGALRM or
+ * kc_server_stop. Such a signal is then raised again, for whoever handled it
+ * before. */
 KC_CHECKED int kc_server_run(struct kc_server *s,
                              const struct kc_server_handler *handler);
 void kc_server_stop(struct kc_server *s);

@@ -282,16 +282,14 @@ describe("keycycle batch, when it is killed,", function()
     local mock = servers.mock(MOCK_KEYS .. "--journal-bodies")
     finally(function() hung.stop() mock.stop() end)
     assert.is_true(run_and_kill("in.jsonl out.jsonl --jobs 3 --base-url " .. hung.url, function()
-      return lines_in(read "out.jsonl") == 6
+      return lines_in(read "out.jsonl") == 6 and #hung.journal() == 9
     end))
     local done = answers()
-    local first = #hung.journal()
     local text, rc = run("in.jsonl out.jsonl --base-url " .. mock.url)
     assert.equal(0, rc, text)
     assert.equal(10, (select(2, answers())))
     local again = json.decode(keycycle.http.request { url = mock.root .. "/journal" }.body)
     assert.equal(4, #again.requests)
-    assert.equal(9, first)
     for _, entry in ipairs(again.requests) do
       assert.is_nil(done[question_in(json.encode(entry.body))])
     end

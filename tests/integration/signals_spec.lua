@@ -101,6 +101,18 @@ describe("A signal", function()
     end
   end
 
+  -- A signal right before the server waits is told again by SIGALRM, a second later.
+  it("lets go of a server that began to wait when it had come", function()
+    local process <close> = script [[
+      io.stdout:setvbuf "no"
+      local server = require "keycycle.server".open { port = 0 }
+      server:after(0, function() print "ready" end)
+      server:run(function() end)
+      print "let go"]]
+    local text, how, number = stop(process, 14)
+    assert.same({ "ready\nlet go\n", "exit", 0 }, { text, how, number })
+  end)
+
   it("that is swallowed is the last: the second one ends it at once", function()
     local process <close> = script(CLOSER .. [[
       io.stdout:setvbuf "no"

@@ -36,11 +36,14 @@ static double seconds_of(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* In the child: it dies with its parent, and a write beyond RLIMIT_FSIZE is an
- * error of that write alone. */
+/* In the child: it dies with its parent, is stopped by signals that nohup or a
+ * shell made us ignore, and a write beyond RLIMIT_FSIZE is an error of that
+ * write alone. */
 static void become(char *const argv[], const int in[2], const int out[2])
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     signal(SIGXFSZ, SIG_IGN);
     dup2(in[0], 0);
     dup2(out[1], 1);

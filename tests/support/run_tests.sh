@@ -5,6 +5,10 @@
 #   stock lua5.4, which cannot load a sanitized module; peers: only what runs beside
 #   others' mocks; threads: only the host with a Lua state in each thread
 set -uo pipefail
+# Specs send SIGINT, which a shell that began us in the background has made ignored.
+if [ -z "${KEYCYCLE_SIGINT:-}" ] && env --default-signal=INT true 2>/dev/null; then
+  exec env --default-signal=INT KEYCYCLE_SIGINT=1 "$0" "$@"
+fi
 build=${1:-build}
 export KEYCYCLE_BUILD=$build
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
