@@ -168,8 +168,9 @@ struct keycycle_http_request {
                          * allows it. Certificates are the transport's to check.
                          */
     const struct keycycle_param *headers; /* all to be sent, in lower case;
-                                           * host and content-length are not
-                                           * among them */
+                                           * host, content-length and
+                                           * transfer-encoding are not among
+                                           * them */
     size_t header_count;
     const void *body; /* NULL: none */
     size_t body_len;
@@ -217,7 +218,7 @@ int keycycle_set_transport(lua_State *L,
  *
  * keycycle_exchange_headers gives the status of the final answer, 200 to 599,
  * and its header fields. Copies them. Once, before the body. A field that is no
- * valid one is left out. KEYCYCLE_EINVALID for another status or the second
+ * valid one, or a NULL, is left out. KEYCYCLE_EINVALID for another status or the second
  * time, KEYCYCLE_ETOOLARGE over 256 KiB, KEYCYCLE_ENOMEM. */
 int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
                               const struct keycycle_param *fields, size_t n);

@@ -8,6 +8,8 @@
  */
 #include "lua/transport.h"
 
+#include <string.h>
+
 #include "keycycle.h"
 #include "lua/lk.h"
 
@@ -142,6 +144,14 @@ static int push_taken(lua_State *L, int err)
     return 1;
 }
 
+/* The text at `i`; NULL where a NUL would cut it. */
+static const char *whole_text(lua_State *L, int i)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, i, &len);
+    return strlen(text) == len ? text : NULL;
+}
+
 /* [-0, +n, v] Push room for the fields of the table at `t`, and what keeps
  * their texts. */
 static size_t read_fields(lua_State *L, int t, struct keycycle_param **out)
@@ -154,8 +164,8 @@ static size_t read_fields(lua_State *L, int t, struct keycycle_param **out)
     for (lua_pushnil(L); lua_next(L, t);) {
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_argerror(L, t, "headers are { name = value }, both texts");
-        f[n].name = lua_tostring(L, -2);
-        f[n++].value = lua_tostring(L, -1);
+        f[n].name = whole_text(L, -2);
+        f[n++].value = whole_text(L, -1);
         lua_insert(L, -2); /* what a number became stays here */
     }
     *out = f;
