@@ -204,9 +204,10 @@ struct keycycle_transport { /* is copied; `ctx` is the host's */
  * state carried by `transport`, but for those of wrappers with the option
  * `transport`; NULL: by libcurl again. `ctx` must live until another one is
  * set, keycycle_close was called or the state is closed, and each exchange has
- * been ended. KEYCYCLE_EINVALID without `start`, KEYCYCLE_ENOMEM,
- * KEYCYCLE_ESYSTEM without descriptors. On the thread of the Lua state. Never
- * raises. */
+ * been ended. KEYCYCLE_EINVALID: without `start`, or L is NULL or suspended;
+ * KEYCYCLE_ECLOSED: the module is not open in L; KEYCYCLE_EFORKED;
+ * KEYCYCLE_ENOMEM; KEYCYCLE_ESYSTEM: no descriptor was to be had. Nothing is
+ * changed then. */
 int keycycle_set_transport(lua_State *L,
                            const struct keycycle_transport *transport);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "keycycle.h"
+#include "lua/core.h"
 #include "lua/lk.h"
 
 #define LK_TRANSPORT "keycycle.transport"
@@ -424,6 +425,10 @@ static int set_transport(lua_State *L)
 {
     struct setting *s = lua_touserdata(L, 1);
     struct kc_carrier *carrier = NULL;
+    if (lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) != LUA_TTABLE) {
+        s->err = KC_ECLOSED;
+        return 0;
+    }
     struct kc_runtime *rt = lk_runtime(L);
     s->err = kc_runtime_forked(rt) ? KC_EFORKED : KC_OK;
     if (s->err == KC_OK && s->host)
@@ -438,7 +443,7 @@ EXPORT int keycycle_set_transport(lua_State *L,
                                   const struct keycycle_transport *transport)
 {
     struct setting s = {.host = transport};
-    if (!L || (transport && !transport->start))
+    if (!L || lua_status(L) != LUA_OK || (transport && !transport->start))
         return KC_EINVALID;
     if (!lua_checkstack(L, 4))
         return KC_ENOMEM;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -316,7 +318,53 @@ static void what_is_no_transport_is_refused(void **state)
     struct keycycle_transport none = {.cancel = slow_cancel};
     assert_int_equal(keycycle_set_transport(f->L, &none), KEYCYCLE_EINVALID);
     assert_int_equal(keycycle_set_transport(NULL, NULL), KEYCYCLE_EINVALID);
+    lua_State *waits = lua_newthread(f->L);
+    int results;
+    assert_int_equal(luaL_loadstring(waits, "coroutine.yield()"), LUA_OK);
+    assert_int_equal(lua_resume(waits, f->L, 0, &results), LUA_YIELD);
+    assert_int_equal(keycycle_set_transport(waits, NULL), KEYCYCLE_EINVALID);
+    lua_pop(f->L, 1);
     run(f->L, "assert(ask '/ok' == 'ok')");
+}
+
+static void a_state_without_the_module_has_none(void **state)
+{
+    struct fixture *f = *state;
+    lua_State *L = luaL_newstate();
+    assert_non_null(L);
+    luaL_openlibs(L);
+    assert_int_equal(keycycle_set_transport(L, &f->host.transport),
+                     KEYCYCLE_ECLOSED);
+    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
+    lua_pop(L, 1);
+    assert_int_equal(keycycle_set_transport(L, &f->host.transport),
+                     KEYCYCLE_OK);
+    assert_int_equal(keycycle_close(L), KEYCYCLE_OK);
+    assert_int_equal(keycycle_set_transport(L, &f->host.transport),
+                     KEYCYCLE_ECLOSED);
+    assert_int_equal(keycycle_set_transport(L, NULL), KEYCYCLE_ECLOSED);
+    /* Opened anew it is libcurl's again. */
+    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
+    lua_pop(L, 1);
+    run(L, prelude);
+    provide(L, f->server);
+    run(L, "assert(ask '/ok' == 'ok')");
+    assert_int_equal(atomic_load(&f->host.started), 0);
+    lua_close(L);
+}
+
+static void a_forked_child_sets_none(void **state)
+{
+    struct fixture *f = *state;
+    use(f);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(keycycle_set_transport(f->L, NULL) == KEYCYCLE_EFORKED ? 0 : 1);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    run(f->L, "assert(ask '/ok' == 'ok')");
+    assert_int_equal(atomic_load(&f->host.started), 1);
 }
 
 int main(void)
@@ -334,6 +382,8 @@ int main(void)
         T(an_answer_may_come_after_the_state_is_closed),
         T(where_it_refuses_the_request_is_given_back),
         T(what_is_no_transport_is_refused),
+        T(a_state_without_the_module_has_none),
+        T(a_forked_child_sets_none),
 #undef T
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
