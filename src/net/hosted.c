@@ -162,21 +162,34 @@ static void resume(struct keycycle_exchange *x)
     pthread_mutex_unlock(&x->lock);
 }
 
+static size_t count_news(struct kc_hosted *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t n = t->news;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+/* False: none has news. */
+static bool drain_first(struct kc_hosted *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct keycycle_exchange *x = t->first;
+    pthread_mutex_unlock(&t->lock);
+    if (x)
+        drain(x);
+    return x != NULL;
+}
+
 /* Those that had news when it began: who is quick cannot hold the loop. */
 static void woken(struct kc_transport *base)
 {
     struct kc_hosted *t = self(base);
-    pthread_mutex_lock(&t->lock);
-    size_t most = t->news;
-    pthread_mutex_unlock(&t->lock);
-    while (most-- > 0) {
-        pthread_mutex_lock(&t->lock);
-        struct keycycle_exchange *x = t->first;
-        pthread_mutex_unlock(&t->lock);
-        if (!x)
-            break;
-        drain(x);
-    }
+    bool spent = false;
+    for (size_t n = count_news(t); n > 0 && !spent && drain_first(t); n--)
+        spent = t->poller.spent && t->poller.spent(t->poller.ctx);
+    if (spent && count_news(t) > 0)
+        t->poller.wake(t->poller.ctx);
 }
 
 /* -- time --------------------------------------------------------------------
@@ -213,7 +226,8 @@ static void timeout(struct kc_transport *base)
 {
     struct kc_hosted *t = self(base);
     t->at_ms = 0; /* it has fired */
-    woken(base);
+    for (size_t n = count_news(t); n > 0 && drain_first(t); n--)
+        continue; /* what came in time is in time, whatever the budget */
     uint64_t now = kc_mono_ms();
     struct keycycle_exchange *next;
     for (struct keycycle_exchange *x = t->list; x; x = next) {

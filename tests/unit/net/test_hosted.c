@@ -390,6 +390,26 @@ static void who_is_quick_cannot_hold_the_loop(void **state)
     keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
 }
 
+static void a_spent_turn_leaves_the_rest_to_the_next(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange *x[3];
+    struct keycycle_exchange *held[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = ask(h, (struct kc_exchange_config){.total_timeout_ms = 60000});
+        held[i] = h->x;
+        keycycle_exchange_end(held[i], KEYCYCLE_ECUT, NULL);
+    }
+    h->poller.spent = true;
+    for (int turn = 0; turn < 3; turn++) {
+        poller_turn(&h->poller);
+        for (int i = 0; i < 3; i++)
+            assert_true(x[i]->done == (i <= turn));
+    }
+    for (int i = 0; i < 3; i++)
+        let_go(h, x[i]);
+}
+
 static void an_event_may_be_cut_anywhere(void **state)
 {
     struct hand *h = *state;
@@ -552,6 +572,7 @@ int main(void)
         T(a_stream_that_nobody_reads_pauses_then_is_too_large),
         T(the_end_is_seen_before_all_is_read),
         T(who_is_quick_cannot_hold_the_loop),
+        T(a_spent_turn_leaves_the_rest_to_the_next),
         T(an_event_may_be_cut_anywhere),
         T(times_are_over_and_the_host_is_told),
         T(no_timer_is_left_when_nothing_is_under_way),
