@@ -290,8 +290,7 @@ static int call_host(struct keycycle_exchange *x,
         return KC_ENOMEM;
     for (size_t i = 0; i < given; i++)
         if (strcmp(list[i].name, "transfer-encoding") != 0)
-            fields[n++] =
-                (struct keycycle_param){list[i].name, list[i].value};
+            fields[n++] = (struct keycycle_param){list[i].name, list[i].value};
     for (size_t i = 0; i < 2; i++)
         if (!c->headers || !kc_headers_get(c->headers, own[i].name))
             fields[n++] = own[i];

@@ -64,11 +64,8 @@ int kc_carrier_open(struct kc_runtime *rt,
     struct kc_carrier *c = calloc(1, sizeof *c);
     if (!c)
         return KC_ENOMEM;
-    struct kc_poller poller = {.ctx = c,
-                               .watch = watch,
-                               .timer = timer,
-                               .wake = wake,
-                               .spent = spent};
+    struct kc_poller poller = {
+        .ctx = c, .watch = watch, .timer = timer, .wake = wake, .spent = spent};
     int err = host ? kc_hosted_open(host, &poller, &c->transport)
                    : kc_curl_open(&poller, &c->transport);
     if (err != KC_OK) {

@@ -377,9 +377,8 @@ static void who_is_quick_cannot_hold_the_loop(void **state)
 {
     struct hand *h = *state;
     struct kc_exchange *x =
-        ask(h, (struct kc_exchange_config){.stream = true,
-                                           .notify = goes_on_for_ever,
-                                           .ctx = h});
+        ask(h, (struct kc_exchange_config){
+                   .stream = true, .notify = goes_on_for_ever, .ctx = h});
     assert_int_equal(keycycle_exchange_headers(h->x, 200, events, 1), KC_OK);
     assert_int_equal(say(h->x, "data: 1\n\n"), KC_OK);
     for (int turn = 1; turn < 5; turn++) {
@@ -467,6 +466,22 @@ static void times_are_over_and_the_host_is_told(void **state)
     keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
 }
 
+static void a_reader_who_is_slow_is_no_silence(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange_config c = {
+        .stream = true, .idle_timeout_ms = 5, .max_queued_bytes = 1};
+    struct kc_exchange *x = ask(h, c);
+    assert_int_equal(keycycle_exchange_headers(h->x, 200, events, 1), KC_OK);
+    assert_int_equal(say(h->x, "data: 1\n\n"), KC_OK);
+    for (int turns = 0; turns < 5 && !x->done;
+         turns++) /* the first pauses it */
+        poller_turn(&h->poller);
+    assert_false(x->done);
+    let_go(h, x);
+    keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
+}
+
 static void no_timer_is_left_when_nothing_is_under_way(void **state)
 {
     struct hand *h = *state;
@@ -528,8 +543,7 @@ static void a_forked_child_leaves_it_to_its_parent(void **state)
     let_go(h, x);
 }
 
-/* A thread of the parent's was giving something when it forked: in the child
- * the lock is never free again. */
+/* Where a thread of the parent's held the lock, it is never free again. */
 static void a_forked_child_may_read_what_is_there(void **state)
 {
     struct hand *h = *state;
@@ -575,6 +589,7 @@ int main(void)
         T(a_spent_turn_leaves_the_rest_to_the_next),
         T(an_event_may_be_cut_anywhere),
         T(times_are_over_and_the_host_is_told),
+        T(a_reader_who_is_slow_is_no_silence),
         T(no_timer_is_left_when_nothing_is_under_way),
         T(an_answer_may_come_after_all_is_closed),
         T(a_forked_child_leaves_it_to_its_parent),
