@@ -335,7 +335,7 @@ check-peers: setup-peers
 # Which lines of src/ and lua/ the tests run.
 coverage: setup-coverage
 	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/cov SAN="--coverage" CFLAGS="-O0 -g" \
-		all unit-bins support-bins $(BUILD)/cov/tests/support/lines.so
+		all unit-bins support-bins host-bins $(BUILD)/cov/tests/support/lines.so
 	@tests/support/coverage.sh $(BUILD)/cov
 
 fuzz: setup-fuzz

@@ -203,8 +203,9 @@ struct keycycle_http_request {
                          * allows it. Certificates are the transport's to check.
                          */
     const struct keycycle_param *headers; /* all to be sent, in lower case;
-                                           * host and content-length are not
-                                           * among them */
+                                           * host, content-length and
+                                           * transfer-encoding are not among
+                                           * them */
     size_t header_count;
     const void *body; /* NULL: none */
     size_t body_len;
@@ -238,9 +239,10 @@ struct keycycle_transport { /* is copied; `ctx` is the host's */
  * state carried by `transport`, but for those of wrappers with the option
  * `transport`; NULL: by libcurl again. `ctx` must live until another one is
  * set, keycycle_close was called or the state is closed, and each exchange has
- * been ended. KEYCYCLE_EINVALID without `start`, KEYCYCLE_ENOMEM,
- * KEYCYCLE_ESYSTEM without descriptors. On the thread of the Lua state. Never
- * raises. */
+ * been ended. KEYCYCLE_EINVALID: without `start`, or L is NULL or suspended;
+ * KEYCYCLE_ECLOSED: the module is not open in L; KEYCYCLE_EFORKED;
+ * KEYCYCLE_ENOMEM; KEYCYCLE_ESYSTEM: no descriptor was to be had. Nothing is
+ * changed then. */
 int keycycle_set_transport(struct lua_State *L,
                            const struct keycycle_transport *transport);
 
@@ -252,7 +254,7 @@ int keycycle_set_transport(struct lua_State *L,
  *
  * keycycle_exchange_headers gives the status of the final answer, 200 to 599,
  * and its header fields. Copies them. Once, before the body. A field that is no
- * valid one is left out. KEYCYCLE_EINVALID for another status or the second
+ * valid one, or a NULL, is left out. KEYCYCLE_EINVALID for another status or the second
  * time, KEYCYCLE_ETOOLARGE over 256 KiB, KEYCYCLE_ENOMEM. */
 int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
                               const struct keycycle_param *fields, size_t n);

@@ -29,6 +29,8 @@ local log = require "keycycle.log"
 
 local transport = {}
 
+local UNSHOWN = "for a reason that cannot be shown"
+
 local fields = { start = true, cancel = true, pause = true }
 
 --- Checks the option. Raises InvalidConfigurationError.
@@ -48,8 +50,9 @@ end
 
 -- Want of memory is no fault of the program's function.
 local function words_of(err)
-  if err == "not enough memory" then error(err, 0) end
-  return tostring(err)
+  local ok, text = pcall(tostring, err)
+  if text == "not enough memory" then error(text, 0) end
+  return ok and text or "an error without words"
 end
 
 -- nil, or in words why it did not begin.
@@ -67,7 +70,7 @@ local function guarded(name, fn, entries)
     local ok, err = pcall(fn, ...)
     if ok then return end
     local text = words_of(err)
-    for _, entry in pairs(entries) do text = entry.pool:redact(text) end
+    for _, entry in pairs(entries) do text = entry.pool:redact(text) or UNSHOWN end
     log.warn("transport.%s failed: %s", name, text)
   end
 end

@@ -8,7 +8,10 @@
  */
 #include "lua/transport.h"
 
+#include <string.h>
+
 #include "keycycle.h"
+#include "lua/core.h"
 #include "lua/lk.h"
 
 #define LK_TRANSPORT "keycycle.transport"
@@ -142,6 +145,14 @@ static int push_taken(lua_State *L, int err)
     return 1;
 }
 
+/* The text at `i`; NULL where a NUL would cut it. */
+static const char *whole_text(lua_State *L, int i)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, i, &len);
+    return strlen(text) == len ? text : NULL;
+}
+
 /* [-0, +n, v] Push room for the fields of the table at `t`, and what keeps
  * their texts. */
 static size_t read_fields(lua_State *L, int t, struct keycycle_param **out)
@@ -154,8 +165,8 @@ static size_t read_fields(lua_State *L, int t, struct keycycle_param **out)
     for (lua_pushnil(L); lua_next(L, t);) {
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_argerror(L, t, "headers are { name = value }, both texts");
-        f[n].name = lua_tostring(L, -2);
-        f[n++].value = lua_tostring(L, -1);
+        f[n].name = whole_text(L, -2);
+        f[n++].value = whole_text(L, -1);
         lua_insert(L, -2); /* what a number became stays here */
     }
     *out = f;
@@ -414,6 +425,10 @@ static int set_transport(lua_State *L)
 {
     struct setting *s = lua_touserdata(L, 1);
     struct kc_carrier *carrier = NULL;
+    if (lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) != LUA_TTABLE) {
+        s->err = KC_ECLOSED;
+        return 0;
+    }
     struct kc_runtime *rt = lk_runtime(L);
     s->err = kc_runtime_forked(rt) ? KC_EFORKED : KC_OK;
     if (s->err == KC_OK && s->host)
@@ -428,7 +443,7 @@ EXPORT int keycycle_set_transport(lua_State *L,
                                   const struct keycycle_transport *transport)
 {
     struct setting s = {.host = transport};
-    if (!L || (transport && !transport->start))
+    if (!L || lua_status(L) != LUA_OK || (transport && !transport->start))
         return KC_EINVALID;
     if (!lua_checkstack(L, 4))
         return KC_ENOMEM;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "net/hosted_impl.h"
@@ -49,6 +50,13 @@ static void set_paused(struct keycycle_exchange *x, bool on)
 /* -- what came ---------------------------------------------------------------
  */
 
+static void forget_timer(struct kc_hosted *t)
+{
+    if (t->at_ms)
+        t->poller.timer(t->poller.ctx, -1);
+    t->at_ms = 0;
+}
+
 static void unlink_exchange(struct keycycle_exchange *x)
 {
     if (!x->linked)
@@ -57,6 +65,8 @@ static void unlink_exchange(struct keycycle_exchange *x)
     if (x->next)
         x->next->prev = x->prev;
     x->linked = false;
+    if (!x->t->list)
+        forget_timer(x->t);
 }
 
 static void finish(struct keycycle_exchange *x, int err, const char *words)
@@ -71,11 +81,9 @@ static void finish(struct keycycle_exchange *x, int err, const char *words)
     kc_inbox_end(&x->in, err, words);
 }
 
-/* The next bytes, in x->taken. */
+/* All that is there, into x->taken, which is empty. */
 static bool take_bytes(struct keycycle_exchange *x)
 {
-    if (x->fed < x->taken.len)
-        return true;
     kc_buf_deinit(&x->taken);
     x->fed = 0;
     pthread_mutex_lock(&x->lock);
@@ -86,12 +94,14 @@ static bool take_bytes(struct keycycle_exchange *x)
     return x->taken.len > 0;
 }
 
-/* Fills the inbox until it is full; at the end of the answer with all of it. */
+/* Fills the inbox until it is full; at the end of the answer with all of it.
+ * What comes meanwhile is news, for the next turn. */
 static int feed(struct keycycle_exchange *x, bool all)
 {
-    int err = KC_OK;
-    while (err == KC_OK && (all || !kc_inbox_is_full(&x->in)) &&
-           take_bytes(x)) {
+    int err = KC_OK, takes = 0;
+    while (err == KC_OK && (all || !kc_inbox_is_full(&x->in))) {
+        if (x->fed == x->taken.len && (takes++ > 0 || !take_bytes(x)))
+            break;
         size_t left = x->taken.len - x->fed;
         size_t n = left < PIECE ? left : PIECE;
         err = kc_inbox_data(&x->in, x->taken.data + x->fed, n);
@@ -144,7 +154,7 @@ static void drain(struct keycycle_exchange *x)
 /* At the next turn of the loop: a host that is quick cannot hold the reader. */
 static void resume(struct keycycle_exchange *x)
 {
-    if (!x->paused || x->in.pub.done)
+    if (!x->paused || x->in.pub.done || x->t->pid != getpid())
         return;
     x->in.heard_ms = kc_mono_ms();
     pthread_mutex_lock(&x->lock);
@@ -152,21 +162,34 @@ static void resume(struct keycycle_exchange *x)
     pthread_mutex_unlock(&x->lock);
 }
 
+static size_t count_news(struct kc_hosted *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t n = t->news;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+/* False: none has news. */
+static bool drain_first(struct kc_hosted *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct keycycle_exchange *x = t->first;
+    pthread_mutex_unlock(&t->lock);
+    if (x)
+        drain(x);
+    return x != NULL;
+}
+
 /* Those that had news when it began: who is quick cannot hold the loop. */
 static void woken(struct kc_transport *base)
 {
     struct kc_hosted *t = self(base);
-    pthread_mutex_lock(&t->lock);
-    size_t most = t->news;
-    pthread_mutex_unlock(&t->lock);
-    while (most-- > 0) {
-        pthread_mutex_lock(&t->lock);
-        struct keycycle_exchange *x = t->first;
-        pthread_mutex_unlock(&t->lock);
-        if (!x)
-            break;
-        drain(x);
-    }
+    bool spent = false;
+    for (size_t n = count_news(t); n > 0 && !spent && drain_first(t); n--)
+        spent = t->poller.spent && t->poller.spent(t->poller.ctx);
+    if (spent && count_news(t) > 0)
+        t->poller.wake(t->poller.ctx);
 }
 
 /* -- time --------------------------------------------------------------------
@@ -203,7 +226,8 @@ static void timeout(struct kc_transport *base)
 {
     struct kc_hosted *t = self(base);
     t->at_ms = 0; /* it has fired */
-    woken(base);
+    for (size_t n = count_news(t); n > 0 && drain_first(t); n--)
+        continue; /* what came in time is in time, whatever the budget */
     uint64_t now = kc_mono_ms();
     struct keycycle_exchange *next;
     for (struct keycycle_exchange *x = t->list; x; x = next) {
@@ -250,22 +274,23 @@ static void free_exchange(struct kc_exchange *pub)
         kc_hosted_let_go(x, &x->kept);
 }
 
-/* Has the host begin. The fields are those asked for, and what libcurl would
- * send by itself; nothing is decoded here. */
+/* Has the host begin. The fields are those asked for, but how the body, which
+ * is whole, is to be framed; and what libcurl would send by itself, but that
+ * nothing is decoded here. */
 static int call_host(struct keycycle_exchange *x,
                      const struct kc_exchange_config *c)
 {
     struct kc_hosted *t = x->t;
     static const struct keycycle_param own[] = {
         {"user-agent", KC_USER_AGENT}, {"accept-encoding", "identity"}};
+    const struct kc_header *list = c->headers ? c->headers->list : NULL;
     size_t given = c->headers ? c->headers->len : 0, n = 0;
     struct keycycle_param *fields = malloc((given + 2) * sizeof *fields);
     if (!fields)
         return KC_ENOMEM;
-    for (; n < given; n++) {
-        fields[n].name = c->headers->list[n].name;
-        fields[n].value = c->headers->list[n].value;
-    }
+    for (size_t i = 0; i < given; i++)
+        if (strcmp(list[i].name, "transfer-encoding") != 0)
+            fields[n++] = (struct keycycle_param){list[i].name, list[i].value};
     for (size_t i = 0; i < 2; i++)
         if (!c->headers || !kc_headers_get(c->headers, own[i].name))
             fields[n++] = own[i];

@@ -105,6 +105,8 @@ static int add_fields(struct keycycle_exchange *x,
                       const struct keycycle_param *f, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
+        if (!f[i].name || !f[i].value)
+            continue;
         x->field_bytes += strlen(f[i].name) + strlen(f[i].value) + 4;
         if (x->field_bytes > x->in.max_header_bytes)
             return KC_ETOOLARGE;

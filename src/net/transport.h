@@ -31,6 +31,8 @@ struct kc_poller {
     /* Call kc_transport_woken soon. From any thread, while there is an
      * exchange. */
     void (*wake)(void *ctx);
+    /* Whether no more is to be begun in this turn; NULL: never. */
+    bool (*spent)(void *ctx);
 };
 
 struct kc_exchange_config { /* all is copied, but `body` */

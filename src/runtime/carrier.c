@@ -38,6 +38,12 @@ static void wake(void *ctx)
     kc_loop_wake(kc_runtime_loop(c->rt));
 }
 
+static bool spent(void *ctx)
+{
+    struct kc_carrier *c = ctx;
+    return kc_loop_spent(kc_runtime_loop(c->rt));
+}
+
 static void on_timer(void *ctx)
 {
     struct kc_carrier *c = ctx;
@@ -59,7 +65,7 @@ int kc_carrier_open(struct kc_runtime *rt,
     if (!c)
         return KC_ENOMEM;
     struct kc_poller poller = {
-        .ctx = c, .watch = watch, .timer = timer, .wake = wake};
+        .ctx = c, .watch = watch, .timer = timer, .wake = wake, .spent = spent};
     int err = host ? kc_hosted_open(host, &poller, &c->transport)
                    : kc_curl_open(&poller, &c->transport);
     if (err != KC_OK) {

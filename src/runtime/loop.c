@@ -20,6 +20,8 @@ struct kc_loop {
     int epoll, timer, event;
     kc_loop_fd_fn *fn;
     void *ctx;
+    bool bounded; /* the step that runs has a budget, until `ends_us` */
+    uint64_t ends_us;
     void (*woken)(void *ctx);
     void *woken_ctx;
     struct kc_timer *earliest; /* the top of all that are armed */
@@ -242,9 +244,9 @@ int kc_loop_fd(struct kc_loop *l)
     return l->epoll;
 }
 
-static bool spent(uint64_t start_us, int64_t budget_us)
+bool kc_loop_spent(const struct kc_loop *l)
 {
-    return budget_us >= 0 && kc_mono_us() - start_us >= (uint64_t)budget_us;
+    return l->bounded && kc_mono_us() >= l->ends_us;
 }
 
 static void drain(int fd)
@@ -256,7 +258,7 @@ static void drain(int fd)
 
 /* Timers that were due when we began; one that a timer arms anew waits for the
  * next turn, so that a chain of timers cannot hold the caller. */
-static void run_timers(struct kc_loop *l, uint64_t start_us, int64_t budget_us)
+static void run_timers(struct kc_loop *l)
 {
     uint64_t now = kc_mono_ms();
     size_t most = l->len;
@@ -264,7 +266,7 @@ static void run_timers(struct kc_loop *l, uint64_t start_us, int64_t budget_us)
         struct kc_timer *t = l->earliest;
         take_out(l, t);
         t->fn(t->ctx);
-        if (spent(start_us, budget_us))
+        if (kc_loop_spent(l))
             break;
     }
     l->armed_ms = 0; /* it may have fired: set it anew */
@@ -296,7 +298,9 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     int n = epoll_wait(l->epoll, ev, BATCH, wait);
     if (n < 0)
         return errno == EINTR ? KC_EINTR : KC_ESYSTEM;
-    uint64_t start_us = budget_us >= 0 ? kc_mono_us() : 0;
+    l->bounded = budget_us >= 0;
+    if (l->bounded)
+        l->ends_us = kc_mono_us() + (uint64_t)budget_us;
     bool timers = false, began = false;
     for (int i = 0; i < n; i++) {
         /* The kernel's order stays the same for those that are always ready:
@@ -310,7 +314,7 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
             drain(fd);
             if (l->woken)
                 l->woken(l->woken_ctx);
-        } else if (!began || !spent(start_us, budget_us)) {
+        } else if (!began || !kc_loop_spent(l)) {
             began = true;
             l->fn(l->ctx, fd, poll_events(ev[at].events));
         }
@@ -318,6 +322,7 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     }
     l->turn++;
     if (timers || (l->earliest && l->earliest->at_ms <= kc_mono_ms()))
-        run_timers(l, start_us, budget_us);
+        run_timers(l);
+    l->bounded = false;
     return KC_OK;
 }

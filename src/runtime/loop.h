@@ -55,6 +55,10 @@ void kc_loop_wake(struct kc_loop *l);
  * whatever was done before that kc_loop_wake can be seen there. */
 void kc_loop_on_wake(struct kc_loop *l, void (*fn)(void *ctx), void *ctx);
 
+/* kc_loop_spent: the budget of the step that runs is spent. Who has more to do
+ * calls kc_loop_wake, and does it in the next one. */
+bool kc_loop_spent(const struct kc_loop *l);
+
 /* kc_loop_fd returns the descriptor, which from now on is readable whenever
  * kc_loop_step has something to do. */
 int kc_loop_fd(struct kc_loop *l);

@@ -159,7 +159,9 @@ describe("keycycle", function()
   end)
 
   it("ends quietly where nobody reads on", function()
-    prints("1\n141\n", 0, "bash -c '%s -e \"while true do print(1) end\" | head -n 1; "
+    -- LuaSocket has its process ignore SIGPIPE, which programs inherit.
+    local bash = "env --default-signal=PIPE bash -c "
+    prints("1\n141\n", 0, bash .. "'%s -e \"while true do print(1) end\" | head -n 1; "
       .. "echo ${PIPESTATUS[0]}'", host)
     -- As what systemd starts.
     prints("1\n141\n", 0, "bash -c 'trap \"\" PIPE; timeout 60 %s -e "
@@ -171,8 +173,8 @@ describe("keycycle", function()
       wrapper:register_provider("openai", { keys = { "sk-0123456789abcdef0123" } })
       wrapper:get_manager "openai":get_key("m"):commit(5)
       while true do print(1) end]])
-    prints("1\n141\n", 0, "cd %s && bash -c '%s script.lua | head -n 1; echo ${PIPESTATUS[0]}'",
-      folder, host)
+    prints("1\n141\n", 0, "cd %s && " .. bash .. "'%s script.lua | head -n 1; "
+      .. "echo ${PIPESTATUS[0]}'", folder, host)
     local out = sh("cd %s && %s stats --db sqlite:usage.db --json", folder, host)
     assert.truthy(out:find('"total_tokens":5', 1, true), out)
     remove()

@@ -155,6 +155,13 @@ describe("a start that fails", function()
     assert.equal(1, total().total_requests)
   end)
 
+  it("has its words, whatever it raises", function()
+    local unsayable = setmetatable({}, { __tostring = function() error "no" end })
+    fails(function() error(unsayable) end, "transport.start failed: an error without words")
+    fails(function() return nil, unsayable end, "transport.start failed: an error without words")
+    fails(function() error() end, "transport.start failed: nil")
+  end)
+
   it("shows no key", function()
     provide(function(r) error(r.headers.authorization .. " " .. r.url) end)
     local err = raises(keycycle.TransportError, "Bearer ***", ask)
@@ -218,12 +225,13 @@ describe("an answer of the program's", function()
 
   it("takes numbers for values, and drops fields that are none", function()
     provide(function(_, x)
-      x:headers(200, { ["content-type"] = "application/json", ["x-count"] = 5, ["x y"] = "1" })
+      x:headers(200, { ["content-type"] = "application/json", ["x-count"] = 5, ["x y"] = "1",
+        ["x-nul"] = "a\0b", ["x-name\0"] = "1", ["x-line"] = "a\r\nb: c", ["x-é"] = "1" })
       x:data(ANSWER)
       x:done()
     end)
     local headers = keycycle.info(ask()).headers
-    assert.same({ "5", nil }, { headers["x-count"], headers["x y"] })
+    assert.same({ ["content-type"] = "application/json", ["x-count"] = "5" }, headers)
   end)
 
   it("is ignored once it has ended", function()
@@ -345,10 +353,15 @@ describe("a call that ends early", function()
     keycycle.step(0)
     task:cancel()
     keycycle.step(0)
+    provide(nothing, nil, { cancel = function()
+      error(setmetatable({}, { __tostring = function() error "no" end }))
+    end })
+    raises(keycycle.TimeoutError, nil, ask, { request_timeout = 0.01 })
     keycycle.log.set_sink(nil)
-    assert.equal(2, #said)
+    assert.equal(3, #said)
     assert.truthy(said[1]:find("transport.cancel failed: .*with %*%*%*"), said[1])
     assert.truthy(said[2]:find("transport.cancel failed: .*yield"), said[2])
+    assert.equal("transport.cancel failed: an error without words", said[3])
   end)
 end)
 
@@ -420,6 +433,43 @@ describe("a stream of the program's", function()
     for i = 1, 100 do assert.equal("123", texts[i]) end
     assert.same({ 0, 100 }, { total().in_flight, total().total_requests })
     assert.same({}, told)
+  end)
+end)
+
+describe("a transport's functions", function()
+  it("may use the module, and the client that called them", function()
+    local inner
+    provide(function(_, x, n)
+      keycycle.step(0)
+      collectgarbage()
+      if n == 1 then inner = ask() end
+      answer(x)
+    end)
+    for _, call in ipairs { ask, function() return keycycle.spawn(ask):await() end } do
+      assert.equal("Yes", call().choices[1].message.content)
+      assert.equal("Yes", inner.choices[1].message.content)
+      begun, inner = {}, nil
+    end
+    provide(function(_, x, n) if n > 1 then answer(x) end end, nil,
+      { cancel = function(x) inner = ask() x:done() end })
+    raises(keycycle.TimeoutError, nil, ask, { request_timeout = 0.01 })
+    assert.equal("Yes", inner.choices[1].message.content)
+    assert.same({ 0, 2 }, { total().in_flight, total().total_requests })
+  end)
+
+  it("may stop the wrapper, which cuts no call", function()
+    provide(function(_, x)
+      wrapper:stop()
+      answer(x)
+    end)
+    assert.equal("Yes", ask().choices[1].message.content)
+    assert.equal("closed", raises(keycycle.KeycycleError, nil, ask).code)
+  end)
+
+  it("leave nothing to wait for", function()
+    provide(function(_, x) answer(x) end)
+    ask { deadline = 50 }
+    assert.is_nil(keycycle.timeout())
   end)
 end)
 

@@ -20,7 +20,7 @@
 #define LIBRARY "@keycycle/"
 #define MAX_CHUNKS 1024
 #define MAX_LINES 1024
-#define SEEN 4096 /* a power of two */
+#define SEEN 512 /* a power of two; MariaDB's timer has a stack of 64 KiB */
 
 struct chunk {
     char name[128];

@@ -42,11 +42,16 @@ static void wake(void *ctx)
         return; /* full: it is readable */
 }
 
+static bool spent(void *ctx)
+{
+    return ((struct poller *)ctx)->spent;
+}
+
 bool poller_open(struct poller *p, const struct keycycle_transport *host)
 {
     *p = (struct poller){0};
     struct kc_poller poller = {
-        .ctx = p, .watch = watch, .timer = timer, .wake = wake};
+        .ctx = p, .watch = watch, .timer = timer, .wake = wake, .spent = spent};
     if (pipe2(p->wake, O_NONBLOCK | O_CLOEXEC) != 0)
         return false;
     int err = host ? kc_hosted_open(host, &poller, &p->transport)

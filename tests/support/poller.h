@@ -22,6 +22,7 @@ struct poller {
     size_t len;
     uint64_t at_ms; /* of the timer; 0: none */
     int wake[2];    /* a pipe; any thread */
+    bool spent;     /* whatever is begun is the last in its turn */
 };
 
 /* poller_open makes a transport that `p` drives: over `host`, NULL: over

@@ -284,6 +284,11 @@ static int l_lock(lua_State *L)
     return rc == SQLITE_OK ? 1 : luaL_error(L, "lock: %s", sqlite3_errstr(rc));
 }
 
+static void ignore(int sig)
+{
+    (void)sig;
+}
+
 __attribute__((visibility("default"))) int luaopen_proclib(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -311,7 +316,7 @@ __attribute__((visibility("default"))) int luaopen_proclib(lua_State *L)
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, ignore); /* not SIG_IGN, which programs inherit */
     luaL_newlib(L, functions);
     return 1;
 }

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "net/hosted.h"
+#include "net/hosted_impl.h"
 #include "support/poller.h"
 
 struct hand {
@@ -23,7 +23,7 @@ struct hand {
     void (*at_once)(struct hand *h, struct keycycle_exchange *x);
     struct keycycle_exchange *x; /* the last one that began */
     char seen[4096];             /* of its request */
-    int cancels, pauses, resumes, released;
+    int cancels, pauses, resumes, released, told;
 };
 
 static int hand_start(void *ctx, const struct keycycle_http_request *r,
@@ -114,6 +114,9 @@ static void the_host_sees_the_whole_request(void **state)
     struct kc_headers fields;
     kc_headers_init(&fields);
     assert_int_equal(kc_headers_add(&fields, "Authorization", "Bearer k"),
+                     KC_OK);
+    /* Framing is the host's affair: the body is whole. */
+    assert_int_equal(kc_headers_add(&fields, "Transfer-Encoding", "chunked"),
                      KC_OK);
     struct kc_exchange *x =
         ask(h, (struct kc_exchange_config){.headers = &fields,
@@ -230,14 +233,14 @@ static void what_is_out_of_order_is_refused_and_changes_nothing(void **state)
 {
     struct hand *h = *state;
     static const struct keycycle_param odd[] = {
-        {"x y", "1"}, {"x-a", "\n"}, {"x-b", "2"}};
+        {"x y", "1"}, {"x-a", "\n"}, {NULL, "1"}, {"x-c", NULL}, {"x-b", "2"}};
     struct kc_exchange *x = ask(h, (struct kc_exchange_config){.raw = true});
     assert_int_equal(say(h->x, "early"), KC_EINVALID);
     assert_int_equal(keycycle_exchange_headers(h->x, 100, NULL, 0),
                      KC_EINVALID);
     assert_int_equal(keycycle_exchange_headers(h->x, 600, NULL, 0),
                      KC_EINVALID);
-    assert_int_equal(keycycle_exchange_headers(h->x, 404, odd, 3), KC_OK);
+    assert_int_equal(keycycle_exchange_headers(h->x, 404, odd, 5), KC_OK);
     assert_int_equal(keycycle_exchange_headers(h->x, 200, NULL, 0),
                      KC_EINVALID);
     keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
@@ -362,6 +365,50 @@ static void the_end_is_seen_before_all_is_read(void **state)
     let_go(h, x);
 }
 
+static void goes_on_for_ever(void *ctx)
+{
+    struct hand *h = ctx;
+    if (++h->told < 10000)
+        say(h->x, ": a comment\n");
+}
+
+/* What comes while it looks waits for the next turn. */
+static void who_is_quick_cannot_hold_the_loop(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange *x =
+        ask(h, (struct kc_exchange_config){
+                   .stream = true, .notify = goes_on_for_ever, .ctx = h});
+    assert_int_equal(keycycle_exchange_headers(h->x, 200, events, 1), KC_OK);
+    assert_int_equal(say(h->x, "data: 1\n\n"), KC_OK);
+    for (int turn = 1; turn < 5; turn++) {
+        poller_turn(&h->poller);
+        assert_int_equal(h->told, turn + 1);
+    }
+    let_go(h, x);
+    keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
+}
+
+static void a_spent_turn_leaves_the_rest_to_the_next(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange *x[3];
+    struct keycycle_exchange *held[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = ask(h, (struct kc_exchange_config){.total_timeout_ms = 60000});
+        held[i] = h->x;
+        keycycle_exchange_end(held[i], KEYCYCLE_ECUT, NULL);
+    }
+    h->poller.spent = true;
+    for (int turn = 0; turn < 3; turn++) {
+        poller_turn(&h->poller);
+        for (int i = 0; i < 3; i++)
+            assert_true(x[i]->done == (i <= turn));
+    }
+    for (int i = 0; i < 3; i++)
+        let_go(h, x[i]);
+}
+
 static void an_event_may_be_cut_anywhere(void **state)
 {
     struct hand *h = *state;
@@ -419,6 +466,44 @@ static void times_are_over_and_the_host_is_told(void **state)
     keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
 }
 
+static void a_reader_who_is_slow_is_no_silence(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange_config c = {
+        .stream = true, .idle_timeout_ms = 5, .max_queued_bytes = 1};
+    struct kc_exchange *x = ask(h, c);
+    assert_int_equal(keycycle_exchange_headers(h->x, 200, events, 1), KC_OK);
+    assert_int_equal(say(h->x, "data: 1\n\n"), KC_OK);
+    for (int turns = 0; turns < 5 && !x->done;
+         turns++) /* the first pauses it */
+        poller_turn(&h->poller);
+    assert_false(x->done);
+    let_go(h, x);
+    keycycle_exchange_end(h->x, KEYCYCLE_OK, NULL);
+}
+
+static void no_timer_is_left_when_nothing_is_under_way(void **state)
+{
+    struct hand *h = *state;
+    struct kc_exchange_config c = {.total_timeout_ms = 60000};
+    struct kc_exchange *x = ask(h, c);
+    assert_true(h->poller.at_ms > 0);
+    keycycle_exchange_end(h->x, KEYCYCLE_ECUT, NULL);
+    poller_run(&h->poller, x);
+    assert_int_equal(h->poller.at_ms, 0);
+    let_go(h, x);
+    h->at_once = answer_at_once;
+    x = ask(h, c);
+    assert_int_equal(h->poller.at_ms, 0);
+    let_go(h, x);
+    h->at_once = NULL;
+    x = ask(h, c);
+    assert_true(h->poller.at_ms > 0);
+    let_go(h, x);
+    assert_int_equal(h->poller.at_ms, 0);
+    keycycle_exchange_end(h->x, KEYCYCLE_ECUT, NULL);
+}
+
 static void an_answer_may_come_after_all_is_closed(void **state)
 {
     struct hand *h = *state;
@@ -458,6 +543,36 @@ static void a_forked_child_leaves_it_to_its_parent(void **state)
     let_go(h, x);
 }
 
+/* Where a thread of the parent's held the lock, it is never free again. */
+static void a_forked_child_may_read_what_is_there(void **state)
+{
+    struct hand *h = *state;
+    struct kc_sse_event event;
+    struct kc_exchange *x =
+        ask(h, (struct kc_exchange_config){.stream = true,
+                                           .max_queued_bytes = 100});
+    assert_int_equal(keycycle_exchange_headers(h->x, 200, events, 1), KC_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(say(h->x, "data: 1\n\n"), KC_OK);
+    while (h->pauses == 0)
+        poller_turn(&h->poller);
+    pthread_mutex_lock(&h->x->lock);
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(10);
+        int err = KC_OK, n;
+        for (n = 0; err == KC_OK; n++)
+            err = next_event(h, x, &event);
+        _exit(err == KC_EAGAIN && n > 1 ? 0 : 1);
+    }
+    pthread_mutex_unlock(&h->x->lock);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    keycycle_exchange_end(h->x, KEYCYCLE_ECUT, NULL);
+    let_go(h, x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,10 +585,15 @@ int main(void)
         T(too_much_ends_it_and_the_host_is_told),
         T(a_stream_that_nobody_reads_pauses_then_is_too_large),
         T(the_end_is_seen_before_all_is_read),
+        T(who_is_quick_cannot_hold_the_loop),
+        T(a_spent_turn_leaves_the_rest_to_the_next),
         T(an_event_may_be_cut_anywhere),
         T(times_are_over_and_the_host_is_told),
+        T(a_reader_who_is_slow_is_no_silence),
+        T(no_timer_is_left_when_nothing_is_under_way),
         T(an_answer_may_come_after_all_is_closed),
         T(a_forked_child_leaves_it_to_its_parent),
+        T(a_forked_child_may_read_what_is_there),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

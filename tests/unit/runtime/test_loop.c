@@ -197,6 +197,28 @@ static void a_spent_budget_starts_no_further_timer(void **state)
     kc_loop_free(l);
 }
 
+static void ask_budget(void *ctx)
+{
+    struct kc_loop **l = ctx;
+    if (kc_loop_spent(*l))
+        *l = NULL;
+}
+
+static void whoever_is_woken_can_ask_for_the_budget(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop(), *seen = l;
+    kc_loop_on_wake(l, ask_budget, &seen);
+    static const int64_t budgets[] = {-1, 60000000, 0};
+    for (int i = 0; i < 3; i++) {
+        kc_loop_wake(l);
+        assert_int_equal(kc_loop_step(l, -1, budgets[i]), KC_OK);
+        assert_true(seen == (i < 2 ? l : NULL));
+        assert_false(kc_loop_spent(l)); /* no step runs */
+    }
+    kc_loop_free(l);
+}
+
 static void on_fd(void *ctx, int fd, int events)
 {
     int *seen = ctx;
@@ -322,6 +344,7 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
+        cmocka_unit_test(whoever_is_woken_can_ask_for_the_budget),
         cmocka_unit_test(with_no_budget_each_socket_has_its_turn),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
         cmocka_unit_test(what_a_forked_child_does_is_not_done_to_its_parent),
