@@ -9,6 +9,7 @@
 #include "keycycle.h"
 #include "lua/core.h"
 #include "lua/lk.h"
+#include "runtime/carrier.h"
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -18,14 +19,20 @@ static bool push_module(lua_State *L)
     return lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) == LUA_TTABLE;
 }
 
-/* [-0, +1, v] Push a field of the module; an error object (`closed`) is raised
- * where it is not open. */
+/* [-0, +1, v] Push the module; an error object (`closed`) is raised where it is
+ * not open. */
+static void need_module(lua_State *L)
+{
+    if (push_module(L))
+        return;
+    lk_fail(L, KC_ECLOSED, "keycycle is not open in this Lua state");
+    lua_error(L);
+}
+
+/* [-0, +1, v] Push a field of the module. */
 static void push_field(lua_State *L, const char *name)
 {
-    if (!push_module(L)) {
-        lk_fail(L, KC_ECLOSED, "keycycle is not open in this Lua state");
-        lua_error(L);
-    }
+    need_module(L);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
 }
@@ -265,6 +272,32 @@ PUBLIC int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
         return KC_EINVALID;
     struct log_request r = {{fn, ctx}, levels[level]};
     return try_call(L, do_set_log, &r, NULL, 0);
+}
+
+/* -- the transport ------------------------------------------------------- */
+
+static int do_set_transport(lua_State *L)
+{
+    const struct keycycle_transport *const *host = lua_touserdata(L, 1);
+    struct kc_carrier *carrier = NULL;
+    need_module(L);
+    struct kc_runtime *rt = lk_runtime(L);
+    int err = kc_runtime_forked(rt) ? KC_EFORKED : KC_OK;
+    if (err == KC_OK && *host)
+        err = kc_carrier_open(rt, *host, &carrier);
+    if (err != KC_OK)
+        return lk_raise(L, err);
+    kc_runtime_use(rt, carrier);
+    kc_carrier_unref(carrier);
+    return 0;
+}
+
+PUBLIC int keycycle_set_transport(lua_State *L,
+                                  const struct keycycle_transport *transport)
+{
+    if (transport && !transport->start)
+        return KC_EINVALID;
+    return try_call(L, do_set_transport, &transport, NULL, 0);
 }
 
 /* -- scripts, and the end ------------------------------------------------ */

@@ -81,7 +81,7 @@ struct kc_runtime *lk_runtime(lua_State *L)
     lua_setmetatable(L, -2);
     int err = kc_runtime_new(&box->rt);
     if (err != KC_OK)
-        luaL_error(L, "keycycle: cannot start: %s", kc_err_text(err));
+        raise(L, err, lua_pushfstring(L, "cannot start: %s", kc_err_text(err)));
     rt = box->rt;
     lua_setfield(L, LUA_REGISTRYINDEX, RUNTIME_KEY);
     return rt;

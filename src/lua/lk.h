@@ -61,8 +61,8 @@ int lk_refuse(lua_State *L, int err, const struct kc_refusal *r);
 /* [-0, +2 or +1, m] true for KC_OK, else as lk_fail. Returns the count. */
 int lk_result(lua_State *L, int err);
 
-/* [-0, +0, v] Raise an error object for misuse of a lease: what the function
- * given to core.set_error makes of (code, message). Does not return. */
+/* [-0, +0, v] Raise an error object of that code: what the function given to
+ * core.set_error makes of (code, message). Does not return. */
 int lk_raise(lua_State *L, int err);
 
 /* [-0, +0, m] Raise Lua's own error for memory that ran out, where nothing else

@@ -1,5 +1,4 @@
-/* transport.c -- transports that the program brings along: from Lua, a table of
- * functions, and for hosts in C keycycle_set_transport.
+/* transport.c -- transports that a program in Lua brings along: functions.
  *
  * `start` is called from within core.call, in the state that called it. What
  * there is to tell of an exchange later is noted in it, and told by
@@ -11,12 +10,10 @@
 #include <string.h>
 
 #include "keycycle.h"
-#include "lua/core.h"
 #include "lua/lk.h"
 
 #define LK_TRANSPORT "keycycle.transport"
 #define LK_EXCHANGE "keycycle.exchange"
-#define EXPORT __attribute__((visibility("default")))
 
 static const char desk_key = 0; /* its address is the desk's place */
 
@@ -410,49 +407,4 @@ void lk_open_transport(lua_State *L)
     lk_newclass(L, LK_TRANSPORT, none, transport_close);
     lua_pushcfunction(L, core_transport);
     lua_setfield(L, -2, "transport");
-}
-
-/* -- for hosts in C ---------------------------------------------------------
- */
-
-struct setting {
-    const struct keycycle_transport *host;
-    int err;
-};
-
-/* Runs in protected mode: (setting). */
-static int set_transport(lua_State *L)
-{
-    struct setting *s = lua_touserdata(L, 1);
-    struct kc_carrier *carrier = NULL;
-    if (lua_getfield(L, LUA_REGISTRYINDEX, LK_MODULE) != LUA_TTABLE) {
-        s->err = KC_ECLOSED;
-        return 0;
-    }
-    struct kc_runtime *rt = lk_runtime(L);
-    s->err = kc_runtime_forked(rt) ? KC_EFORKED : KC_OK;
-    if (s->err == KC_OK && s->host)
-        s->err = kc_carrier_open(rt, s->host, &carrier);
-    if (s->err == KC_OK)
-        kc_runtime_use(rt, carrier);
-    kc_carrier_unref(carrier);
-    return 0;
-}
-
-EXPORT int keycycle_set_transport(lua_State *L,
-                                  const struct keycycle_transport *transport)
-{
-    struct setting s = {.host = transport};
-    if (!L || lua_status(L) != LUA_OK || (transport && !transport->start))
-        return KC_EINVALID;
-    if (!lua_checkstack(L, 4))
-        return KC_ENOMEM;
-    int top = lua_gettop(L);
-    lua_pushcfunction(L, set_transport);
-    lua_pushlightuserdata(L, &s);
-    int status = lk_pcall(L, 1, 0);
-    lua_settop(L, top);
-    if (status == LUA_ERRMEM)
-        return KC_ENOMEM;
-    return status == LUA_OK ? s.err : KC_ESYSTEM;
 }
