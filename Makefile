@@ -8,9 +8,8 @@ PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 SAN    ?=
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
-# For the makes that this one starts, unless it was told how many itself.
-PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-QUIETLY = --no-print-directory -s $(PARALLEL)
+# For the makes that this one starts: how many jobs, unless it was told itself.
+QUIETLY = --no-print-directory -s $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 FLOORS := util engine store net runtime lua host
 REQUIRED := lua5.4 libcurl libcjson sqlite3
@@ -334,7 +333,7 @@ check-peers: setup-peers
 
 # Which lines of src/ and lua/ the tests run.
 coverage: setup-coverage
-	@$(MAKE) --no-print-directory -s $(PARALLEL) BUILD=$(BUILD)/cov SAN="--coverage" CFLAGS="-O0 -g" \
+	@$(MAKE) $(QUIETLY) BUILD=$(BUILD)/cov SAN="--coverage" CFLAGS="-O0 -g" \
 		all unit-bins support-bins host-bins $(BUILD)/cov/tests/support/lines.so
 	@tests/support/coverage.sh $(BUILD)/cov
 
