@@ -15,6 +15,7 @@
 #include "lua/lk.h"
 #include "lua/transport.h"
 #include "util/embed.h"
+#include "util/export.h"
 
 #define DIR_KEY "keycycle.lua_dir"
 #define CORE "keycycle.core"
@@ -392,7 +393,7 @@ static int open_core(lua_State *L)
     return 1;
 }
 
-__attribute__((visibility("default"))) int luaopen_keycycle(lua_State *L)
+KC_EXPORT int luaopen_keycycle(lua_State *L)
 {
     lk_open_runtime(L);
     keep_globals(L);

@@ -10,8 +10,7 @@
 #include "lua/core.h"
 #include "lua/lk.h"
 #include "runtime/carrier.h"
-
-#define PUBLIC __attribute__((visibility("default")))
+#include "util/export.h"
 
 /* [-0, +1, m] Push the module, or nil where it is not open. */
 static bool push_module(lua_State *L)
@@ -187,7 +186,7 @@ static int log_failure(lua_State *L)
     return 0;
 }
 
-PUBLIC int keycycle_step(lua_State *L, int timeout_ms, int budget_us)
+KC_EXPORT int keycycle_step(lua_State *L, int timeout_ms, int budget_us)
 {
     struct drive d = {timeout_ms, budget_us, -1};
     int top = L ? lua_gettop(L) : 0;
@@ -212,12 +211,12 @@ static int ask(lua_State *L, lua_CFunction fn)
     return d.result;
 }
 
-PUBLIC int keycycle_pollfd(lua_State *L)
+KC_EXPORT int keycycle_pollfd(lua_State *L)
 {
     return ask(L, do_pollfd);
 }
 
-PUBLIC int keycycle_timeout(lua_State *L)
+KC_EXPORT int keycycle_timeout(lua_State *L)
 {
     return ask(L, do_timeout);
 }
@@ -265,8 +264,8 @@ static int do_set_log(lua_State *L)
     return 0;
 }
 
-PUBLIC int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
-                            keycycle_log_fn *fn, void *ctx)
+KC_EXPORT int keycycle_set_log(lua_State *L, enum keycycle_log_level level,
+                               keycycle_log_fn *fn, void *ctx)
 {
     if ((int)level < KEYCYCLE_LOG_OFF || (int)level > KEYCYCLE_LOG_DEBUG)
         return KC_EINVALID;
@@ -292,8 +291,8 @@ static int do_set_transport(lua_State *L)
     return 0;
 }
 
-PUBLIC int keycycle_set_transport(lua_State *L,
-                                  const struct keycycle_transport *transport)
+KC_EXPORT int keycycle_set_transport(lua_State *L,
+                                     const struct keycycle_transport *transport)
 {
     if (transport && !transport->start)
         return KC_EINVALID;
@@ -311,8 +310,8 @@ static int do_load(lua_State *L)
     return 0;
 }
 
-PUBLIC int keycycle_load(lua_State *L, const char *folder, char *why,
-                         size_t size)
+KC_EXPORT int keycycle_load(lua_State *L, const char *folder, char *why,
+                            size_t size)
 {
     return try_call(L, do_load, &folder, why, size);
 }
@@ -326,7 +325,7 @@ static int do_close(lua_State *L)
     return 0;
 }
 
-PUBLIC int keycycle_close(lua_State *L)
+KC_EXPORT int keycycle_close(lua_State *L)
 {
     if (!L)
         return KC_OK;

@@ -12,6 +12,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "util/export.h"
+
 #define LK_SERVER "keycycle.server"
 #define LK_INCOMING "keycycle.incoming"
 #define MAX_BODY (16 * 1024 * 1024)
@@ -328,7 +330,7 @@ static const luaL_Reg incoming_methods[] = {
     {NULL, NULL},
 };
 
-__attribute__((visibility("default"))) int luaopen_keycycle_server(lua_State *L)
+KC_EXPORT int luaopen_keycycle_server(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"open", server_open}, {NULL, NULL}};
     new_class(L, LK_SERVER, server_methods, server_close);

@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "net/hosted_impl.h"
-
-#define EXPORT __attribute__((visibility("default")))
+#include "util/export.h"
 
 /* -- lives ----------------------------------------------------------------- */
 
@@ -117,9 +116,9 @@ static int add_fields(struct keycycle_exchange *x,
     return KC_OK;
 }
 
-EXPORT int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
-                                     const struct keycycle_param *fields,
-                                     size_t n)
+KC_EXPORT int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
+                                        const struct keycycle_param *fields,
+                                        size_t n)
 {
     int err = enter(x);
     if (err != KC_OK)
@@ -132,8 +131,8 @@ EXPORT int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
     return leave(x, err);
 }
 
-EXPORT int keycycle_exchange_data(struct keycycle_exchange *x,
-                                  const void *bytes, size_t n)
+KC_EXPORT int keycycle_exchange_data(struct keycycle_exchange *x,
+                                     const void *bytes, size_t n)
 {
     int err = enter(x);
     if (err != KC_OK)
@@ -160,8 +159,8 @@ int kc_hosted_code(int err)
     }
 }
 
-EXPORT void keycycle_exchange_end(struct keycycle_exchange *x,
-                                  enum keycycle_error err, const char *why)
+KC_EXPORT void keycycle_exchange_end(struct keycycle_exchange *x,
+                                     enum keycycle_error err, const char *why)
 {
     if (x->t->pid != getpid())
         return;
@@ -180,8 +179,9 @@ EXPORT void keycycle_exchange_end(struct keycycle_exchange *x,
     kc_hosted_let_go(x, &x->held);
 }
 
-EXPORT void keycycle_exchange_set_data(struct keycycle_exchange *x, void *data,
-                                       void (*release)(void *data))
+KC_EXPORT void keycycle_exchange_set_data(struct keycycle_exchange *x,
+                                          void *data,
+                                          void (*release)(void *data))
 {
     if (x->t->pid != getpid())
         return;
@@ -191,7 +191,7 @@ EXPORT void keycycle_exchange_set_data(struct keycycle_exchange *x, void *data,
     pthread_mutex_unlock(&x->lock);
 }
 
-EXPORT void *keycycle_exchange_get_data(struct keycycle_exchange *x)
+KC_EXPORT void *keycycle_exchange_get_data(struct keycycle_exchange *x)
 {
     if (x->t->pid != getpid())
         return x->data; /* the lock may be held by a thread that is not here */

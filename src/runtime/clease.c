@@ -63,10 +63,10 @@ static int begin(struct keycycle_pool *p, const struct keycycle_request *from,
     return p ? read_request(from, r) : KC_EINVALID;
 }
 
-EXPORT int keycycle_pool_acquire(struct keycycle_pool *p,
-                                 const struct keycycle_request *request,
-                                 struct keycycle_lease *lease,
-                                 struct keycycle_refusal *refusal)
+KC_EXPORT int keycycle_pool_acquire(struct keycycle_pool *p,
+                                    const struct keycycle_request *request,
+                                    struct keycycle_lease *lease,
+                                    struct keycycle_refusal *refusal)
 {
     struct kc_hub *hub;
     struct kc_request r;
@@ -86,10 +86,11 @@ EXPORT int keycycle_pool_acquire(struct keycycle_pool *p,
     return err;
 }
 
-EXPORT int keycycle_pool_wait(struct keycycle_pool *p,
-                              const struct keycycle_request *request,
-                              uint64_t timeout_ms, struct keycycle_lease *lease,
-                              struct keycycle_refusal *refusal)
+KC_EXPORT int keycycle_pool_wait(struct keycycle_pool *p,
+                                 const struct keycycle_request *request,
+                                 uint64_t timeout_ms,
+                                 struct keycycle_lease *lease,
+                                 struct keycycle_refusal *refusal)
 {
     struct kc_hub *hub;
     struct kc_waiter w = {.refusal = untold};
@@ -109,9 +110,9 @@ EXPORT int keycycle_pool_wait(struct keycycle_pool *p,
     return err;
 }
 
-EXPORT int keycycle_pool_explain(struct keycycle_pool *p,
-                                 const struct keycycle_request *request,
-                                 struct keycycle_refusal *refusal)
+KC_EXPORT int keycycle_pool_explain(struct keycycle_pool *p,
+                                    const struct keycycle_request *request,
+                                    struct keycycle_refusal *refusal)
 {
     struct kc_hub *hub;
     struct kc_request r;
@@ -163,8 +164,8 @@ static int check_room(char *out, size_t size)
     return KC_OK;
 }
 
-EXPORT int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
-                              size_t size)
+KC_EXPORT int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
+                                 size_t size)
 {
     struct kc_hub *hub;
     struct kc_buf key;
@@ -178,8 +179,8 @@ EXPORT int keycycle_lease_key(const struct keycycle_lease *lease, char *out,
     return give_text(&key, err, out, size);
 }
 
-EXPORT int keycycle_lease_param(const struct keycycle_lease *lease,
-                                const char *name, char *out, size_t size)
+KC_EXPORT int keycycle_lease_param(const struct keycycle_lease *lease,
+                                   const char *name, char *out, size_t size)
 {
     struct kc_hub *hub;
     struct kc_buf value;
@@ -193,7 +194,7 @@ EXPORT int keycycle_lease_param(const struct keycycle_lease *lease,
     return give_text(&value, err, out, size);
 }
 
-EXPORT int keycycle_lease_headers(const struct keycycle_lease *lease)
+KC_EXPORT int keycycle_lease_headers(const struct keycycle_lease *lease)
 {
     struct kc_hub *hub;
     int err = hub_of(lease, &hub);
@@ -217,28 +218,29 @@ static int settle(const struct keycycle_lease *lease, enum kc_outcome outcome,
     return err;
 }
 
-EXPORT int keycycle_lease_commit(const struct keycycle_lease *lease,
-                                 uint64_t input, uint64_t output,
-                                 uint64_t total)
+KC_EXPORT int keycycle_lease_commit(const struct keycycle_lease *lease,
+                                    uint64_t input, uint64_t output,
+                                    uint64_t total)
 {
     struct kc_usage usage = {.input = input, .output = output, .total = total};
     return settle(lease, KC_DONE, total == KEYCYCLE_RESERVED ? NULL : &usage);
 }
 
-EXPORT int keycycle_lease_cancel(const struct keycycle_lease *lease, int sent)
+KC_EXPORT int keycycle_lease_cancel(const struct keycycle_lease *lease,
+                                    int sent)
 {
     return settle(lease, sent ? KC_UNKNOWN : KC_NOT_SENT, NULL);
 }
 
-EXPORT int keycycle_lease_refuse(const struct keycycle_lease *lease)
+KC_EXPORT int keycycle_lease_refuse(const struct keycycle_lease *lease)
 {
     return settle(lease, KC_REFUSED, NULL);
 }
 
 /* -- what a refusal proves about its key ----------------------------------- */
 
-EXPORT int keycycle_lease_cooldown(const struct keycycle_lease *lease,
-                                   uint64_t delay_ms)
+KC_EXPORT int keycycle_lease_cooldown(const struct keycycle_lease *lease,
+                                      uint64_t delay_ms)
 {
     struct kc_hub *hub;
     int err = hub_of(lease, &hub);
@@ -256,7 +258,7 @@ EXPORT int keycycle_lease_cooldown(const struct keycycle_lease *lease,
     return err;
 }
 
-EXPORT int keycycle_lease_suspend(const struct keycycle_lease *lease)
+KC_EXPORT int keycycle_lease_suspend(const struct keycycle_lease *lease)
 {
     struct kc_hub *hub;
     int err = hub_of(lease, &hub);
@@ -268,7 +270,7 @@ EXPORT int keycycle_lease_suspend(const struct keycycle_lease *lease)
     return err;
 }
 
-EXPORT int keycycle_lease_unpaid(const struct keycycle_lease *lease)
+KC_EXPORT int keycycle_lease_unpaid(const struct keycycle_lease *lease)
 {
     struct kc_hub *hub;
     int err = hub_of(lease, &hub);
@@ -298,9 +300,10 @@ static int read_observation(enum keycycle_unit unit, uint64_t window_ms,
     return KC_EINVALID;
 }
 
-EXPORT int keycycle_lease_observe(const struct keycycle_lease *lease,
-                                  enum keycycle_unit unit, uint64_t window_ms,
-                                  uint64_t limit, uint64_t remaining)
+KC_EXPORT int keycycle_lease_observe(const struct keycycle_lease *lease,
+                                     enum keycycle_unit unit,
+                                     uint64_t window_ms, uint64_t limit,
+                                     uint64_t remaining)
 {
     struct kc_hub *hub;
     struct kc_observation o = {.limit = limit, .remaining = remaining};

@@ -16,13 +16,13 @@ struct keycycle_listener {
     uint64_t upto;   /* then there is nothing more than this */
 };
 
-EXPORT const char *keycycle_event_name(enum keycycle_event_type type)
+KC_EXPORT const char *keycycle_event_name(enum keycycle_event_type type)
 {
     return kc_event_name((enum kc_event_type)type);
 }
 
-EXPORT int keycycle_pool_listen(struct keycycle_pool *p,
-                                struct keycycle_listener **out)
+KC_EXPORT int keycycle_pool_listen(struct keycycle_pool *p,
+                                   struct keycycle_listener **out)
 {
     struct kc_hub *hub;
     if (!out)
@@ -106,9 +106,9 @@ static int look(struct keycycle_listener *l, int64_t wait_ms,
     return read_event(l, out);
 }
 
-EXPORT int keycycle_listener_next(struct keycycle_listener *l,
-                                  uint64_t timeout_ms,
-                                  struct keycycle_event *out)
+KC_EXPORT int keycycle_listener_next(struct keycycle_listener *l,
+                                     uint64_t timeout_ms,
+                                     struct keycycle_event *out)
 {
     if (out)
         *out = (struct keycycle_event){.lost = 0};
@@ -125,12 +125,12 @@ EXPORT int keycycle_listener_next(struct keycycle_listener *l,
     return err;
 }
 
-EXPORT int keycycle_listener_fd(const struct keycycle_listener *l)
+KC_EXPORT int keycycle_listener_fd(const struct keycycle_listener *l)
 {
     return l ? kc_loop_fd(l->loop) : -1;
 }
 
-EXPORT void keycycle_listener_close(struct keycycle_listener *l)
+KC_EXPORT void keycycle_listener_close(struct keycycle_listener *l)
 {
     if (!l)
         return;

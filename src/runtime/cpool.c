@@ -32,17 +32,17 @@ _Static_assert((int)KEYCYCLE_GONE == (int)KC_GONE, "state");
 _Static_assert((int)KEYCYCLE_EVENT_LEARN == (int)KC_EVENT_LEARN, "event");
 _Static_assert(KEYCYCLE_EVENT_LEARN + 1 == (int)KC_EVENTS, "event");
 
-EXPORT const char *keycycle_version(void)
+KC_EXPORT const char *keycycle_version(void)
 {
     return KEYCYCLE_VERSION;
 }
 
-EXPORT const char *keycycle_error_name(int err)
+KC_EXPORT const char *keycycle_error_name(int err)
 {
     return kc_err_name(err);
 }
 
-EXPORT const char *keycycle_error_text(int err)
+KC_EXPORT const char *keycycle_error_text(int err)
 {
     return kc_err_text(err);
 }
@@ -68,8 +68,8 @@ static int copy_texts(struct keycycle_pool *p,
     return o->db_url ? kc_buf_addstr(&p->url, o->db_url) : KC_OK;
 }
 
-EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
-                              struct keycycle_pool **out)
+KC_EXPORT int keycycle_pool_open(const struct keycycle_pool_options *options,
+                                 struct keycycle_pool **out)
 {
     if (out)
         *out = NULL;
@@ -160,9 +160,9 @@ static int add_key(struct keycycle_pool *p, const struct kc_key_config *config,
     return err;
 }
 
-EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
-                                 const struct keycycle_key *key,
-                                 unsigned *index)
+KC_EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
+                                    const struct keycycle_key *key,
+                                    unsigned *index)
 {
     struct kc_param *params = NULL;
     if (index)
@@ -191,7 +191,7 @@ EXPORT int keycycle_pool_add_key(struct keycycle_pool *p,
     return err;
 }
 
-EXPORT int keycycle_pool_remove_key(struct keycycle_pool *p, unsigned key)
+KC_EXPORT int keycycle_pool_remove_key(struct keycycle_pool *p, unsigned key)
 {
     int err = begin_change(p);
     if (err != KC_OK)
@@ -201,7 +201,7 @@ EXPORT int keycycle_pool_remove_key(struct keycycle_pool *p, unsigned key)
     return err;
 }
 
-EXPORT int keycycle_pool_key_count(struct keycycle_pool *p, unsigned *count)
+KC_EXPORT int keycycle_pool_key_count(struct keycycle_pool *p, unsigned *count)
 {
     struct kc_hub *hub;
     if (!count)
@@ -213,8 +213,8 @@ EXPORT int keycycle_pool_key_count(struct keycycle_pool *p, unsigned *count)
     return err;
 }
 
-EXPORT int keycycle_pool_find_key(struct keycycle_pool *p, const char *text,
-                                  unsigned *index)
+KC_EXPORT int keycycle_pool_find_key(struct keycycle_pool *p, const char *text,
+                                     unsigned *index)
 {
     struct kc_hub *hub;
     uint32_t found = 0;
@@ -229,7 +229,7 @@ EXPORT int keycycle_pool_find_key(struct keycycle_pool *p, const char *text,
     return err;
 }
 
-EXPORT void keycycle_limits_init(struct keycycle_limits *l)
+KC_EXPORT void keycycle_limits_init(struct keycycle_limits *l)
 {
     if (!l)
         return;
@@ -246,7 +246,8 @@ EXPORT void keycycle_limits_init(struct keycycle_limits *l)
     };
 }
 
-EXPORT void keycycle_window_init(struct keycycle_window *w, uint64_t window_ms)
+KC_EXPORT void keycycle_window_init(struct keycycle_window *w,
+                                    uint64_t window_ms)
 {
     if (!w)
         return;
@@ -288,9 +289,9 @@ static int read_limits(const struct keycycle_limits *l, struct kc_limits *out)
     return err;
 }
 
-EXPORT int keycycle_pool_set_limits(struct keycycle_pool *p, unsigned key,
-                                    const char *model,
-                                    const struct keycycle_limits *limits)
+KC_EXPORT int keycycle_pool_set_limits(struct keycycle_pool *p, unsigned key,
+                                       const char *model,
+                                       const struct keycycle_limits *limits)
 {
     struct kc_limits own;
     int err = read_limits(limits, &own);
@@ -306,7 +307,7 @@ EXPORT int keycycle_pool_set_limits(struct keycycle_pool *p, unsigned key,
 
 /* -- states ---------------------------------------------------------------- */
 
-EXPORT const char *keycycle_state_name(enum keycycle_state state)
+KC_EXPORT const char *keycycle_state_name(enum keycycle_state state)
 {
     return (unsigned)state < KC_STATES ? kc_state_name((enum kc_state)state)
                                        : "unknown";
@@ -324,19 +325,19 @@ static int change_state(struct keycycle_pool *p, unsigned key,
     return err;
 }
 
-EXPORT int keycycle_pool_disable(struct keycycle_pool *p, unsigned key)
+KC_EXPORT int keycycle_pool_disable(struct keycycle_pool *p, unsigned key)
 {
     return change_state(p, key, kc_pool_disable);
 }
 
-EXPORT int keycycle_pool_enable(struct keycycle_pool *p, unsigned key)
+KC_EXPORT int keycycle_pool_enable(struct keycycle_pool *p, unsigned key)
 {
     return change_state(p, key, kc_pool_enable);
 }
 
-EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
-                                   const char *model,
-                                   struct keycycle_key_state *out)
+KC_EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
+                                      const char *model,
+                                      struct keycycle_key_state *out)
 {
     struct kc_hub *hub;
     struct kc_key_info info;
@@ -362,8 +363,8 @@ EXPORT int keycycle_pool_key_state(struct keycycle_pool *p, unsigned key,
 
 /* -- statistics ------------------------------------------------------------ */
 
-EXPORT int keycycle_pool_stats(struct keycycle_pool *p, unsigned key,
-                               const char *model, struct keycycle_stats *out)
+KC_EXPORT int keycycle_pool_stats(struct keycycle_pool *p, unsigned key,
+                                  const char *model, struct keycycle_stats *out)
 {
     struct kc_hub *hub;
     struct kc_snapshot s;

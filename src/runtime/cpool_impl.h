@@ -9,8 +9,7 @@
 #include "keycycle.h"
 #include "runtime/hub.h"
 #include "runtime/writer.h"
-
-#define EXPORT __attribute__((visibility("default")))
+#include "util/export.h"
 
 struct keycycle_pool {
     unsigned generation; /* of forks */

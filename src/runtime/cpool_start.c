@@ -131,7 +131,7 @@ int kc_cpool_serve(struct keycycle_pool *p, struct kc_hub **hub)
     return kc_cpool_use(p, hub);
 }
 
-EXPORT int keycycle_pool_start(struct keycycle_pool *p)
+KC_EXPORT int keycycle_pool_start(struct keycycle_pool *p)
 {
     struct kc_hub *hub;
     return kc_cpool_use(p, &hub);
@@ -139,7 +139,7 @@ EXPORT int keycycle_pool_start(struct keycycle_pool *p)
 
 /* -- the end --------------------------------------------------------------- */
 
-EXPORT void keycycle_pool_stop(struct keycycle_pool *p)
+KC_EXPORT void keycycle_pool_stop(struct keycycle_pool *p)
 {
     if (!p || kc_cpool_is_forked(p))
         return;
@@ -163,7 +163,7 @@ void kc_cpool_free(struct keycycle_pool *p)
     free(p);
 }
 
-EXPORT void keycycle_pool_close(struct keycycle_pool *p)
+KC_EXPORT void keycycle_pool_close(struct keycycle_pool *p)
 {
     if (!p)
         return;
@@ -175,7 +175,7 @@ EXPORT void keycycle_pool_close(struct keycycle_pool *p)
 
 /* -- the store ------------------------------------------------------------- */
 
-EXPORT int keycycle_pool_save(struct keycycle_pool *p, uint64_t timeout_ms)
+KC_EXPORT int keycycle_pool_save(struct keycycle_pool *p, uint64_t timeout_ms)
 {
     struct kc_hub *hub;
     int err = kc_cpool_use(p, &hub);
@@ -184,8 +184,8 @@ EXPORT int keycycle_pool_save(struct keycycle_pool *p, uint64_t timeout_ms)
     return err;
 }
 
-EXPORT int keycycle_pool_store_state(struct keycycle_pool *p,
-                                     struct keycycle_store_state *out)
+KC_EXPORT int keycycle_pool_store_state(struct keycycle_pool *p,
+                                        struct keycycle_store_state *out)
 {
     struct kc_journal_status s = {0};
     if (!out)
