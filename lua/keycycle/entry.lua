@@ -19,6 +19,7 @@ local entry_mt = { __name = "keycycle.entry", __index = methods }
 
 local live = setmetatable({}, { __mode = "k" }) -- every entry that is not collected
 
+local UNSHOWN = "(a text that cannot be shown: the keys in it could not be blacked out)"
 local ready_states = { ready = true, probing = true }
 local by_pool = setmetatable({}, { __mode = "v" }) -- a pool's id -> its entry
 
@@ -381,7 +382,10 @@ end
 ---@return string
 function entry.hide_keys(text)
   for self in pairs(live) do
-    text = not self.closed and self.pool:redact(text) or text
+    if not self.closed then
+      text = self.pool:redact(text)
+      if not text then return UNSHOWN end
+    end
   end
   return text
 end
