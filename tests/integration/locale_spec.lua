@@ -18,8 +18,9 @@ describe("in a Turkish locale", function()
     if not made then pending "no localedef, or none of its sources" end
     code = "assert(os.setlocale 'tr_TR.UTF-8') assert(tostring(0.5) == '0,5')\n" .. code
     return files.with(code, function(path)
-      local pipe <close> = assert(io.popen(("LOCPATH='%s' %s %s/keycycle %s 2>&1"):format(folder,
-        variables or "", servers.path(), path)))
+      -- glibc never frees what it makes of LOCPATH: a sanitized program would tell of it.
+      local pipe <close> = assert(io.popen(("LOCPATH='%s' ASAN_OPTIONS=detect_leaks=0 %s "
+        .. "%s/keycycle %s 2>&1"):format(folder, variables or "", servers.path(), path)))
       return pipe:read "a"
     end)
   end
