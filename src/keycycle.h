@@ -112,9 +112,9 @@ int luaopen_keycycle(struct lua_State *L);
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
  * something happens) and starts no further event or task once `budget_us` are
  * spent (-1: no bound). Returns how many tasks live: with 0 nothing of what
- * was started as a task goes on. After keycycle_close: 0. -1 when it failed:
- * for want of memory, in a forked child, or where the module was not opened;
- * the error goes to the log then, and the next step goes on. */
+ * was started as a task goes on. After keycycle_close: 0. -1 when it failed,
+ * for want of memory or in a forked child: the error goes to the log then, and
+ * the next step goes on; -1, too, where the module was not opened. */
 int keycycle_step(struct lua_State *L, int timeout_ms, int budget_us);
 
 /* keycycle_pollfd returns a descriptor that is readable whenever
@@ -254,8 +254,8 @@ int keycycle_set_transport(struct lua_State *L,
  *
  * keycycle_exchange_headers gives the status of the final answer, 200 to 599,
  * and its header fields. Copies them. Once, before the body. A field that is no
- * valid one, or a NULL, is left out. KEYCYCLE_EINVALID for another status or the second
- * time, KEYCYCLE_ETOOLARGE over 256 KiB, KEYCYCLE_ENOMEM. */
+ * valid one, or a NULL, is left out. KEYCYCLE_EINVALID for another status or
+ * the second time, KEYCYCLE_ETOOLARGE over 256 KiB, KEYCYCLE_ENOMEM. */
 int keycycle_exchange_headers(struct keycycle_exchange *x, int status,
                               const struct keycycle_param *fields, size_t n);
 
