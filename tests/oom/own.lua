@@ -40,7 +40,7 @@ return {
   { "use", function(w) use(w, PAGE) end },
   { "put a key away", function(w)
     if w.manager:keys()[2].state ~= "ready" then return end
-    got(w.manager:get_specific_key(2, "n")):cooldown(40)
+    got(got(w.manager:get_specific_key(2, "n")):cooldown(40))
   end },
   { "save", function(w) w.wrapper:save() end },
   { "use more", function(w) use(w, 2 * PAGE) end },
