@@ -39,7 +39,7 @@ return {
   { "cool", function(w)
     if w.cooled then return end
     local lease <close> = got(w.manager:get_key "m")
-    lease:cooldown(5)
+    got(lease:cooldown(5))
     lease:refuse()
   end },
   { "deliver again", function() keycycle.step(0) end },
