@@ -165,10 +165,10 @@ $(BUILD)/tests/unit/runtime/%: tests/unit/runtime/%.cpp src/keycycle.h \
 		-o $@ $(CMOCKA_LIBS) $(PKG_LIBS)
 
 # Several Lua states in one program, which is what only C can make.
-$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(BUILD)/obj/tests/support/rawserver.o \
-		$(BUILD)/libkeycycle.a
+$(BUILD)/tests/unit/lua/%: tests/unit/lua/%.c $(wildcard tests/unit/lua/*.h) \
+		$(BUILD)/obj/tests/support/rawserver.o $(BUILD)/libkeycycle.a
 	@mkdir -p $(@D)
-	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $^ -o $@ \
+	$(CC) $(KC_CFLAGS) $(PKG_CFLAGS) -Itests $(CPPFLAGS) $(CFLAGS) $(filter-out %.h,$^) -o $@ \
 		$(CMOCKA_LIBS) $(LUA_LIBS) $(PKG_LIBS)
 
 # -- what the tests need beside the programs under test -------------------

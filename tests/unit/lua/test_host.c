@@ -16,30 +16,19 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
-#include "keycycle.h"
+#include "unit/lua/state_fixture.h"
 
 /* What is logged is gathered in `said`. */
 static lua_State *new_state(void)
 {
-    lua_State *L = luaL_newstate();
-    assert_non_null(L);
-    luaL_openlibs(L);
-    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
-    lua_pop(L, 1);
+    lua_State *L = open_state();
     if (luaL_dostring(L, "said = ''\n"
                          "keycycle.log.set_sink(function(level, line)\n"
                          "  said = said .. level .. ': ' .. line .. '\\n'\n"
                          "end)\n") != LUA_OK)
         fail_msg("%s", lua_tostring(L, -1));
     return L;
-}
-
-static void run(lua_State *L, const char *script)
-{
-    if (luaL_dostring(L, script) != LUA_OK)
-        fail_msg("%s", luaL_tolstring(L, -1, NULL));
 }
 
 static bool said(lua_State *L, const char *what)

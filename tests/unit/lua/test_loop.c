@@ -1,4 +1,5 @@
-/* A host's own loop with poll(2) around keycycle_step, as the README shows it. */
+/* A host's own loop with poll(2) around keycycle_step, as src/README.md shows it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,29 +15,12 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
-#include "keycycle.h"
+#include "unit/lua/state_fixture.h"
 
-#define ANSWER                                                 \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"          \
+#define ANSWER                                        \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" \
     "Content-Length: 6\r\nConnection: close\r\n\r\nanswer"
-
-static void run(lua_State *L, const char *script)
-{
-    if (luaL_dostring(L, script) != LUA_OK)
-        fail_msg("%s", luaL_tolstring(L, -1, NULL));
-}
-
-static lua_State *new_state(void)
-{
-    lua_State *L = luaL_newstate();
-    assert_non_null(L);
-    luaL_openlibs(L);
-    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
-    lua_pop(L, 1);
-    return L;
-}
 
 /* The host's own socket: a listener on a port of loopback. */
 static int listen_on(unsigned *port)
@@ -68,7 +52,7 @@ static void serve(int listener)
 static void calls_run_beside_a_socket_of_the_hosts_own(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     unsigned port;
     int served = 0, turns = 1;
     struct pollfd fds[2] = {{.fd = keycycle_pollfd(L), .events = POLLIN},
@@ -107,7 +91,7 @@ static void calls_run_beside_a_socket_of_the_hosts_own(void **state)
 static void an_idle_loop_is_not_woken_and_is_told_when(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     struct pollfd p = {.fd = keycycle_pollfd(L), .events = POLLIN};
     assert_int_equal(poll(&p, 1, 0), 0);
     assert_int_equal(keycycle_timeout(L), -1);
@@ -135,7 +119,7 @@ static void an_idle_loop_is_not_woken_and_is_told_when(void **state)
 static void a_budget_leaves_tasks_for_the_next_frames(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     run(L, "ran = 0\n"
            "for i = 1, 5 do\n"
            "  keycycle.spawn(function() ran = ran + 1 end)\n"

@@ -8,26 +8,8 @@
 #include <cmocka.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
-#include "keycycle.h"
-
-static lua_State *new_state(void)
-{
-    lua_State *L = luaL_newstate();
-    assert_non_null(L);
-    luaL_openlibs(L);
-    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
-    lua_pop(L, 1);
-    return L;
-}
-
-static void run(lua_State *L, const char *script)
-{
-    if (luaL_dostring(L, script) != LUA_OK)
-        fail_msg("%s", luaL_tolstring(L, -1, NULL));
-    lua_settop(L, 0);
-}
+#include "unit/lua/state_fixture.h"
 
 /* A call, and a task: what they are made of is loaded now. */
 static void is_whole(lua_State *L)
@@ -58,7 +40,7 @@ static void is_whole(lua_State *L)
 static void globals_that_scripts_must_not_have(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     run(L,
         "for _, name in ipairs { 'require', 'package', 'io', 'os', 'debug',\n"
         "    'dofile', 'loadfile', 'load', 'rawget', 'rawset', 'print',\n"
@@ -71,7 +53,7 @@ static void globals_that_scripts_must_not_have(void **state)
 static void a_require_of_the_program_s_own(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     run(L, "function require(name) error('not ' .. name) end\n"
            "setmetatable(_G, { __index = function(_, name)\n"
            "  error('no global ' .. name)\n"
@@ -82,7 +64,7 @@ static void a_require_of_the_program_s_own(void **state)
 static void all_that_is_loaded_or_could_be_is_forgotten(void **state)
 {
     (void)state;
-    lua_State *L = new_state();
+    lua_State *L = open_state();
     run(L, "for _, t in ipairs { package.loaded, package.preload } do\n"
            "  for name in pairs(t) do t[name] = nil end\n"
            "end\n"

@@ -18,11 +18,10 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
-#include "keycycle.h"
 #include "support/rawserver.h"
 #include "support/threaded.h"
+#include "unit/lua/state_fixture.h"
 
 /* ask(path, stream) gives the text of an answer, or its error. */
 static const char prelude[] =
@@ -43,19 +42,9 @@ static const char prelude[] =
     "function total() return wrapper:get_manager 'p':get_global_stats().total\n"
     "end\n";
 
-static void run(lua_State *L, const char *script)
-{
-    if (luaL_dostring(L, script) != LUA_OK)
-        fail_msg("%s", luaL_tolstring(L, -1, NULL));
-}
-
 static lua_State *new_state(void)
 {
-    lua_State *L = luaL_newstate();
-    assert_non_null(L);
-    luaL_openlibs(L);
-    luaL_requiref(L, "keycycle", luaopen_keycycle, 1);
-    lua_pop(L, 1);
+    lua_State *L = open_state();
     run(L, prelude);
     return L;
 }
