@@ -56,6 +56,9 @@ LUA_FILES := $(filter-out lua/keycycle/meta/%,$(shell find lua/keycycle -name '*
 SCRIPTS   := $(sort $(wildcard scripts/*.lua))
 MODULES   := $(sort $(wildcard scripts/*/*.lua))
 
+# Every object is kept, or the next make would build it and all that needs it again.
+.SECONDARY:
+
 all: $(BUILD)/keycycle.so $(BUILD)/keycycle $(BUILD)/libkeycycle.a $(BUILD)/libkeycycle.so \
 	$(if $(HAVE_EVENT),$(BUILD)/keycycle-server.so)
 

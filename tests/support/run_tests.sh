@@ -4,6 +4,8 @@
 #   unit: the C tests only; eager: the Lua specs only; sanitized: nothing in the
 #   stock lua5.4, which cannot load a sanitized module; peers: only what runs beside
 #   others' mocks; threads: only the host with a Lua state in each thread
+#   A program that runs for longer than KEYCYCLE_TEST_LIMIT seconds (1200) hangs: it is
+#   aborted, and its output ends with the test that it was in.
 set -uo pipefail
 # Specs send SIGINT, which a shell that began us in the background has made ignored.
 if [ -z "${KEYCYCLE_SIGINT:-}" ] && env --default-signal=INT true 2>/dev/null; then
@@ -12,6 +14,9 @@ fi
 build=${1:-build}
 export KEYCYCLE_BUILD=$build
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+# An abort says where in C a sanitized program was.
+export ASAN_OPTIONS=$ASAN_OPTIONS:handle_abort=1
+limit=${KEYCYCLE_TEST_LIMIT:-1200}
 passed=0
 failed=0
 output=$(mktemp)
@@ -33,10 +38,20 @@ count() {
   fi
 }
 
+# within COMMAND...: what it says goes into the file.
+within() {
+  timeout --foreground --signal=ABRT --kill-after=10 "$limit" "$@" >"$output" 2>&1
+  local status=$?
+  if [ $status -eq 124 ] || [ $status -eq 137 ]; then
+    echo "it hangs: aborted after $limit s" >>"$output"
+  fi
+  return $status
+}
+
 matches() { grep -cE "$1" "$output" || true; }
 
 unit() {
-  "$1" >"$output" 2>&1
+  within "$1"
   local status=$?
   count "$1" "$(matches '^\[       OK \]')" "$(matches '^\[  FAILED  \] [a-z_]')" $status
 }
@@ -45,7 +60,7 @@ unit() {
 specs() {
   local name=$1 folder=$2 lua=$3
   shift 3
-  "$lua" /usr/bin/busted --helper=tests/support/helper.lua -o TAP "$@" "$folder" >"$output" 2>&1
+  within "$lua" /usr/bin/busted --helper=tests/support/helper.lua -v -o TAP "$@" "$folder"
   local status=$?
   count "$name" "$(matches '^ok ')" "$(matches '^not ok ')" $status
 }

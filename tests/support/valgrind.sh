@@ -7,7 +7,7 @@ export KEYCYCLE_BUILD=$build LUA_CPATH="$build/?.so;;"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! valgrind -q --leak-check=full --error-exitcode=9 lua5.4 /usr/bin/busted \
-  --helper=tests/support/helper.lua -o TAP tests/lua >"$log" 2>&1; then
+  --helper=tests/support/helper.lua -v -o TAP tests/lua >"$log" 2>&1; then
   cat "$log"
   echo "valgrind: failed"
   exit 1
