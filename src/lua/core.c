@@ -236,7 +236,11 @@ static int core_step(lua_State *L)
     int err = kc_runtime_step(
         lk_runtime(L), timeout > INT64_MAX ? -1 : (int64_t)timeout, budget_us);
     lk_transport_tell(L);
-    return lk_result(L, err);
+    if (err != KC_OK)
+        return lk_fail(L, err, NULL);
+    lua_pushboolean(L, true);
+    lua_pushboolean(L, kc_loop_worked(kc_runtime_loop(lk_runtime(L))));
+    return 2;
 }
 
 static int core_next_ready(lua_State *L)

@@ -20,6 +20,9 @@ struct kc_loop {
     int epoll, timer, event;
     kc_loop_fd_fn *fn;
     void *ctx;
+    bool worked;  /* the last step handled an event or a timer */
+    bool owed;    /* events left the timers no time: they come first */
+    bool fired;   /* the timerfd is readable */
     bool bounded; /* the step that runs has a budget, until `ends_us` */
     uint64_t ends_us;
     void (*woken)(void *ctx);
@@ -249,11 +252,21 @@ bool kc_loop_spent(const struct kc_loop *l)
     return l->bounded && kc_mono_us() >= l->ends_us;
 }
 
+bool kc_loop_worked(const struct kc_loop *l)
+{
+    return l->worked;
+}
+
 static void drain(int fd)
 {
     uint64_t count;
     if (read(fd, &count, sizeof count) < 0)
         return; /* nothing was there: a wake-up somebody else took */
+}
+
+static bool are_timers_due(const struct kc_loop *l)
+{
+    return l->fired || (l->earliest && l->earliest->at_ms <= kc_mono_ms());
 }
 
 /* Timers that were due when we began; one that a timer arms anew waits for the
@@ -262,9 +275,13 @@ static void run_timers(struct kc_loop *l)
 {
     uint64_t now = kc_mono_ms();
     size_t most = l->len;
+    if (l->fired)
+        drain(l->timer);
+    l->fired = false;
     while (most-- > 0 && l->earliest && l->earliest->at_ms <= now) {
         struct kc_timer *t = l->earliest;
         take_out(l, t);
+        l->worked = true;
         t->fn(t->ctx);
         if (kc_loop_spent(l))
             break;
@@ -283,6 +300,22 @@ static int poll_events(uint32_t ev)
     return events;
 }
 
+static void run_event(struct kc_loop *l, const struct epoll_event *ev)
+{
+    int fd = ev->data.fd;
+    if (fd == l->timer) {
+        l->fired = true;
+    } else if (fd == l->event) {
+        drain(fd);
+        if (l->woken)
+            l->woken(l->woken_ctx);
+    } else if (!l->worked || !kc_loop_spent(l)) {
+        l->worked = true;
+        l->fn(l->ctx, fd, poll_events(ev->events));
+    }
+    /* What was not started is reported again: epoll is level-triggered. */
+}
+
 int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
 {
     struct epoll_event ev[BATCH];
@@ -298,30 +331,20 @@ int kc_loop_step(struct kc_loop *l, int64_t timeout_ms, int64_t budget_us)
     int n = epoll_wait(l->epoll, ev, BATCH, wait);
     if (n < 0)
         return errno == EINTR ? KC_EINTR : KC_ESYSTEM;
+    l->worked = false;
     l->bounded = budget_us >= 0;
     if (l->bounded)
         l->ends_us = kc_mono_us() + (uint64_t)budget_us;
-    bool timers = false, began = false;
-    for (int i = 0; i < n; i++) {
-        /* The kernel's order stays the same for those that are always ready:
-         * each is the first one in its turn. */
-        unsigned at = (l->turn + (unsigned)i) % (unsigned)n;
-        int fd = ev[at].data.fd;
-        if (fd == l->timer) {
-            drain(fd);
-            timers = true;
-        } else if (fd == l->event) {
-            drain(fd);
-            if (l->woken)
-                l->woken(l->woken_ctx);
-        } else if (!began || !kc_loop_spent(l)) {
-            began = true;
-            l->fn(l->ctx, fd, poll_events(ev[at].events));
-        }
-        /* What was not started is reported again: epoll is level-triggered. */
-    }
+    if (l->owed && are_timers_due(l))
+        run_timers(l);
+    /* The kernel's order stays the same for those that are always ready: each
+     * is the first one in its turn. */
+    for (int i = 0; i < n; i++)
+        run_event(l, &ev[(l->turn + (unsigned)i) % (unsigned)n]);
     l->turn++;
-    if (timers || (l->earliest && l->earliest->at_ms <= kc_mono_ms()))
+    bool due = are_timers_due(l);
+    l->owed = due && l->worked && kc_loop_spent(l);
+    if (due && !l->owed)
         run_timers(l);
     l->bounded = false;
     return KC_OK;

@@ -126,6 +126,31 @@ describe("step", function()
     assert.equal(5, ran)
   end)
 
+  it("does one thing with no budget, and I/O and tasks take turns", function()
+    local core, ran = require "keycycle.core", 0
+    keycycle.spawn(function()
+      for _ = 1, 3 do
+        keycycle.sleep(0.001)
+        ran = ran + 1
+      end
+    end)
+    keycycle.spawn(function()
+      for _ = 1, 20 do
+        coroutine.yield "by hand"
+        ran = ran + 1
+      end
+    end)
+    keycycle.step(0)
+    for _ = 1, 10 do
+      local timer, before = core.timeout(), ran
+      while timer and core.timeout() > 0 do end -- until it is due
+      keycycle.step(0, 0)
+      assert.equal(timer and before or before + 1, ran)
+    end
+    finish_all()
+    assert.equal(23, ran)
+  end)
+
   it("is left by a task that has more to do, once its budget is spent", function()
     local pause, seen = require "keycycle.task".pause, {}
     for i = 1, 2 do

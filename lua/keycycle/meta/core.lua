@@ -57,9 +57,12 @@ function clock:now() end
 
 --- Runs the loop once: waits for I/O at most `timeout` seconds (nil: until something happens;
 --- 0: not at all), handles it, starts no further event once `budget` seconds are spent. Returns
---- true, or nil, err (code "forked"; "interrupted" when a signal came).
+--- true and whether there was an event or a timer, or nil, err (code "forked"; "interrupted" when
+--- a signal came).
 ---@param timeout? number
 ---@param budget? number
+---@return true?
+---@return boolean|table
 function core.step(timeout, budget) end
 
 --- The id of a waitable that may have become ready, once each; nil: no more.

@@ -27,6 +27,7 @@ local after_turn = {} -- functions to call when a turn of the loop is over
 local NO_MEMORY = "not enough memory" -- Lua's own words
 local current -- the task whose code runs now, in whatever coroutine
 local stop_at = false -- when the budget of the step under way is spent; false: it has none
+local owed = false -- I/O took the whole budget of the last step: the tasks come first
 local by_thread = setmetatable({}, { __mode = "k" })
 local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
 local ending = false -- close is under way
@@ -103,9 +104,11 @@ function scheduler.pause()
   park(t)
 end
 
+-- Whether there was an event or a timer.
 local function step_core(timeout, budget)
-  local ok, err = core.step(timeout, budget)
-  if not ok and err.code ~= "interrupted" then error(errors.from_core(err), 0) end
+  local ok, what = core.step(timeout, budget)
+  if not ok and what.code ~= "interrupted" then error(errors.from_core(what), 0) end
+  return ok and what
 end
 
 --- Has the task that waits for this id, if one does, look at its waitable again.
@@ -266,20 +269,32 @@ function scheduler.add(t, fn)
   end
 end
 
--- I/O and timers, then what is runnable now; what becomes so meanwhile waits for its turn.
-local function turn(timeout, budget)
-  runnable.begin_step()
-  stop_at = budget and core.mono() + budget
-  -- Those that are queued already must not wait for as long as there is I/O.
-  step_core(timeout, budget and runnable.any() and budget / 2 or budget)
-  collect_ready()
-  trace.forget()
+-- What is runnable now; what becomes so meanwhile waits for the next time.
+local function run_tasks()
   runnable.tell() -- what an earlier turn had no memory for
   local upto = runnable.last_turn()
   local t = runnable.next(upto)
   while t do
     resume(t)
     t = not is_spent() and runnable.next(upto)
+  end
+end
+
+-- I/O and timers, then the tasks. Whichever has taken the whole budget leaves the next step
+-- to the other: so a step takes its budget and one event, or one task, more.
+local function turn(timeout, budget)
+  runnable.begin_step()
+  stop_at = budget and core.mono() + budget
+  trace.forget()
+  local first = owed and runnable.any()
+  owed = false
+  if first then run_tasks() end
+  if not first or not is_spent() then
+    -- Those that are queued already must not wait for as long as there is I/O.
+    local worked = step_core(timeout, budget and runnable.any() and budget / 2 or budget)
+    collect_ready()
+    owed = worked and is_spent()
+    if not owed then run_tasks() end
   end
   end_turn()
 end

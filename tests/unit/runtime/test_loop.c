@@ -197,6 +197,65 @@ static void a_spent_budget_starts_no_further_timer(void **state)
     kc_loop_free(l);
 }
 
+/* Counts what it is told of, and leaves it readable. */
+static void note_fd(void *ctx, int fd, int events)
+{
+    struct trace *t = ctx;
+    (void)events;
+    t->order[t->n++] = fd;
+}
+
+static void without_budget_a_socket_and_a_timer_take_turns(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace told = {0}, fired = {0};
+    struct shot a;
+    int fd[2];
+    kc_loop_on_fd(l, note_fd, &told);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(kc_loop_watch(l, fd[0], KC_POLL_IN), KC_OK);
+    assert_int_equal(write(fd[1], "a", 1), 1);
+    for (int i = 0; i < 3; i++) {
+        arm(l, &a, &fired, 1, kc_mono_ms() - 1);
+        assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+        assert_int_equal(told.n, i + 1);
+        assert_int_equal(fired.n, i);
+        assert_true(kc_loop_worked(l));
+        assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+        assert_int_equal(told.n, i + 1);
+        assert_int_equal(fired.n, i + 1);
+        assert_true(kc_loop_worked(l));
+    }
+    arm(l, &a, &fired, 1, kc_mono_ms() - 1);
+    assert_int_equal(kc_loop_step(l, 0, -1), KC_OK);
+    assert_int_equal(told.n, 4);
+    assert_int_equal(fired.n, 4);
+    assert_int_equal(kc_loop_watch(l, fd[0], 0), KC_OK);
+    assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+    assert_false(kc_loop_worked(l));
+    close(fd[0]);
+    close(fd[1]);
+    kc_loop_free(l);
+}
+
+/* Long ago it was set, and it is not armed any more. */
+static void a_timer_that_went_does_not_keep_the_descriptor_readable(void **state)
+{
+    (void)state;
+    struct kc_loop *l = new_loop();
+    struct trace t = {0};
+    struct shot a;
+    struct pollfd p = {.fd = kc_loop_fd(l), .events = POLLIN};
+    arm(l, &a, &t, 1, 1);
+    assert_int_equal(poll(&p, 1, 1000), 1);
+    kc_loop_disarm(l, &a.timer);
+    assert_int_equal(kc_loop_step(l, 0, 0), KC_OK);
+    assert_false(kc_loop_worked(l));
+    assert_int_equal(poll(&p, 1, 0), 0);
+    kc_loop_free(l);
+}
+
 static void ask_budget(void *ctx)
 {
     struct kc_loop **l = ctx;
@@ -225,14 +284,6 @@ static void on_fd(void *ctx, int fd, int events)
     char c;
     if (events & KC_POLL_IN)
         *seen += (int)read(fd, &c, 1);
-}
-
-/* Counts what it is told of, and leaves it readable. */
-static void note_fd(void *ctx, int fd, int events)
-{
-    struct trace *t = ctx;
-    (void)events;
-    t->order[t->n++] = fd;
 }
 
 static void with_no_budget_each_socket_has_its_turn(void **state)
@@ -344,6 +395,9 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_readable_for_timers_and_wakes),
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
+        cmocka_unit_test(without_budget_a_socket_and_a_timer_take_turns),
+        cmocka_unit_test(
+            a_timer_that_went_does_not_keep_the_descriptor_readable),
         cmocka_unit_test(whoever_is_woken_can_ask_for_the_budget),
         cmocka_unit_test(with_no_budget_each_socket_has_its_turn),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
