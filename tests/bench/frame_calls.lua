@@ -18,6 +18,7 @@ local EVENT_MS = math.tointeger(os.getenv "FRAME_EVENT_MS" or 50)
 local wrapper = keycycle.MultiClientWrapper.new {}
 local messages = { { role = "user", content = content } }
 local first, failed = 0, nil
+local answers, events = 0, 0
 
 local function register(name, url)
   wrapper:register_provider(name, { base_url = url, keys = { key }, limits = {},
@@ -29,6 +30,7 @@ end
 local function asker(client)
   return function()
     assert(client.chat.completions:create { messages = messages }.choices[1].message.content)
+    answers = answers + 1
   end
 end
 
@@ -36,6 +38,7 @@ local function reader(client)
   return function()
     for chunk in client.chat.completions:create { messages = messages, stream = true } do
       assert(chunk.choices[1].delta)
+      events = events + 1
     end
   end
 end
@@ -85,7 +88,9 @@ local way, pause, speed = collector:match "^(%a+) ?(%d*) ?(%d*)$"
 collectgarbage(way, math.tointeger(pause), math.tointeger(speed))
 
 local every = frames // CONNECTIONS
+answers, events = 0, 0
 return function(frame)
   if failed then error(failed) end
   if frame % every == 0 then keycycle.spawn(connect) end
+  if frame == frames then print(("answers %d 1\nevents %d 1"):format(answers, events)) end
 end

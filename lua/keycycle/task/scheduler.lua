@@ -11,6 +11,7 @@ local core = require "keycycle.core"
 local errors = require "keycycle.errors"
 local log = require "keycycle.log"
 local runnable = require "keycycle.task.runnable"
+local stops = require "keycycle.task.stops"
 local trace = require "keycycle.task.trace"
 
 local scheduler = {}
@@ -31,12 +32,9 @@ local owed = false -- I/O took the whole budget of the last step: the tasks come
 local by_thread = setmetatable({}, { __mode = "k" })
 local phase = "open" -- "closing": nothing new begins; "closed": nothing waits either
 local ending = false -- close is under way
-local to_stop = setmetatable({}, { __mode = "k" }) -- what close stops -> its number
-local stoppable = 0
 
 --- What a wait yields, through generators up to the scheduler.
 scheduler.token = {}
-
 local token = scheduler.token
 
 local function cancelled(t)
@@ -345,8 +343,7 @@ end
 --- Has `close` call `what:stop()`, unless it is collected before. Raises `closed`.
 function scheduler.stop_at_close(what)
   scheduler.check_open()
-  stoppable = stoppable + 1
-  to_stop[what] = stoppable
+  stops.add(what)
 end
 
 -- One that has caught its cancellation and then yields by hand: there is no end else.
@@ -378,20 +375,9 @@ local function end_tasks()
   runnable.tell()
 end
 
--- The newest first: it may be around another.
-local function stop_all()
-  local list = {}
-  for what in pairs(to_stop) do list[#list + 1] = what end
-  table.sort(list, function(a, b) return to_stop[a] > to_stop[b] end)
-  for _, what in ipairs(list) do
-    what:stop()
-    to_stop[what] = nil
-  end
-end
-
 local function end_all()
   end_tasks()
-  stop_all()
+  stops.all()
   core.close()
 end
 
