@@ -111,7 +111,9 @@ int luaopen_keycycle(struct lua_State *L);
 /* keycycle_step does what is due: I/O, timers, and the tasks that they wake.
  * It waits at most `timeout_ms` for something to do (0: not at all, -1: until
  * something happens) and starts no further event or task once `budget_us` are
- * spent (-1: no bound). Returns how many tasks live: with 0 nothing of what
+ * spent (-1: no bound). What is begun is ended, and one thing is begun in any
+ * case: a step takes its budget, and one event or one task more. Events and
+ * tasks take turns at that. Returns how many tasks live: with 0 nothing of what
  * was started as a task goes on. After keycycle_close: 0. -1 when it failed,
  * for want of memory or in a forked child: the error goes to the log then, and
  * the next step goes on; -1, too, where the module was not opened. */

@@ -204,12 +204,11 @@ function task.may_yield()
   return yielding() ~= nil
 end
 
-
 --- Does what is due: I/O, timers and the tasks they wake.
 ---@param timeout? number seconds to wait at most for something to do; nil: until
 --- there is; 0: never blocks
----@param budget? number seconds after which no further event or task is started; one of
---- each is in any case, and the wait does not count
+---@param budget? number seconds after which no further event or task is started; one is in
+--- any case, they take turns at that, and the wait does not count
 ---@return integer live how many tasks have not ended
 function task.step(timeout, budget)
   if timeout then check_seconds("step", timeout) end

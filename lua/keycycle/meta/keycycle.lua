@@ -145,7 +145,7 @@ function keycycle.sleep(seconds) end
 
 --- Does what is due: I/O, timers and the tasks that they wake. For a program's own loop.
 ---@param timeout? number seconds to wait at most for something to do; 0: not at all; nil: until there is something
----@param budget? number seconds after which no further event or task is started; nil: no bound
+---@param budget? number seconds after which no further event or task is started, but for one; nil: no bound
 ---@return integer live how many tasks have not ended
 function keycycle.step(timeout, budget) end
 
