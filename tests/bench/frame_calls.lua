@@ -1,6 +1,6 @@
 --- What tests/bench/frame.lua has the frame program do: CALLS under way, STREAMS of them
---- streaming, each followed by the next one; ten further calls open a connection each,
---- spread over FRAMES. Prints first what a handshake takes. COLLECTOR is what a host
+--- streaming, each followed by the next one; ten further calls (FRAME_CONNECTIONS) open a
+--- connection each, spread over FRAMES. Prints first what a handshake takes. COLLECTOR is what a host
 --- gives to collectgarbage, as in turns.lua.
 --- Answers take up to ANSWER_MS (FRAME_ANSWER_MS), a stream has an event each EVENT_MS
 --- (FRAME_EVENT_MS), of twenty in all.
@@ -10,7 +10,8 @@ local keycycle = require "keycycle"
 local base_url, closing_url, key, content = ...
 local calls, streams, frames, collector = select(5, ...)
 calls, streams, frames = math.tointeger(calls), math.tointeger(streams), math.tointeger(frames)
-local CONNECTIONS, SAMPLES = 10, 50
+local CONNECTIONS = math.tointeger(os.getenv "FRAME_CONNECTIONS" or 10)
+local SAMPLES = 50
 local AT_ONCE, PAUSE = 25, 0.1
 local ANSWER_MS = math.tointeger(os.getenv "FRAME_ANSWER_MS" or 10000)
 local EVENT_MS = math.tointeger(os.getenv "FRAME_EVENT_MS" or 50)
@@ -87,7 +88,7 @@ end
 local way, pause, speed = collector:match "^(%a+) ?(%d*) ?(%d*)$"
 collectgarbage(way, math.tointeger(pause), math.tointeger(speed))
 
-local every = frames // CONNECTIONS
+local every = CONNECTIONS > 0 and frames // CONNECTIONS or math.huge
 answers, events = 0, 0
 return function(frame)
   if failed then error(failed) end
