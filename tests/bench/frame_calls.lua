@@ -1,7 +1,7 @@
 --- What tests/bench/frame.lua has the frame program do: CALLS under way, STREAMS of them
---- streaming, each followed by the next one; ten further calls (FRAME_CONNECTIONS) open a
---- connection each, spread over FRAMES. Prints first what a handshake takes. COLLECTOR is what a host
---- gives to collectgarbage, as in turns.lua.
+--- streaming, each followed by the next one; ten further calls (FRAME_CONNECTIONS) open
+--- a connection each, spread over FRAMES. Prints first what a handshake takes, at the end
+--- what was served. COLLECTOR is what a host gives to collectgarbage, as in turns.lua.
 --- Answers take up to ANSWER_MS (FRAME_ANSWER_MS), a stream has an event each EVENT_MS
 --- (FRAME_EVENT_MS), of twenty in all.
 --- arguments: BASE_URL CLOSING_URL KEY CONTENT CALLS STREAMS FRAMES COLLECTOR

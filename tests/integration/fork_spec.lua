@@ -114,17 +114,19 @@ local OWN_STORE = [[
   wrapper:stop()
 ]]
 
-describe("after a fork", function()
+-- Not sanitized: where a thread allocates while the process forks, gcc 12's allocator stays
+-- locked in the child for ever. The C library's own does not.
+describe("after a fork #plain", function()
   it("a store written in Lua is saved by the parent alone", function()
     local out, rc = servers.host(OWN_STORE, "",
-      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+      ("LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
     assert.equal("child\tfalse\tforked\nexit\t0\nparent\tsaves\t2\n", out)
     assert.equal(0, rc)
   end)
 
   it("the child's end does not switch off the parent's timers", function()
     local out, rc = servers.host(SLEEPS, "",
-      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so' timeout 20")
+      ("LUA_CPATH='%s/tests/support/?.so' timeout 20")
         :format(servers.build))
     assert.equal("exit\t0\n", out)
     assert.equal(0, rc)
@@ -132,7 +134,7 @@ describe("after a fork", function()
 
   it("a shared pool is the parent's", function()
     local out, rc = servers.host(SHARED, "",
-      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+      ("LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
     assert.equal("child\tforked forked no key forked\nexit\t0\nparent\t1\n", out)
     assert.equal(0, rc)
   end)
@@ -140,7 +142,7 @@ describe("after a fork", function()
   it("the child is told, and the parent goes on undisturbed", function()
     local mock = servers.mock "--keys sk-mock-aaaaaaaaaaaaaaaa-1"
     local out, rc = servers.host(SCRIPT, mock.url,
-      ("ASAN_OPTIONS=detect_leaks=0 LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
+      ("LUA_CPATH='%s/tests/support/?.so'"):format(servers.build))
     mock.stop()
     assert.equal("child\tforked forked forked\nexit\t0\nparent\t2\n", out)
     assert.equal(0, rc)
