@@ -16,8 +16,8 @@ local function chance(seed)
 end
 
 local function descriptors()
-  local pid = io.open("/proc/self/stat"):read "n"
-  local pipe <close> = io.popen(("ls /proc/%d/fd | wc -l"):format(pid))
+  local file <close> = assert(io.open "/proc/self/stat") -- it must not be here the next time
+  local pipe <close> = io.popen(("ls /proc/%d/fd | wc -l"):format(file:read "n"))
   return pipe:read "n"
 end
 
