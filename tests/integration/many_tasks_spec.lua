@@ -2,6 +2,7 @@
 --- for a key, in a call, in a stream. Nothing is left behind, counted.
 local core = require "keycycle.core"
 local keycycle = require "keycycle"
+local proc = require "tests.support.proc"
 local servers = require "tests.support.servers"
 
 local KEYS = { "sk-mock-aaaaaaaaaaaaaaaa-1", "sk-mock-bbbbbbbbbbbbbbbb-2" }
@@ -13,12 +14,6 @@ local function chance(seed)
     seed = seed * 48271 % 2147483647
     return seed % n + 1
   end
-end
-
-local function descriptors()
-  local file <close> = assert(io.open "/proc/self/stat") -- it must not be here the next time
-  local pipe <close> = io.popen(("ls /proc/%d/fd | wc -l"):format(file:read "n"))
-  return pipe:read "n"
 end
 
 local function request(stream)
@@ -82,7 +77,7 @@ describe("two thousand tasks with random cancels", function()
     local warm = {}
     for i = 1, AT_ONCE * #KEYS do warm[i] = kinds[1] end
     keycycle.gather(warm)
-    local pending, open = core.pending(), descriptors()
+    local pending, open = core.pending(), proc.descriptors()
     local ended, tasks = run_all(chance(20240607), 4)
     assert.equal(0, ended.failed)
     assert.is_true(ended.cancelled > 200 and ended.done > 200,
@@ -91,7 +86,7 @@ describe("two thousand tasks with random cancels", function()
     assert.same({ 0, 0 }, { stats.total.in_flight, stats.queue.length })
     assert.same({ pending, 0 }, { core.pending(), core.io_pending() })
     assert.equal(0, keycycle.step(0))
-    assert.is_true(descriptors() <= open, "descriptors were left open")
+    assert.is_true(proc.descriptors() <= open, "descriptors were left open")
     collectgarbage()
     collectgarbage()
     assert.is_nil(next(tasks), "a task is still held")
