@@ -232,8 +232,9 @@ static int l_limit_files(lua_State *L)
     return 0;
 }
 
-/* descriptors(): how many this process has open. Told from outside, by a child, it may
- * be one more: the end of the pipe to that child that is about to be closed. */
+/* descriptors(): how many this process has open. Told from outside, by a child,
+ * it may be one more: the end of the pipe to that child that is about to be
+ * closed. */
 static int l_descriptors(lua_State *L)
 {
     lua_Integer n = 0;

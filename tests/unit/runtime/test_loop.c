@@ -240,7 +240,7 @@ static void without_budget_a_socket_and_a_timer_take_turns(void **state)
 }
 
 /* Long ago it was set, and it is not armed any more. */
-static void a_timer_that_went_does_not_keep_the_descriptor_readable(void **state)
+static void a_timer_that_went_leaves_nothing_to_read(void **state)
 {
     (void)state;
     struct kc_loop *l = new_loop();
@@ -396,8 +396,7 @@ int main(void)
         cmocka_unit_test(a_wake_is_told_once_and_a_timer_is_none),
         cmocka_unit_test(a_spent_budget_starts_no_further_timer),
         cmocka_unit_test(without_budget_a_socket_and_a_timer_take_turns),
-        cmocka_unit_test(
-            a_timer_that_went_does_not_keep_the_descriptor_readable),
+        cmocka_unit_test(a_timer_that_went_leaves_nothing_to_read),
         cmocka_unit_test(whoever_is_woken_can_ask_for_the_budget),
         cmocka_unit_test(with_no_budget_each_socket_has_its_turn),
         cmocka_unit_test(a_watched_socket_is_told_and_a_forgotten_one_is_not),
