@@ -53,6 +53,8 @@ return {
   end },
   { "answer later", function(w)
     local waiting
+    -- What is held would stay in flight, where memory fails before its end.
+    local _ <close> = setmetatable({}, { __close = function() waiting = nil end })
     w.start = function(_, x) waiting = x end
     local task = keycycle.spawn(ask, w)
     for _ = 1, 3 do
