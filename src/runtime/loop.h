@@ -71,9 +71,9 @@ bool kc_loop_worked(const struct kc_loop *l);
 
 /* kc_loop_step waits at most `timeout_ms` (-1: for ever) for something to do
  * and does it. With budget_us >= 0 no further event or timer is started once
- * that long has passed since; one of the two is in any case, and they take
- * turns where there are both. KC_EINTR when a
- * signal came while it waited; KC_EFORKED in a forked child. */
+ * that long has passed since; one is in any case, and the two take turns where
+ * there are both. KC_EINTR when a signal came while it waited; KC_EFORKED in a
+ * forked child. */
 KC_CHECKED int kc_loop_step(struct kc_loop *l, int64_t timeout_ms,
                             int64_t budget_us);
 
