@@ -132,7 +132,7 @@ end
 --- seconds that the served ones waited
 function simulate.run(given)
   check(given)
-  local clock = got(core.manual_clock(0))
+  local clock = core.manual_clock(0)
   local run = { clock = clock, pool = new_pool(given, clock), model = given.model or MODEL,
     tokens = given.tokens or 0, timeout = given.timeout or TIMEOUT, line = {}, first = 1,
     last = 0, waits = {}, waited = 0, refused = 0 }

@@ -35,8 +35,9 @@ static int core_manual_clock(lua_State *L)
     struct lk_clock *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->clock = NULL;
     luaL_setmetatable(L, LK_CLOCK);
-    int err = kc_clock_new_manual(start, &box->clock);
-    return err == KC_OK ? 1 : lk_fail(L, err, NULL);
+    if (kc_clock_new_manual(start, &box->clock) != KC_OK)
+        return lk_nomem(L);
+    return 1;
 }
 
 static int clock_advance(lua_State *L)

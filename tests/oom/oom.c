@@ -23,7 +23,7 @@
 
 #define MOST_FAILURES 10 /* of one scenario in one mode */
 #define PATIENCE 20      /* seconds for one point */
-#define FIRST 5          /* where a stride begins */
+#define FIRST 5          /* so many are tried before a stride begins */
 #define RENEW 8          /* points that one server serves */
 
 static const char *const names[] = {
@@ -297,7 +297,7 @@ static void play_mode(enum failing_mode mode, long stride)
     long bad = run.failed, before = run.passed;
     bool more = true;
     run.mode = modes[mode];
-    for (long n = stride > 1 ? FIRST : 1; more; n += stride) {
+    for (long n = 1; more; n += n < FIRST ? 1 : stride) {
         bool ok = play_point(mode, n);
         more = failing_hits() > 0 && (mode != FAILING_COLLECT || n < 12) &&
                run.failed - bad < MOST_FAILURES;
