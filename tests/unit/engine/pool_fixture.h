@@ -30,7 +30,7 @@ static inline struct kc_pool *new_pool(enum kc_strategy strategy,
     struct kc_pool *p;
     assert_int_equal(kc_pool_new(&config, &p), KC_OK);
     for (int i = 1; i <= keys; i++) {
-        char secret[32];
+        char secret[40];
         uint32_t index;
         snprintf(secret, sizeof secret, "sk-test-%04d-key-%04d", 7 * i, i);
         struct kc_key_config key = {.secret = secret};
