@@ -10,7 +10,7 @@
 static inline void add_keys(struct keycycle_pool *p, int n)
 {
     for (int i = 1; i <= n; i++) {
-        char secret[32];
+        char secret[40];
         unsigned index;
         snprintf(secret, sizeof secret, "sk-test-%04d-key-%04d", 7 * i, i);
         struct keycycle_key key = {.api_key = secret};
