@@ -95,6 +95,12 @@ function errors.invalid(fmt, ...)
   errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
 end
 
+--- Raises that a method was called without its object: with a dot instead of a colon.
+---@param call string as it is meant
+function errors.no_object(call)
+  errors.invalid("this is a method: call it with a colon, as in %s", call)
+end
+
 --- Whether `value` is an error of `class` or of one below it.
 ---@param value any
 ---@param class table

@@ -24,8 +24,12 @@ function manager.new(entry)
   return self
 end
 
+local function no_object()
+  errors.no_object "manager:get_key(model)"
+end
+
 local function pool_of(self)
-  local entry = entries[self]
+  local entry = entries[self] or no_object()
   entry:check_open()
   if entry.store then entry.store:report() end
   return entry.pool, entry
@@ -137,7 +141,7 @@ end
 ---@param opts? table estimated_tokens, wait (default false), timeout, priority,
 --- key_id, pin_key, affinity
 function methods:get_key(model, opts)
-  if not opts then return lease_from(entries[self], model, no_options) end
+  if not opts then return lease_from(entries[self] or no_object(), model, no_options) end
   options.check(opts)
   local _, entry = pool_of(self)
   local index = opts.key_id and entry:find_key(opts.key_id)
@@ -278,7 +282,8 @@ end
 
 --- Stops this provider: as the wrapper's stop, for it alone.
 function methods:stop()
-  entries[self]:stop()
+  local entry = entries[self] or no_object()
+  entry:stop()
 end
 
 manager_mt.__tostring = function(self) return "keycycle manager of " .. self.provider end

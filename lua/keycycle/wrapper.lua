@@ -151,7 +151,12 @@ function methods:register(name, settings, keys)
   end
 end
 
+local function check_self(self)
+  if getmetatable(self) ~= wrapper_mt then errors.no_object "wrapper:get_manager(name)" end
+end
+
 local function check_open(self)
+  check_self(self)
   if self.stopped then
     errors.raise(errors.KeycycleError, {
       code = "closed", message = "the wrapper was stopped",
@@ -260,6 +265,7 @@ end
 --- seconds, is logged), the writer thread has ended. Idempotent. Later calls raise
 --- KeycycleError (`closed`).
 function methods:stop()
+  check_self(self)
   if self.ended then return end
   self.stopped = true
   for _, known in pairs(self.entries) do known:stop() end

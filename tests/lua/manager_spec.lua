@@ -17,6 +17,13 @@ describe("a manager", function()
   end)
   after_each(function() wrapper:stop() end)
 
+  it("says so when a method is called with a dot", function()
+    for _, name in ipairs { "get_key", "get_global_stats", "keys", "stop" } do
+      raises(keycycle.InvalidConfigurationError, "with a colon, as in manager:", manager[name], "m")
+      raises(keycycle.InvalidConfigurationError, "with a colon, as in manager:", manager[name])
+    end
+  end)
+
   it("counts what is reserved, then what was used", function()
     local lease = manager:get_key("m", { estimated_tokens = 40 })
     local s = manager:get_global_stats().total

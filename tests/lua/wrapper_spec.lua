@@ -178,6 +178,15 @@ describe("register_provider", function()
 end)
 
 describe("a wrapper", function()
+  it("says so when a method is called with a dot", function()
+    local wrapper <close> = keycycle.MultiClientWrapper.new {}
+    for _, name in ipairs { "get_manager", "get_model", "get_rotating_client", "register_provider",
+      "save", "stop" } do
+      raises(Invalid, "with a colon, as in wrapper:", wrapper[name], "p", {})
+      raises(Invalid, "with a colon, as in wrapper:", wrapper[name])
+    end
+  end)
+
   it("names what is registered when asked for another", function()
     local wrapper <close> = keycycle.MultiClientWrapper.new {}
     local err = raises(Invalid, "none", wrapper.get_manager, wrapper, "x")
