@@ -95,10 +95,13 @@ function errors.invalid(fmt, ...)
   errors.raise(errors.InvalidConfigurationError, { code = "invalid", message = fmt:format(...) })
 end
 
---- Raises that a method was called without its object: with a dot instead of a colon.
+--- Raises KeycycleError (`bad_request`): a method was called without its object, as with a
+--- dot.
+---@param class string what the object is
 ---@param call string as it is meant
-function errors.no_object(call)
-  errors.invalid("this is a method: call it with a colon, as in %s", call)
+function errors.no_object(class, call)
+  errors.raise(errors.KeycycleError, { code = "bad_request",
+    message = ("that is no %s: call its methods with a colon, as %s"):format(class, call) })
 end
 
 --- Whether `value` is an error of `class` or of one below it.

@@ -25,7 +25,7 @@ function manager.new(entry)
 end
 
 local function no_object()
-  errors.no_object "manager:get_key(model)"
+  errors.no_object("manager", "manager:get_key(model)")
 end
 
 local function pool_of(self)

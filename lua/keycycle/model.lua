@@ -103,8 +103,7 @@ end
 
 --- Raises that a method was called on what is none.
 function model.raise_no_model()
-  errors.raise(errors.KeycycleError, { code = "bad_request",
-    message = "that is no model: call its methods with a colon, as model:invoke(prompt)" })
+  errors.no_object("model", "model:invoke(prompt)")
 end
 
 --- Whether a value is a model of one provider.

@@ -152,7 +152,8 @@ function methods:register(name, settings, keys)
 end
 
 local function check_self(self)
-  if getmetatable(self) ~= wrapper_mt then errors.no_object "wrapper:get_manager(name)" end
+  if getmetatable(self) == wrapper_mt then return end
+  errors.no_object("wrapper", "wrapper:get_manager(name)")
 end
 
 local function check_open(self)

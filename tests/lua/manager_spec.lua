@@ -19,8 +19,8 @@ describe("a manager", function()
 
   it("says so when a method is called with a dot", function()
     for _, name in ipairs { "get_key", "get_global_stats", "keys", "stop" } do
-      raises(keycycle.InvalidConfigurationError, "with a colon, as in manager:", manager[name], "m")
-      raises(keycycle.InvalidConfigurationError, "with a colon, as in manager:", manager[name])
+      raises(keycycle.KeycycleError, "with a colon, as manager:", manager[name], "m")
+      raises(keycycle.KeycycleError, "with a colon, as manager:", manager[name])
     end
   end)
 

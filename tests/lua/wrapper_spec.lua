@@ -182,8 +182,8 @@ describe("a wrapper", function()
     local wrapper <close> = keycycle.MultiClientWrapper.new {}
     for _, name in ipairs { "get_manager", "get_model", "get_rotating_client", "register_provider",
       "save", "stop" } do
-      raises(Invalid, "with a colon, as in wrapper:", wrapper[name], "p", {})
-      raises(Invalid, "with a colon, as in wrapper:", wrapper[name])
+      raises(keycycle.KeycycleError, "with a colon, as wrapper:", wrapper[name], "p", {})
+      raises(keycycle.KeycycleError, "with a colon, as wrapper:", wrapper[name])
     end
   end)
 

@@ -4,7 +4,7 @@
 #   unit: the C tests only; eager: the Lua specs only; sanitized: nothing in the
 #   stock lua5.4, which cannot load a sanitized module; peers: only what runs beside
 #   others' mocks; threads: only the host with a Lua state in each thread
-#   A program that runs for longer than KEYCYCLE_TEST_LIMIT seconds (1200) hangs: it is
+#   A program that runs for longer than KEYCYCLE_TEST_LIMIT seconds (900) hangs: it is
 #   aborted, and its output ends with the test that it was in.
 set -uo pipefail
 # Specs send SIGINT, which a shell that began us in the background has made ignored.
@@ -16,7 +16,7 @@ export KEYCYCLE_BUILD=$build
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 # An abort says where in C a sanitized program was.
 export ASAN_OPTIONS=$ASAN_OPTIONS:handle_abort=1
-limit=${KEYCYCLE_TEST_LIMIT:-1200}
+limit=${KEYCYCLE_TEST_LIMIT:-900}
 passed=0
 failed=0
 output=$(mktemp)
@@ -44,6 +44,8 @@ within() {
   local status=$?
   if [ $status -eq 124 ] || [ $status -eq 137 ]; then
     echo "it hangs: aborted after $limit s" >>"$output"
+    echo "what else runs:"
+    ps -eo pid,ppid,etimes,stat,wchan:20,args
   fi
   return $status
 }
