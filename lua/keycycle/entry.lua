@@ -1,7 +1,6 @@
 --- One registered provider of one wrapper: its adapter, pool and configuration.
 ---
 --- The client and the manager both work on it; it is told when the wrapper stops.
-local ascii = require "keycycle.ascii"
 local core = require "keycycle.core"
 local config = require "keycycle.config"
 local errors = require "keycycle.errors"
@@ -10,7 +9,6 @@ local limit_levels = require "keycycle.limit.levels"
 local log = require "keycycle.log"
 local provider = require "keycycle.provider"
 local stream = require "keycycle.call.stream"
-local template = require "keycycle.call.template"
 
 local entry = {}
 
@@ -70,20 +68,6 @@ function entry.of(lease)
   return by_pool[lease.pool_id]
 end
 
--- What stands in base_url must be there before a call is made.
-local function check_params(self, base_url, keys)
-  local _, defaults = provider.params(self.adapter)
-  for _, name in ipairs(template.names(base_url)) do
-    for i, key in ipairs(keys) do
-      if not (key.params and key.params[name] or defaults[name]) then
-        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it "
-          .. "with the key, or set %s_%s_%d", self.name, i, name,
-          provider.env_prefix(self.adapter), ascii.upper(name), i)
-      end
-    end
-  end
-end
-
 local function add_keys(self, keys)
   local given = {}
   for i, key in ipairs(keys) do
@@ -103,6 +87,32 @@ local function remove_others(self, given)
   end
 end
 
+-- Limit functions have not seen the keys that others have added since.
+local function look_for_keys(self)
+  local n = self.pool:keys_noted()
+  if n ~= self.keys_noted then self.models_seen, self.keys_noted = {}, n end
+end
+
+-- Asks for the limits of a model that is new; false: it is known. Who waits is not served
+-- yet: there may be others whose limits do not hold before.
+local function evaluate(self, model)
+  self:check_open()
+  if not self.complete then
+    errors.raise(errors.KeycycleError, { code = "no_memory", provider = self.name,
+      message = "memory ran out while limits were set: register the provider again" })
+  end
+  if self.shared then look_for_keys(self) end
+  if self.models_seen[model] then return false end
+  self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
+  -- Not before: what raised is asked again.
+  self.models_seen[model], self.models_known[model] = true, true
+  return true
+end
+
+local function prepare_known(self)
+  for model in pairs(self.models_known) do evaluate(self, model) end
+end
+
 --- Sets keys, limits and options, at first and again: counters are kept. Who waits
 --- is served when all of it holds; limit functions are asked anew for the models
 --- that are known.
@@ -110,7 +120,7 @@ function methods:configure(settings, keys)
   local url = settings.base_url or self.adapter.base_url
   local base_url = config.check_base_url(self.name, url, settings.allow_insecure)
   local read = limit_levels.read(self, settings, keys)
-  check_params(self, base_url, keys)
+  provider.check_params(self.adapter, self.name, base_url, keys)
   local given = add_keys(self, keys)
   remove_others(self, given)
   local plan, tier_names = limit_levels.plan(self, read, keys, given)
@@ -120,7 +130,7 @@ function methods:configure(settings, keys)
   plan:apply(self.pool)
   self.pool:set_selection(settings.selection)
   self.complete, self.keys_noted = true, self.pool:keys_noted()
-  for model in pairs(self.models_known) do self:prepare(model) end
+  prepare_known(self)
   self.pool:pump()
 end
 
@@ -137,7 +147,7 @@ local added_mt = {
 function methods:add_key(key)
   local level = self.plans:level(key.tier)
   local unseen = {} -- made before there is a key without limits
-  check_params(self, self.base_url, { key })
+  provider.check_params(self.adapter, self.name, self.base_url, { key })
   local added <close> = setmetatable({ pool = self.pool, index = false, limited = false }, added_mt)
   local index, err = self.pool:add_key(key)
   if index then added.index, self.models_seen = index, unseen end -- at once: the rest takes memory
@@ -147,7 +157,7 @@ function methods:add_key(key)
   self.plan:apply_key(self.pool, index)
   added.limited = true
   self.keys_noted = self.pool:keys_noted()
-  for model in pairs(self.models_known) do self:prepare(model) end
+  prepare_known(self)
   self.pool:pump()
   return index
 end
@@ -245,26 +255,10 @@ function methods:check_open()
   if self.closed then error(stopped(self), 0) end
 end
 
--- Limit functions have not seen the keys that others have added since.
-local function look_for_keys(self)
-  local n = self.pool:keys_noted()
-  if n ~= self.keys_noted then self.models_seen, self.keys_noted = {}, n end
-end
-
 --- Makes sure that the limits of `model` are known: limit functions are called
 --- at its first use and what they say is kept. Raises when they could not be set.
 function methods:prepare(model)
-  self:check_open()
-  if not self.complete then
-    errors.raise(errors.KeycycleError, { code = "no_memory", provider = self.name,
-      message = "memory ran out while limits were set: register the provider again" })
-  end
-  if self.shared then look_for_keys(self) end
-  if self.models_seen[model] then return end
-  self.plan:evaluate(self.pool, model, self:indexes(), self.shared ~= nil)
-  self.pool:pump()
-  -- Not before: what raised is asked again.
-  self.models_seen[model], self.models_known[model] = true, true
+  if evaluate(self, model) then self.pool:pump() end
 end
 
 --- The indexes of the keys that are there.
@@ -337,7 +331,7 @@ local function retake(self, base_url)
   self.plan, self.plans, self.models_seen, self.complete = plan, read.plans, {}, false
   plan:apply(self.pool)
   self.complete = true
-  for model in pairs(self.models_known) do self:prepare(model) end
+  prepare_known(self)
   self.pool:pump()
 end
 

@@ -11,6 +11,7 @@ local limit_table = require "keycycle.limit.table"
 local rules = require "keycycle.refusal.rules"
 local scripts = require "keycycle.loader.scripts"
 local shape = require "keycycle.config.shape"
+local template = require "keycycle.call.template"
 
 local invalid = errors.invalid
 
@@ -270,6 +271,25 @@ function provider.params(definition)
   end
   table.sort(names)
   return names, defaults
+end
+
+--- Raises InvalidConfigurationError where a key lacks a parameter that base_url holds,
+--- before a call is made.
+---@param definition table
+---@param name string as the provider is registered
+---@param base_url string
+---@param keys table entries of config.read_keys
+function provider.check_params(definition, name, base_url, keys)
+  local _, defaults = provider.params(definition)
+  for _, param in ipairs(template.names(base_url)) do
+    for i, key in ipairs(keys) do
+      if not (key.params and key.params[param] or defaults[param]) then
+        errors.invalid("provider %s: key %d has no parameter %s, which base_url needs: give it "
+          .. "with the key, or set %s_%s_%d", name, i, param, provider.env_prefix(definition),
+          ascii.upper(param), i)
+      end
+    end
+  end
 end
 
 return provider

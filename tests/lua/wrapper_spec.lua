@@ -126,17 +126,16 @@ describe("register_provider", function()
     wrapper:register_provider("p", config({ A }, { limits = limits }))
     local manager = wrapper:get_manager "p"
     manager:get_key "m":commit(1)
-    local served = 0
+    local leases = {} -- one that nobody holds would be given back
     for _ = 1, 3 do
       keycycle.spawn(function()
-        local lease = manager:get_key("m", { wait = true, timeout = 3600 })
-        served = served + (lease and 1 or 0)
+        leases[#leases + 1] = manager:get_key("m", { wait = true, timeout = 3600 })
       end)
     end
     keycycle.step(0)
     return function()
       keycycle.step(0)
-      return served
+      return #leases
     end
   end
 
@@ -157,6 +156,25 @@ describe("register_provider", function()
       assert.equal(1, served())
     end)
   end
+
+  it("serves by a new key when the limits of all models hold that are waited for", function()
+    local models, leases = { "k", "l", "m", "n" }, {}
+    wrapper:register_provider("p", config({ A },
+      { limits = function() return { requests_per_minute = 1 } end }))
+    local manager = wrapper:get_manager "p"
+    for _, model in ipairs(models) do
+      leases[model] = { manager:get_key(model) }
+      for _ = 1, 3 do
+        keycycle.spawn(function()
+          table.insert(leases[model], (manager:get_key(model, { wait = true, timeout = 3600 })))
+        end)
+      end
+    end
+    keycycle.step(0)
+    manager:add_key(B)
+    keycycle.step(0)
+    for _, model in ipairs(models) do assert.equal(2, #leases[model], model) end
+  end)
 
   it("leaves what was registered in place when the new configuration is wrong", function()
     wrapper:register_provider("p", config { A })
