@@ -73,7 +73,7 @@ end
 -- What a host may say to Lua's collector. The last is its short steps: with the default
 -- speed (100) one step sweeps fifty thousand objects.
 local COLLECTORS = { { "generational", "generational" }, { "incremental", "incremental" },
-  { "short_steps", "incremental 200 4" } }
+  { "short_steps", "incremental 200 1" } }
 
 -- A host that calls step(0, 0.001) every 2 ms.
 local function bench_turns(client, url, closing)
