@@ -5,7 +5,7 @@
 --- own; then how many turns and answers there were.
 ---
 --- It is the CPU time of the process, which has no other thread here. COLLECTOR is what
---- a host gives to collectgarbage, as "generational" or "incremental 200 4". Lua collects
+--- a host gives to collectgarbage, as "generational" or "incremental 200 1". Lua collects
 --- once in ten seconds or so: SECONDS should hold several collections.
 --- usage: keycycle turns.lua BASE_URL CLOSING_URL KEY CONTENT CALLS SECONDS FRAME COLLECTOR
 local keycycle = require "keycycle"
