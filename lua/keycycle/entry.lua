@@ -109,8 +109,10 @@ local function evaluate(self, model)
   return true
 end
 
+-- Asks anew for the limits of all models that are known, then serves who waits.
 local function prepare_known(self)
   for model in pairs(self.models_known) do evaluate(self, model) end
+  self.pool:pump()
 end
 
 --- Sets keys, limits and options, at first and again: counters are kept. Who waits
@@ -131,7 +133,6 @@ function methods:configure(settings, keys)
   self.pool:set_selection(settings.selection)
   self.complete, self.keys_noted = true, self.pool:keys_noted()
   prepare_known(self)
-  self.pool:pump()
 end
 
 -- A key that is added and whose limits could not be set must not be used beyond them.
@@ -158,7 +159,6 @@ function methods:add_key(key)
   added.limited = true
   self.keys_noted = self.pool:keys_noted()
   prepare_known(self)
-  self.pool:pump()
   return index
 end
 
@@ -332,7 +332,6 @@ local function retake(self, base_url)
   plan:apply(self.pool)
   self.complete = true
   prepare_known(self)
-  self.pool:pump()
 end
 
 local function refresh(self)
